@@ -1,0 +1,74 @@
+"""Every error that unitrack raises, and the three answers a sink can give to a failure.
+
+Each error derives from `UnitrackError` and from the builtin that a user would catch for it. A message says what
+was wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class UnitrackError(Exception):
+    """Base of all errors of unitrack."""
+
+
+class ConfigError(UnitrackError, ValueError):
+    """The configuration can't be used. Raised in the caller, at `start_run`, with the key and the fix."""
+
+
+class NoActiveRunError(UnitrackError, RuntimeError):
+    """A tracker was asked to log while no run of it is active."""
+
+
+class RunFinishedError(UnitrackError, RuntimeError):
+    """A run was asked to log after `finish()`."""
+
+
+class RunExistsError(UnitrackError, ValueError):
+    """`run_id` names a run that exists (or, for `resume="must"`, one that does not)."""
+
+
+class InvalidTypeError(UnitrackError, TypeError):
+    """A value has a type that can't be logged."""
+
+
+class InvalidValueError(UnitrackError, ValueError):
+    """A value has the right type but can't be accepted: NaN, out of range, too large, an unsafe path."""
+
+
+class ArtifactNotFoundError(UnitrackError, FileNotFoundError):
+    """The file or folder to log does not exist."""
+
+
+class JournalError(UnitrackError, OSError):
+    """A line could not be appended to the journal (disk full, folder gone). What was logged before is safe."""
+
+
+class DeliveryError(UnitrackError, RuntimeError):
+    """Raised by `flush()` and `finish()` when `on_sink_error: raise` is set and a sink is in trouble."""
+
+
+class MissingPackageError(UnitrackError, ImportError):
+    """An optional package is needed for what was asked; the message holds the install command."""
+
+
+class SinkError(UnitrackError):
+    """What a sink raises to say how the lane should answer; see the three subclasses."""
+
+
+class SinkUnavailableError(SinkError):
+    """Try again later: 5xx, 408, 429, a network error, a full disk. The lane backs off and redelivers.
+
+    `retry_after`: seconds that the backend asked for, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SinkMisconfiguredError(SinkError):
+    """Someone has to mend something: 401, 403, 404, a bad URL. The lane parks, visibly, and loses nothing."""
+
+
+class RecordRejectedError(SinkError):
+    """The backend will never take this batch. The lane bisects it and keeps the culprit as a dead letter."""

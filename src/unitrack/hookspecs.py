@@ -1,0 +1,222 @@
+"""The plugin manual: every hook, when it fires, in which process, what it may raise.
+
+A plugin is a module that is named in the entry-point group `unitrack` of its distribution::
+
+    [project.entry-points.unitrack]
+    mybackend = "unitrack_mybackend"
+
+It implements hooks of `PluginSpec` as module-level functions marked with `@unitrack.hookimpl`. That module is
+imported by the training process, so it must be cheap to import and must not import a backend's SDK; the sink and the
+source, which do, are named as "module:Class" and are imported only where they run.
+
+A sink is a class whose methods implement `SinkSpec`. One courier process serves all sinks of one backend. In it each
+sink has a lane: its own thread, its own offset in the journal, its own plugin manager. What happens in one lane can't
+be felt in another one, or in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import msgspec
+import pluggy
+
+from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
+
+hookspec = pluggy.HookspecMarker("unitrack")
+hookimpl = pluggy.HookimplMarker("unitrack")
+
+Checkpoint = dict[str, Any]
+"""What a sink must remember across a crash, as JSON values; see `SinkSpec.flush`."""
+
+
+class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of a backend's options. Fields with types and `msgspec.Meta` bounds are all the validation it needs:
+    an unknown or ill-typed key raises at `start_run`, naming the key and the nearest right one."""
+
+    def anchored(self, directory: Path) -> Self:
+        """These options with relative paths made absolute from `directory`, the one that training started in.
+
+        A courier or a later `unitrack sync` may run elsewhere. Override it where an option can hold a path.
+        """
+        return self
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that `unitrack doctor` looked at."""
+
+    ok: bool
+    subject: str
+    """What was looked at: "package", "server", "credentials"."""
+    message: str
+    """What was found and, where it is wrong, how to mend it."""
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plugin declares about the backend it serves. Plain data: nothing here imports an SDK."""
+
+    name: str
+    """How configuration names it: `sinks=["mlflow"]`."""
+    summary: str
+    """One line for `unitrack plugins`."""
+    sink: str
+    """The sink's class as "module:Class"; called with the options, in the courier."""
+    options: type[SinkOptions] = SinkOptions
+    source: str | None = None
+    """The reading twin as "module:Class", a `Source`; called with a location."""
+    requires: tuple[str, ...] = ()
+    """Modules that must be importable. Looked for, never imported, at `start_run`."""
+    install: str = ""
+    """What to `pip install` when one of them is missing."""
+    check: str | None = None
+    """"module:function", called by `unitrack doctor` with the options, in a process of its own under a time limit;
+    it yields `Finding`s on reachability, credentials and whatever else can be wrong."""
+
+
+class Validators(msgspec.Struct, frozen=True, kw_only=True):
+    """Checks to run on each log call after the built-in ones, in the training process, before anything is written.
+
+    Each is a pure function. It returns the value to log (changed or not) and refuses one by raising `ValueError`
+    or `TypeError` with a message that says what to do.
+    """
+
+    metric: tuple[Callable[[str, float, int], float], ...] = ()
+    """Called with name, value and step."""
+    param: tuple[Callable[[str, Any], Any], ...] = ()
+    """Called with the dotted name and the value of each leaf."""
+    artifact: tuple[Callable[[Path, str], object], ...] = ()
+    """Called with the file on disk and the artifact's name. What it returns is ignored."""
+
+
+class PluginSpec:
+    """Hooks of a plugin module."""
+
+    @hookspec
+    def register_backends(self) -> Iterable[Backend]:
+        """The backends that this plugin serves.
+
+        **When**: once, at the first `start_run` or CLI command of a process. **Where**: the training process.
+        **Raising** disables this plugin alone; `unitrack plugins` shows why.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def register_validators(self) -> Validators:
+        """Validators to add to the chain of every run.
+
+        **When**: at `start_run`. **Where**: the training process. **Raising** fails `start_run`: a safeguard that
+        silently is not there is worse than no run.
+        """
+        raise NotImplementedError
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run lies in a backend: what `run.links()` returns for a sink."""
+
+    id: str
+    """The run's id in the backend."""
+    location: str
+    """Where a `Source` of the backend finds it: a folder, a tracking URI."""
+    url: str | None = None
+    """The run's page, where there is one."""
+    open_with: str | None = None
+    """The command that shows it: "tensorboard --logdir ..."."""
+
+
+class RunContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a sink serves."""
+
+    start: RunStart
+    folder: Path
+    """The run folder, absolute."""
+    sink_name: str
+    """What the run calls this sink; two sinks of one backend have different names."""
+
+    def locate(self, artifact: Artifact) -> Path:
+        """The file or folder on disk that an artifact record speaks of."""
+        return self.folder / artifact.file
+
+
+class SinkSpec:
+    """Hooks of a sink: one object for one run in one backend.
+
+    **The order of calls** is `open_run`; then any of `log_params`, `log_metrics`, `set_tags` and `log_artifacts` in the
+    order of the journal, with `flush` after each batch; then `end_run` and `flush` once the run has ended; then
+    `close`. A sink implements those that it has a use for. All calls come from one thread.
+
+    **Batches** are lists of consecutive records of one kind. The list belongs to the call: a hook wrapper
+    (`@hookimpl(wrapper=True)`) may change it in place before it yields, which is how middleware filters and renames.
+
+    **Redelivery**: after a crash, what came since the last committed `flush` comes again, and delivering twice must
+    leave what delivering once leaves: by keys that the backend itself merges, or by rolling back in `open_run` to what
+    the checkpoint says.
+
+    **Failures**: every hook but `close` may raise `SinkUnavailableError` (the lane backs off and calls again with what
+    was not delivered), `SinkMisconfiguredError` (the lane parks until somebody mends it) or `RecordRejectedError`
+    (the lane bisects the batch and keeps the culprit as a dead letter). Anything else is retried a few times; then a
+    record that fails while others pass becomes a dead letter, and a sink that fails for all parks. No failure reaches
+    training code.
+    """
+
+    @hookspec(firstresult=True)
+    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link | None:
+        """Create the run in the backend, or find it again, and say where it lies.
+
+        **When**: before anything else, again after a failure, and after each restart of the courier. `checkpoint` is
+        what the last committed `flush` returned: roll back to exactly that. None: nothing was ever committed, though
+        an attempt before may have left traces, so creating must be safe to repeat.
+        """
+
+    @hookspec
+    def log_params(self, params: list[Params]) -> None:
+        """Hyperparameters, nested as logged; `records.flatten` makes one level of them."""
+
+    @hookspec
+    def log_metrics(self, metrics: list[Metrics]) -> None:
+        """Points. Every one must be readable at its own step, those that come out of order included."""
+
+    @hookspec
+    def set_tags(self, tags: list[Tags]) -> None:
+        """Tags. Those that the run started with are in `RunContext.start`."""
+
+    @hookspec
+    def log_artifacts(self, artifacts: list[Artifact]) -> None:
+        """Files and folders; `RunContext.locate` gives the copy to take. It is gone once the run is complete."""
+
+    @hookspec(firstresult=True)
+    def flush(self) -> Checkpoint | None:
+        """Make everything handed over durable, and return what `open_run` needs to come back to exactly this point.
+
+        **When**: after each batch, and after `end_run`. The lane commits the offset and the checkpoint together. None
+        means "accepted, but not yet durable": the offset stays and the records count as pending, as for a backend that
+        confirms only at the end.
+        """
+
+    @hookspec
+    def end_run(self, status: RunStatus, time: int) -> None:
+        """The run ended, at `time` in milliseconds since the epoch. May come again after a crash or a resume."""
+
+    @hookspec
+    def close(self) -> None:
+        """Let go of files and connections. **When**: last, whether or not the run ended. What it raises is ignored."""
+
+
+class Source(Protocol):
+    """The reading twin of a sink: what a backend holds, as the records that a journal would hold.
+
+    Constructed with a location (`local:PATH` gives PATH), it reads through the backend's own public reader, also runs
+    that unitrack did not write. It never unpickles.
+    """
+
+    def __init__(self, location: str) -> None: ...
+
+    def runs(self) -> Iterator[RunStart]:
+        """The runs that lie there. `RunStart.run_id` is the id in the backend."""
+
+    def records(self, run_id: str) -> Iterator[AnyRecord]:
+        """The records of one run, streaming, original names restored; points of one metric in order of logging.
+
+        Raises `KeyError` if there is no such run.
+        """

@@ -1,0 +1,63 @@
+"""Every number that has a reason, with its source. Those in `Limits` can be set under `safeguards` in the config."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+MIB = 1024 * 1024
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on what a log call accepts."""
+
+    max_artifact_bytes: Positive = 100 * MIB
+    """The document's MAX_ARTIFACT_SIZE."""
+    max_metrics_per_call: Positive = 10_000
+    """Ten full MLflow batches. More in one call is a dict that was meant to be a table or an artifact."""
+    max_points_per_metric: Positive = 100_000_000
+    """A point a millisecond for a day: a runaway loop, not a curve."""
+    max_name_length: Positive = 1_000
+    """Characters. MLflow takes 250, and its sink shortens; beyond 1,000 a name is data."""
+    max_param_bytes: Positive = MIB
+    """One param's value as JSON. MLflow's limit for a whole request is 1 MB."""
+
+
+# The journal
+SEGMENT_BYTES = 64 * MIB
+"""A writer starts a new file past this, so that delivered ones can be deleted during a long run."""
+SYNC_INTERVAL_S = 5.0
+"""How much a power loss can cost: `fdatasync` (p50 205 us, measured) runs this often, off the calling thread."""
+MAX_STEP = 2**63 - 1
+"""int64, which MLflow, TensorBoard and W&B store."""
+
+# Delivery
+READ_BYTES = MIB
+"""What a lane takes from the journal at a time: about 10,000 points, ten full MLflow batches."""
+POLL_MIN_S = 0.01
+POLL_MAX_S = 0.2
+"""How often an idle lane looks for new lines: at once while they come, five times a second at rest."""
+RETRY_FIRST_S = 0.5
+RETRY_MAX_S = 60.0
+"""Exponential back-off with full jitter between these, as in gRPC's and OpenTelemetry's exporters."""
+UNEXPECTED_TRIES = 3
+"""How often an exception that a sink did not classify is retried before the record is called the culprit."""
+MAX_CONSECUTIVE_REJECTS = 5
+"""Unclassified failures of as many records in a row mean that the sink is broken, not the records."""
+PARKED_RETRY_S = 300.0
+"""A parked lane looks again this often, in case somebody mended what was wrong."""
+WRITERS_GRACE_S = 2.0
+"""How long a lane waits at the end of a run for other processes that still log to it."""
+OWNER_POLL_S = 1.0
+"""How often a courier looks whether the processes that started its runs are alive."""
+DRAIN_STALL_S = 15.0
+"""A courier whose owner is gone leaves what makes no progress for so long to `unitrack sync`."""
+
+# Waiting for delivery
+FINISH_TIMEOUT_S = 60.0
+"""Importing mlflow costs 5 to 8 s (measured); a minute lets a cold start and a slow disk pass."""
+EXIT_TIMEOUT_S = 10.0
+"""What an interpreter that exits without `finish()` waits at most; couriers go on without it."""

@@ -1,0 +1,102 @@
+"""Drive one sink without a journal: for tests of a sink's own code."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
+from unitrack.records import Artifact, ArtifactType, Metrics, Params, RunStart, RunStatus, Tags
+
+
+class SinkDriver:
+    """Calls a sink's hooks as a lane does, in the calling thread, and lets its errors through.
+
+    A second driver on the same `run` with this one's `checkpoint` is a restart of the courier; one with an older
+    checkpoint is a restart after a crash, so what came since must be sent again.
+    """
+
+    def __init__(self, sink: object, run: RunContext, checkpoint: Checkpoint | None = None) -> None:
+        self.run = run
+        self.checkpoint = checkpoint
+        self._seq = itertools.count(1)
+        self._manager = pluggy.PluginManager("unitrack")
+        self._manager.add_hookspecs(SinkSpec)
+        self._manager.register(sink)
+        self._manager.check_pending()
+
+    @staticmethod
+    def make_run(folder: Path, run_id: str = "run0001", name: str = "a run", **identity: Any) -> RunContext:
+        """A run whose folder is `folder`; `identity` goes to `RunStart` (project, tags, description)."""
+        identity.setdefault("project", "tests")
+        start = RunStart(seq=0, time=now_ms(), run_id=run_id, name=name, **identity)
+        folder.mkdir(parents=True, exist_ok=True)
+        return RunContext(start=start, folder=folder.resolve(), sink_name="sink")
+
+    def open(self) -> Link:
+        """Call `open_run`."""
+        link: Link = self._manager.hook.open_run(run=self.run, checkpoint=self.checkpoint)
+        return link
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Deliver one params record."""
+        self._manager.hook.log_params(params=[Params(seq=next(self._seq), time=now_ms(), params=dict(params))])
+
+    def metrics(self, values: Mapping[str, float], step: int, *, time: int | None = None) -> Metrics:
+        """Deliver one metrics record, and return it so that it can be delivered again."""
+        record = Metrics(seq=next(self._seq), time=time or now_ms(), step=step, metrics={}).with_values(values)
+        self.batch([record])
+        return record
+
+    def batch(self, records: list[Metrics]) -> None:
+        """Deliver metrics records in one call."""
+        self._manager.hook.log_metrics(metrics=list(records))
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Deliver one tags record."""
+        self._manager.hook.set_tags(tags=[Tags(seq=next(self._seq), time=now_ms(), tags=dict(tags))])
+
+    def artifact(self, name: str, content: bytes, type: ArtifactType = "file", step: int | None = None) -> Artifact:
+        """Deliver one file artifact with this content, and return its record."""
+        seq = next(self._seq)
+        path = self.run.folder / ".spool" / "files" / str(seq) / Path(name).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        record = Artifact(
+            seq=seq,
+            time=now_ms(),
+            name=name,
+            file=path.relative_to(self.run.folder).as_posix(),
+            type=type,
+            size=len(content),
+            step=step,
+        )
+        self._manager.hook.log_artifacts(artifacts=[record])
+        return record
+
+    def flush(self) -> Checkpoint | None:
+        """Call `flush` and keep what it returns as the committed checkpoint."""
+        checkpoint: Checkpoint | None = self._manager.hook.flush()
+        if checkpoint is not None:
+            self.checkpoint = checkpoint
+        return checkpoint
+
+    def end(self, status: RunStatus = "finished") -> None:
+        """Call `end_run`, `flush` and `close`."""
+        self._manager.hook.end_run(status=status, time=now_ms())
+        self.flush()
+        self.close()
+
+    def close(self) -> None:
+        """Call `close`, as when the courier stops before the run has ended."""
+        self._manager.hook.close()
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

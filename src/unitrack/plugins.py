@@ -1,0 +1,143 @@
+"""Finding plugins by their entry points, and loading by name what they declare."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pluggy
+
+from unitrack.errors import ConfigError
+from unitrack.hookspecs import Backend, PluginSpec, SinkOptions, Validators
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "unitrack"
+"""The entry-point group of plugins."""
+
+OFFICIAL = {"mlflow": "unitrack[mlflow]", "wandb": "unitrack[wandb]", "tensorboard": "unitrack[tensorboard]"}
+"""Backends that come in a distribution of ours, and what installs it."""
+
+
+class Plugin(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry point, loaded or not."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    backends: tuple[str, ...] = ()
+    error: str | None = None
+    """Why it is disabled."""
+
+
+class Plugins:
+    """All plugins of this environment. One that fails on import disables only itself."""
+
+    def __init__(self, entry_points: list[EntryPoint]) -> None:
+        self._manager = pluggy.PluginManager("unitrack")
+        self._manager.add_hookspecs(PluginSpec)
+        self._backends: dict[str, Backend] = {}
+        self.plugins: list[Plugin] = [self._load(entry) for entry in entry_points]
+
+    def _load(self, entry: EntryPoint) -> Plugin:
+        described = Plugin(
+            name=entry.name,
+            module=entry.value,
+            distribution=entry.dist.name if entry.dist else "",
+            version=entry.dist.version if entry.dist else "",
+        )
+        module = None
+        try:
+            module = entry.load()
+            self._manager.register(module, entry.name)
+            self._manager.check_pending()
+            declared = tuple(getattr(module, "register_backends", tuple)())
+            for backend in declared:
+                if backend.name in self._backends:
+                    raise ConfigError(f"the backend {backend.name!r} is already served by another plugin")
+        except (Exception, SystemExit) as error:
+            if module is not None and self._manager.is_registered(module):
+                self._manager.unregister(module)
+            return msgspec.structs.replace(described, error=f"{type(error).__name__}: {error}")
+        self._backends.update({backend.name: backend for backend in declared})
+        return msgspec.structs.replace(described, backends=tuple(backend.name for backend in declared))
+
+    @property
+    def backends(self) -> Mapping[str, Backend]:
+        """The backends that can be asked for, by name."""
+        return self._backends
+
+    def backend(self, name: str) -> Backend:
+        """The backend called `name`, its packages present.
+
+        Raises `ConfigError` for one that is unknown, not installed or whose plugin failed, with what to do.
+        """
+        backend = self._backends.get(name)
+        if backend is None:
+            raise ConfigError(self._why_missing(name))
+        for module in backend.requires:
+            if importlib.util.find_spec(module) is None:
+                raise ConfigError(
+                    f"sink {name!r} needs the package {module!r}, which is not installed: "
+                    f"run `pip install '{backend.install or module}'`"
+                )
+        return backend
+
+    def _why_missing(self, name: str) -> str:
+        for plugin in self.plugins:
+            if plugin.error and plugin.name == name:
+                return f"the plugin of sink {name!r} ({plugin.module}) is disabled: {plugin.error}"
+        if name in OFFICIAL:
+            return f"sink {name!r} is not installed: run `pip install '{OFFICIAL[name]}'`"
+        known = sorted({*self._backends, *OFFICIAL})
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        return f"unknown sink {name!r}: {hint} (see `unitrack plugins`)"
+
+    def validators(self) -> list[Validators]:
+        """The validators of all plugins, in the order of registration."""
+        return list(reversed(self._manager.hook.register_validators()))
+
+
+@functools.cache
+def installed() -> Plugins:
+    """The plugins of this environment, discovered once a process.
+
+    `local` comes first, the others follow in the order of their names, so that what they add is deterministic.
+    """
+    from importlib.metadata import entry_points  # here: it imports `email`, which costs more than all of unitrack
+
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return Plugins(sorted(found.values(), key=lambda entry: (entry.name != "local", entry.name)))
+
+
+def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str) -> SinkOptions:
+    """A sink's options as its backend types them, paths anchored in the working directory.
+
+    Raises `ConfigError` naming the sink, the key, and the nearest right one.
+    """
+    fields = [field.encode_name for field in msgspec.structs.fields(backend.options)]
+    for key in options:
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it knows {', '.join(fields) or 'no options'}"
+            raise ConfigError(f"sink {sink_name!r} has no option {key!r}: {hint}")
+    try:
+        converted = msgspec.convert(dict(options), backend.options)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"sink {sink_name!r}: {error}") from None
+    return converted.anchored(Path.cwd())
+
+
+def load_object(path: str) -> Any:
+    """What "module:name" stands for."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

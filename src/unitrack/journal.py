@@ -1,0 +1,256 @@
+"""One append-only file of records: its writer and its reader.
+
+A line is the CRC-32 of its body as eight hex digits, a space, one JSON object, a newline. It is appended by a single
+`os.write` to an `O_APPEND` descriptor, so it survives the death of the process once the call has returned. Power loss
+can cost what came since the last `sync()`. Append is not atomic on NFS: keep the run folder on a local disk.
+
+A writer owns its files: `<writer>.<segment>.journal`. It starts the next segment when one is full; whoever reads may
+delete those that all are past.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+
+from unitrack.errors import JournalError
+from unitrack.limits import READ_BYTES, SEGMENT_BYTES
+from unitrack.records import AnyRecord, Record
+
+SUFFIX = ".journal"
+
+encode_record: Callable[[Record], bytes] = msgspec.json.Encoder().encode
+decode_record: Callable[[bytes], AnyRecord] = msgspec.json.Decoder(AnyRecord).decode
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in one writer's journal: bytes into a segment."""
+
+    segment: int = 0
+    offset: int = 0
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """A line that can't be read, and why. It is skipped; the lines around it are not touched."""
+
+    file: str
+    offset: int
+    reason: str
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """What one read gave: records in order, and where the next read begins."""
+
+    records: list[AnyRecord]
+    end: Position
+    damages: list[Damage]
+
+
+def segment_path(spool: Path, writer: str, segment: int) -> Path:
+    """The file of one segment."""
+    return spool / f"{writer}.{segment:06d}{SUFFIX}"
+
+
+def find_writers(spool: Path) -> dict[str, list[int]]:
+    """The journals in a spool: each writer's segments, in order of the writers' birth."""
+    found: dict[str, list[int]] = {}
+    try:
+        names = sorted(entry.name for entry in os.scandir(spool) if entry.name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return found
+    for name in names:
+        writer, _, segment = name.removesuffix(SUFFIX).rpartition(".")
+        if writer and segment.isdecimal():
+            found.setdefault(writer, []).append(int(segment))
+    return found
+
+
+class JournalWriter:
+    """The one writer of its journal. Threads may share it; a forked child needs its own.
+
+    `lock` is reentrant, since a signal handler may log while a log call of the same thread is under way.
+    """
+
+    def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self.writer = f"{time.time_ns() // 1_000_000:012x}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.lock = threading.RLock()
+        self.next_seq = 0
+        self._spool = spool
+        self._segment_bytes = segment_bytes
+        self._segment = 0
+        self._size = 0
+        self._torn = False
+        self._synced_at = 0
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        path = segment_path(self._spool, self.writer, self._segment)
+        try:
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise JournalError(
+                error.errno, f"can't open the journal ({error.strerror}); is the run folder writable?", str(path)
+            ) from error
+
+    def append(self, record: Record) -> None:
+        """Append one record; it is safe from the death of the process when this returns.
+
+        Raises `JournalError` if it could not be written whole; earlier and later lines stay intact. Hold `lock`.
+        """
+        body = encode_record(record)
+        line = b"%08x %b\n" % (crc32(body), body)
+        if self._torn:
+            line = b"\n" + line
+        try:
+            written = os.write(self._fd, line)
+        except OSError as error:
+            raise self._failed(error.errno or 0, error.strerror or "") from error
+        if written != len(line):
+            self._end_torn_line()
+            raise self._failed(28, "the disk is full: a part of the line was written, and is marked as damaged")
+        self._torn = False
+        self._size += written
+        if self._size >= self._segment_bytes:
+            self._rotate()
+
+    def _failed(self, errno: int, why: str) -> JournalError:
+        path = segment_path(self._spool, self.writer, self._segment)
+        return JournalError(
+            errno, f"this log call was not recorded ({why}); what was logged before is safe, go on once mended", str(path)
+        )
+
+    def _end_torn_line(self) -> None:
+        self._torn = True
+        try:
+            self._torn = os.write(self._fd, b"\n") != 1
+        except OSError:
+            pass  # the next line begins with the newline instead
+
+    def _rotate(self) -> None:
+        full = self._fd
+        self._size = 0
+        self._segment += 1
+        try:
+            self._fd = self._open()
+        except JournalError:
+            self._segment -= 1  # out of descriptors, say: go on in the full segment and try again a segment later
+        else:
+            os.close(full)
+
+    @property
+    def position(self) -> Position:
+        """Where the next line will begin."""
+        return Position(self._segment, self._size)
+
+    def sync(self) -> None:
+        """Have the operating system put what was appended on the disk. May block; never call it in a log call."""
+        with self.lock:
+            if self.next_seq == self._synced_at:
+                return
+            descriptor, synced = os.dup(self._fd), self.next_seq
+        try:
+            os.fdatasync(descriptor)
+            self._synced_at = synced
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close the file. Appending afterwards raises `JournalError`."""
+        with self.lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+
+class JournalReader:
+    """Reads one writer's journal from a position on, while it grows. It takes only complete lines."""
+
+    def __init__(self, spool: Path, writer: str, position: Position | None = None) -> None:
+        self.writer = writer
+        self.position = position or Position()
+        self._spool = spool
+        self._fd = -1
+        self._fd_segment = -1
+
+    def read(self, max_bytes: int = READ_BYTES) -> Chunk:
+        """The next records, at most about `max_bytes` of them; none at the end of what is written."""
+        data = self._read_lines(max_bytes)
+        if not data and segment_path(self._spool, self.writer, self.position.segment + 1).exists():
+            # The writer left this segment before it made the next, but perhaps after our read: look once more.
+            data = self._read_lines(max_bytes)
+            if not data:
+                self.position = Position(self.position.segment + 1)
+                data = self._read_lines(max_bytes)
+        records: list[AnyRecord] = []
+        damages: list[Damage] = []
+        offset = self.position.offset
+        for line in data.split(b"\n")[:-1]:
+            record = decode_line(line)
+            if isinstance(record, str):
+                name = segment_path(self._spool, self.writer, self.position.segment).name
+                damages.append(Damage(name, offset, record))
+            elif record is not None:
+                records.append(record)
+            offset += len(line) + 1
+        self.position = Position(self.position.segment, offset)
+        return Chunk(records, self.position, damages)
+
+    def _read_lines(self, max_bytes: int) -> bytes:
+        if self._fd_segment != self.position.segment:
+            self.close()
+            try:
+                self._fd = os.open(
+                    segment_path(self._spool, self.writer, self.position.segment), os.O_RDONLY | os.O_CLOEXEC
+                )
+            except FileNotFoundError:
+                return b""
+            self._fd_segment = self.position.segment
+        data = os.pread(self._fd, max_bytes, self.position.offset)
+        while len(data) == max_bytes and b"\n" not in data:  # one line is longer than that
+            max_bytes *= 2
+            data = os.pread(self._fd, max_bytes, self.position.offset)
+        return data[: data.rfind(b"\n") + 1]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = self._fd_segment = -1
+
+
+def decode_line(line: bytes) -> AnyRecord | str | None:
+    """The record of a line (without its newline); a reason if it is damaged; None if it is empty (short write)."""
+    if not line:
+        return None
+    body = line[9:]
+    try:
+        if line[8:9] != b" " or int(line[:8], 16) != crc32(body):
+            return "the checksum does not match"
+    except ValueError:
+        return "the checksum is not a number"
+    try:
+        return decode_record(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return f"not a known record: {error}"
+
+
+def count_lines(spool: Path, writer: str, segments: list[int], start: Position) -> int:
+    """How many lines a writer's journal holds from a position on."""
+    total = 0
+    for segment in segments:
+        if segment < start.segment:
+            continue
+        try:
+            with segment_path(spool, writer, segment).open("rb") as file:
+                file.seek(start.offset if segment == start.segment else 0)
+                total += sum(1 for line in file if line != b"\n" and line.endswith(b"\n"))
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,80 @@
+"""Hyperparameters of any shape as plain JSON values."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import enum
+import math
+import os
+import re
+import sys
+from collections.abc import Mapping, Set
+from typing import Any
+
+import msgspec
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_JSON_INT_MAX = 2**63 - 1
+
+
+def to_plain(value: Any) -> Any:
+    """`value` as dicts with string keys, lists, strings, ints, floats, bools and None.
+
+    Dataclasses, pydantic models, argparse namespaces, OmegaConf containers and msgspec structs become dicts; enums
+    their value; paths, dates and anything unknown a string. NaN and infinity become "nan", "inf" and "-inf", since
+    JSON has none. An object's repr loses its memory address, so that the same object looks the same in the next run.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value) if abs(value) <= _JSON_INT_MAX else str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else repr(float(value))
+    if isinstance(value, Mapping):
+        return {_plain_key(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Set):
+        return sorted((to_plain(item) for item in value), key=repr)
+    return _object_to_plain(value)
+
+
+def _object_to_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, msgspec.Struct):
+        return to_plain(msgspec.structs.asdict(value))
+    if isinstance(value, argparse.Namespace):
+        return to_plain(vars(value))
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf is not None and omegaconf.OmegaConf.is_config(value):
+        return to_plain(omegaconf.OmegaConf.to_container(value, resolve=True))
+    if hasattr(value, "model_dump") and not isinstance(value, type):  # pydantic
+        return to_plain(value.model_dump())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays, tensors
+        return to_plain(value.tolist())
+    if isinstance(value, type) or callable(value):
+        return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return _ADDRESS.sub("", repr(value))
+
+
+def _plain_key(key: Any) -> str:
+    return str(key.value) if isinstance(key, enum.Enum) else str(key)
+
+
+def as_mapping(params: Any) -> dict[str, Any]:
+    """Whatever holds params as a dict of plain values. Raises `TypeError` for what is no set of named values."""
+    plain = to_plain(params)
+    if not isinstance(plain, dict):
+        raise TypeError(f"params must be a mapping, a dataclass, a model or a namespace, got {type(params).__name__}")
+    return plain

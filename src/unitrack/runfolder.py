@@ -1,0 +1,178 @@
+"""The run folder: who puts what where. Everything of a run lies in it, and nothing outside of it.
+
+    <root>/<run name>/
+      .spool/            the delivery buffer: journals, and copies of logged files; gone once all sinks are complete
+      .unitrack/
+        run.json         the manifest: identity, sinks, owner
+        <sink>.json      the sink's ledger (see delivery/ledger.py)
+        <sink>.dead.jsonl   records that the backend refused
+        <sink>/          the sink's own notes
+      metadata.json params.json metrics.jsonl artifacts/     written by the local sink
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from unitrack.errors import ConfigError, JournalError
+from unitrack.records import RunStart
+
+_UNSAFE = re.compile(r"[^\w.\- ]+")
+_MAX_FOLDER_NAME = 100  # characters; file systems take 255 bytes, of which a character may be four
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The process that started a run, so that others can tell whether it is alive."""
+
+    pid: int
+    created: float
+    """The process's start time: a pid alone is reused."""
+    host: str
+    writer: str
+    """Its journal, whose `RunEnd` ends the run."""
+
+    @classmethod
+    def current(cls, writer: str) -> Owner:
+        """This process."""
+        return cls(os.getpid(), psutil.Process().create_time(), socket.gethostname(), writer)
+
+    def is_here(self) -> bool:
+        """Whether it is (or was) a process of this machine, so that `is_alive` can be told."""
+        return self.host == socket.gethostname()
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs. One of another machine counts as alive: nobody here can know better."""
+        if not self.is_here():
+            return True
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
+
+
+class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a courier needs to know of one sink of one run."""
+
+    name: str
+    backend: str
+    sink: str
+    """The sink's class, "module:Class"."""
+    options_type: str
+    """The class of its options, "module:Class"."""
+    options: dict[str, Any] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run.json` holds. Secrets in options are redacted there; the courier gets them through its pipe."""
+
+    run: RunStart
+    owner: Owner
+    sinks: tuple[LaneSpec, ...]
+    log_frequency: int = 1
+
+
+class RunFolder:
+    """The paths of one run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spool = path / ".spool"
+        self.files = self.spool / "files"
+        self.state = path / ".unitrack"
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def claim(cls, root: Path, name: str) -> RunFolder:
+        """A new folder under `root`, named after the run: a second run of the name gets "<name>-2".
+
+        The folder's name holds no separators and no leading dot, whatever the run is called. Raises `ConfigError` if
+        the root can't be written.
+        """
+        safe = _UNSAFE.sub("_", name).strip(" .")[:_MAX_FOLDER_NAME] or "run"
+        number = 1
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            while True:
+                path = root / (safe if number == 1 else f"{safe}-{number}")
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    number += 1
+            folder = cls(path.resolve())
+            folder.prepare()
+        except OSError as error:
+            raise ConfigError(
+                f"can't create a run folder in {str(root)!r}: {error.strerror}; "
+                "set `root=` (or UNITRACK_ROOT) to a folder that can be written"
+            ) from error
+        return folder
+
+    def prepare(self) -> None:
+        """Make the folders that delivery needs."""
+        self.spool.mkdir(exist_ok=True)
+        self.state.mkdir(exist_ok=True)
+
+    @property
+    def manifest_file(self) -> Path:
+        """`run.json`."""
+        return self.state / "run.json"
+
+    def ledger_file(self, sink: str) -> Path:
+        """Where the sink's ledger lies."""
+        return self.state / f"{sink}.json"
+
+    def dead_letter_file(self, sink: str) -> Path:
+        """Where records that the backend refused are kept."""
+        return self.state / f"{sink}.dead.jsonl"
+
+    def lock_file(self, sink: str) -> Path:
+        """Locked by whoever delivers to the sink."""
+        return self.state / f"{sink}.lock"
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write `run.json`, whole or not at all."""
+        write_atomically(self.manifest_file, msgspec.json.encode(manifest))
+
+    def read_manifest(self) -> Manifest:
+        """Read `run.json`. Raises `JournalError` if it is missing or damaged."""
+        try:
+            return msgspec.json.decode(self.manifest_file.read_bytes(), type=Manifest)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise JournalError(0, f"not a run folder of unitrack ({error})", str(self.path)) from error
+
+    def remove_spool(self) -> None:
+        """Delete the delivery buffer. Only for who has seen every ledger complete."""
+        shutil.rmtree(self.spool, ignore_errors=True)
+
+
+def find_run_folders(root: Path) -> Iterator[RunFolder]:
+    """The run folders directly under `root`, in the order of their names; `root` itself if it is one."""
+    if (root / ".unitrack" / "run.json").exists():
+        yield RunFolder(root)
+        return
+    if root.is_dir():
+        for path in sorted(root.iterdir()):
+            if (path / ".unitrack" / "run.json").exists():
+                yield RunFolder(path)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file's content so that a reader sees the old or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

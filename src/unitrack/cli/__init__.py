@@ -1,0 +1,56 @@
+"""The command line. Each command lives in a module of this package, which adds it in its `register(app)`.
+
+Help and completion load all of them, so a command imports what it needs inside its function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import Annotated
+
+import typer
+
+from unitrack.errors import UnitrackError
+
+USAGE_ERROR = 2
+"""Exit code of an error that the message explains; the one that wrong options have, too."""
+
+app = typer.Typer(
+    name="unitrack",
+    help="One log call, every tracker.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals hold credentials
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import unitrack
+
+        typer.echo(f"unitrack {unitrack.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for _module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+    if not _module.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module}").register(app)
+
+
+def main() -> None:
+    """The entry point. An error of unitrack is a message, not a traceback."""
+    try:
+        app()
+    except UnitrackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)

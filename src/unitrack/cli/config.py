@@ -1,0 +1,104 @@
+"""`unitrack config`: the configuration that holds here, and where each value comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from unitrack.config import Resolved
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("config")(config)
+
+
+def config(
+    file: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Read this file, not the one found from here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file.")] = False,
+) -> None:
+    """Show the configuration that holds here, and where each value comes from."""
+    if schema:
+        from unitrack.config.schema import SCHEMA_FILE
+
+        typer.echo(SCHEMA_FILE.read_text(encoding="utf-8"), nl=False)
+        return
+    from unitrack.config import resolve
+
+    resolved = resolve(file)
+    if as_json:
+        _print_json(resolved)
+    else:
+        _print_table(resolved)
+
+
+def _print_json(resolved: Resolved) -> None:
+    import json
+
+    document = {"file": str(resolved.file) if resolved.file else None, "settings": _shown(resolved)}
+    document |= {"origins": resolved.origins}
+    typer.echo(json.dumps(document, indent=2, default=str))
+
+
+def _print_table(resolved: Resolved) -> None:
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("key", "value", "from", box=None, pad_edge=False, header_style="bold")
+    for key, value in _rows(_shown(resolved)):
+        origin = resolved.origins[key]
+        cells = key, "-" if value is None else _text(value), "file" if origin == str(resolved.file) else origin
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells), style="dim" if origin == "default" else None)
+    # In a pipe there is no width to fit in, and a cut value is of no use to grep.
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console.print(Text(f"file: {resolved.file or 'none found'}"))
+    console.print(table)
+
+
+def _shown(resolved: Resolved) -> dict[str, Any]:
+    """The settings as plain values without secrets, sinks by name."""
+    import msgspec
+
+    from unitrack.config.redaction import redacted
+
+    settings = resolved.settings
+    values: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=str)
+    # `max_param_bytes` and the like hold no secrets; what users wrote may.
+    globs = settings.safeguards.redact
+    values["experiment"] = redacted(values["experiment"], globs)
+    values["tracking"] = redacted(values["tracking"], globs)
+    values["tracking"]["sinks"] = {
+        sink.name: {"backend": sink.backend, "options": redacted(sink.options, globs)} for sink in settings.sinks
+    }
+    return values
+
+
+def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for section, keys in values.items():
+        for key, value in keys.items():
+            name = f"{section}.{key}"
+            if name == "tracking.sinks":
+                rows.append((name, ", ".join(value)))
+                for sink, parts in value.items():
+                    rows += [(f"{name}.{sink}.{option}", item) for option, item in parts["options"].items()]
+            elif name == "experiment.tags":
+                rows += [(name, value)] if not value else [(f"{name}.{tag}", text) for tag, text in value.items()]
+            else:
+                rows.append((name, value))
+    return rows
+
+
+def _text(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,40 @@
+"""What the source says of each key, for the JSON Schema and the documentation. Not used at run time."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any
+
+import msgspec
+
+from unitrack.config.checking import SECTIONS
+from unitrack.config.expected import expected
+
+
+def described(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The text under each field of a struct, those of its bases included, as one line."""
+    texts: dict[str, str] = {}
+    for base in reversed([one for one in struct.__mro__ if one.__module__.startswith("unitrack.")]):
+        [definition] = ast.parse(inspect.getsource(base)).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in zip(definition.body, definition.body[1:], strict=False):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
+                    texts[name] = " ".join(doc.split())
+    return texts
+
+
+def key_table(section: str) -> str:
+    """The keys of a section as a Markdown table: key, type, default, meaning."""
+    struct = SECTIONS[section]
+    texts = described(struct)
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for field in msgspec.structs.fields(struct):
+        rows.append(f"| `{field.name}` | {expected(field.type)} | {_shown(field)} | {texts[field.name]} |")
+    return "\n".join(rows)
+
+
+def _shown(field: msgspec.structs.FieldInfo) -> str:
+    default: Any = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return "not set" if default is None else f"`{msgspec.json.encode(default).decode()}`"

@@ -1,0 +1,26 @@
+"""The environment variables: one layer each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from unitrack.config.layers import Layer
+
+CONFIG_VARIABLE = "UNITRACK_CONFIG"
+
+VARIABLES = {
+    "UNITRACK_SINKS": ("tracking", "sinks"),
+    "UNITRACK_PROJECT": ("experiment", "project"),
+    "UNITRACK_ROOT": ("tracking", "root"),
+    "UNITRACK_DELIVERY": ("tracking", "delivery"),
+    "UNITRACK_MODE": ("tracking", "mode"),
+}
+"""The key that each variable sets."""
+
+
+def environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
+    """One layer for each variable that is set. An empty one counts as not set."""
+    for variable, (section, key) in VARIABLES.items():
+        if text := environ.get(variable, "").strip():
+            value = [name.strip() for name in text.split(",") if name.strip()] if key == "sinks" else text
+            yield Layer(f"environment {variable}", {section: {key: value}})

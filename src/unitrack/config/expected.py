@@ -1,0 +1,57 @@
+"""Words for messages about wrong values. Imported only once something is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec.inspect as inspect
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` was probably meant to be."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
+
+
+def choices(type_: Any) -> list[str]:
+    """The values of a `Literal`; nothing for another type."""
+    info = inspect.type_info(type_)
+    return [str(value) for value in info.values] if isinstance(info, inspect.LiteralType) else []
+
+
+def expected(type_: Any) -> str:
+    """What a key of this type takes."""
+    return _describe(inspect.type_info(type_))
+
+
+def _describe(info: inspect.Type) -> str:
+    match info:
+        case inspect.UnionType(types=types):
+            return " or ".join(_describe(one) for one in types if not isinstance(one, inspect.NoneType))
+        case inspect.LiteralType(values=values):
+            return "one of " + ", ".join(f'"{value}"' for value in values)
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return "an integer" + _bounds(info)
+        case inspect.FloatType():
+            return "a finite number" + _bounds(info)
+        case inspect.StrType(min_length=length):
+            return "text that is not empty" if length else "text"
+        case inspect.VarTupleType(item_type=item, min_length=length):
+            return ("a list, not empty, of " if length else "a list of ") + _describe(item)
+        case inspect.DictType():
+            return "a mapping"
+    return str(info)
+
+
+def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
+    bounds = ((">=", info.ge), (">", info.gt), ("<=", info.le), ("<", info.lt))
+    return "".join(
+        f" {sign} {bound:g}" if isinstance(bound, float) else f" {sign} {bound}"
+        for sign, bound in bounds
+        if bound is not None
+    )

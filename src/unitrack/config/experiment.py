@@ -1,0 +1,80 @@
+"""`ExperimentConfig`: the configuration as a dataclass, for those who keep it in code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any, Literal
+
+from unitrack.config.checking import SECTIONS, checked, keys_of
+from unitrack.config.layers import Layer, make_layer
+from unitrack.config.settings import Artifacts, Experiment, Logging, Reproducibility, Tracking
+from unitrack.errors import ConfigError
+
+
+class _Unset(str):
+    """A default that can be told from the same text when a caller writes it."""
+
+
+_TRACKING_URI = _Unset("sqlite:///mlflow.db")
+
+
+@dataclass
+class ExperimentConfig:
+    """An experiment's configuration, checked when it is made; each field means what the key of its name means in the
+    file (docs/configuration.md). Only `name` is required.
+
+    A `tracking_uri` that is given, without `backend` or `sinks`, selects MLflow; the default selects nothing. It is a
+    database and not "mlruns", for MLflow 3 refuses to write to folders.
+
+    Raises `ConfigError`, a `ValueError`, for a missing name and for values of a wrong type or out of range.
+    """
+
+    name: str
+    project: str = Experiment().project
+    tracking_uri: str = _TRACKING_URI
+    artifact_location: str | None = None
+    tags: dict[str, str] | None = None
+    description: str = ""
+    random_seed: int = Reproducibility().random_seed
+    _: KW_ONLY
+    backend: str | None = None
+    sinks: Sequence[str | Mapping[str, Mapping[str, Any] | None]] | None = None
+    root: str = Tracking().root
+    delivery: Literal["process", "thread", "inline"] = Tracking().delivery
+    mode: Literal["enabled", "disabled"] = Tracking().mode
+    on_sink_error: Literal["warn", "raise"] = Tracking().on_sink_error
+    finish_timeout: float = Tracking().finish_timeout
+    log_frequency: int = Logging().log_frequency
+    log_system_metrics: bool = Logging().log_system_metrics
+    system_metrics_interval: float = Logging().system_metrics_interval
+    save_model: bool = Artifacts().save_model
+    save_plots: bool = Artifacts().save_plots
+    save_config: bool = Artifacts().save_config
+    log_git_hash: bool = Reproducibility().log_git_hash
+    log_environment: bool = Reproducibility().log_environment
+    safeguards: Mapping[str, Any] = field(default_factory=dict)
+    """The keys of the section `safeguards` that differ from their defaults."""
+
+    def __post_init__(self) -> None:
+        """Check all fields."""
+        if not self.name:
+            raise ConfigError("Experiment name is required")
+        if self.tags is None:
+            self.tags = {}
+        checked(self.layer())
+
+    def layer(self) -> Layer:
+        """The fields that differ from their defaults, by section and key."""
+        values: dict[str, Any] = {"safeguards": self.safeguards}
+        given = {one.name: getattr(self, one.name) for one in fields(self) if _differs(getattr(self, one.name), one)}
+        if not self.tags:
+            del given["tags"]  # the default, None, became {}
+        for section in SECTIONS.keys() - values.keys():
+            values[section] = {key: given[key] for key in keys_of(section) if key in given}
+        return make_layer("ExperimentConfig", values)
+
+
+def _differs(value: object, declared: Any) -> bool:
+    # By type as well: True == 1, and a bool is no integer here.
+    return type(value) is not type(declared.default) or value != declared.default

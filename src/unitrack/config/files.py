@@ -1,0 +1,92 @@
+"""Finds the configuration file and reads it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from unitrack.config.layers import KeyPath, Layer, make_layer
+from unitrack.errors import ConfigError
+from unitrack.limits import MIB
+
+MAX_FILE_BYTES = MIB
+"""A configuration is a few kilobytes; more is the wrong file."""
+
+YAML_NAMES = ("unitrack.yaml", "unitrack.yml")
+PYPROJECT = "pyproject.toml"
+
+
+def find_file(directory: Path) -> Layer | None:
+    """The file of the nearest folder, from `directory` upward, that configures unitrack.
+
+    In one folder unitrack.yaml comes before unitrack.yml, and that before the table `tool.unitrack` of pyproject.toml.
+    """
+    for folder in (directory, *directory.parents):
+        for name in YAML_NAMES:
+            if os.path.isfile(path := folder / name):
+                return read_file(path)
+        if os.path.isfile(path := folder / PYPROJECT):
+            # Most pyproject files never mention unitrack: no need to parse those, or to trip over their mistakes.
+            content = _content(path)
+            if b"unitrack" in content and (layer := _toml_layer(path, content)) is not None:
+                return layer
+    return None
+
+
+def read_file(path: Path) -> Layer:
+    """The configuration in a YAML file, or in a TOML file: pyproject.toml's `tool.unitrack`, another one's top level.
+
+    Raises `ConfigError` if there is no such file, if it can't be read, or if it is not a mapping.
+    """
+    content = _content(path)
+    if path.suffix == ".toml":
+        if (layer := _toml_layer(path, content)) is None:
+            raise ConfigError(f"{path}: there is no table [tool.unitrack]")
+        return layer
+    from unitrack.config.yamlfile import read_yaml
+
+    values, lines = read_yaml(_decoded(path, content), str(path))
+    return _layer(path, values, lines)
+
+
+def _content(path: Path) -> bytes:
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such configuration file")
+    if not path.is_file():
+        raise ConfigError(f"{path}: expected a configuration file, found something else")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes, so hardly a configuration file")
+    return content
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: expected UTF-8 text") from None
+
+
+def _toml_layer(path: Path, content: bytes) -> Layer | None:
+    import tomllib
+
+    try:
+        values: Any = tomllib.loads(_decoded(path, content))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    if path.name == PYPROJECT:
+        tool = values.get("tool")
+        values = tool.get("unitrack") if isinstance(tool, dict) else None
+        if values is None:
+            return None
+    return _layer(path, values, {})
+
+
+def _layer(path: Path, values: object, lines: dict[KeyPath, int]) -> Layer:
+    return make_layer(str(path), {} if values is None else values, lines)

@@ -1,0 +1,132 @@
+"""Every key of the configuration: its type, bounds, default and meaning.
+
+The JSON Schema and the tables of docs/configuration.md are generated from this file and from `limits.Limits`: the
+text under a field is its description there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from unitrack.config.sinks import SinkSettings, name_sinks, read_sinks
+from unitrack.limits import FINISH_TIMEOUT_S, Limits
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+SinkEntry = Text | Annotated[dict[Text, dict[str, Any] | None], msgspec.Meta(min_length=1, max_length=1)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections."""
+
+
+class Experiment(Section, frozen=True):
+    """What is being tracked."""
+
+    name: Text | None = None
+    """The run's name. Not set: made from the time at which the run starts."""
+    project: Text = "codex-ml"
+    """The project that runs are grouped by: an experiment in MLflow, a project in W&B."""
+    description: str = ""
+    """What the run is for, in free text."""
+    tags: dict[Text, str] = {}
+    """Labels to find runs by. Those of the file, the environment and the call are merged."""
+
+
+class Tracking(Section, frozen=True):
+    """Where runs go, and how."""
+
+    backend: Text | None = None
+    """Short for `sinks: [backend]`, for a single backend without options."""
+    sinks: Annotated[tuple[SinkEntry, ...], msgspec.Meta(min_length=1)] | None = None
+    """The backends that receive the data: names, or one-key mappings `name: {options}`. Not set: mlflow if there is a \
+`tracking_uri`, otherwise local. The option `name` renames a sink, for two of one backend."""
+    tracking_uri: Text | None = None
+    """For mlflow sinks whose options don't say otherwise: the tracking server or database."""
+    artifact_location: Text | None = None
+    """For mlflow sinks whose options don't say otherwise: where a new experiment keeps its artifacts."""
+    root: Text = "experiments"
+    """The folder that run folders are made in, relative to the working directory; `~` is the home folder."""
+    delivery: Literal["process", "thread", "inline"] = "process"
+    """Who feeds the sinks: courier processes, a thread of the training process, or the log call itself."""
+    mode: Literal["enabled", "disabled"] = "enabled"
+    """`disabled` turns every call into a no-op: nothing is written."""
+    on_sink_error: Literal["warn", "raise"] = "warn"
+    """Whether a sink in trouble only warns, or also makes `flush()` and `finish()` raise."""
+    finish_timeout: Annotated[float, msgspec.Meta(ge=0)] = FINISH_TIMEOUT_S
+    """Seconds that `finish()` waits for the sinks; what is pending then is delivered later."""
+
+
+class Logging(Section, frozen=True):
+    """How often things are logged."""
+
+    log_frequency: Count = 1
+    """Metrics are kept at steps that are multiples of it; 1 keeps all."""
+    log_system_metrics: bool = False
+    """Whether CPU, memory, disk, network and GPU use are logged beside the run's metrics."""
+    system_metrics_interval: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    """Seconds between two samples of the system metrics."""
+
+
+class Artifacts(Section, frozen=True):
+    """Which outputs are stored."""
+
+    save_model: bool = True
+    """Whether `log_model` stores models."""
+    save_plots: bool = True
+    """Whether `log_figure` stores figures."""
+    save_config: bool = False
+    """Whether the resolved configuration is stored with the run."""
+
+
+class Reproducibility(Section, frozen=True):
+    """What it takes to run it again."""
+
+    random_seed: Seed = 42
+    """The seed for random number generators. 32 bits, which is what `numpy.random.seed` takes."""
+    log_git_hash: bool = False
+    """Whether the commit, and whether the work tree differs from it, are logged."""
+    log_environment: bool = False
+    """Whether the Python version, the platform and the installed packages are logged."""
+
+
+class Safeguards(Limits, frozen=True):
+    """What a log call accepts, and what happens to the rest."""
+
+    non_finite: Literal["raise", "warn", "drop", "keep"] = "raise"
+    """What happens to a metric that is NaN or infinite: an error, kept with a warning, left out silently, or kept."""
+    on_invalid: Literal["reject", "keep_rest"] = "reject"
+    """Whether a call with one bad metric is refused whole, or keeps its good ones."""
+    on_full_history: Literal["drop", "raise"] = "drop"
+    """What happens to the points of a metric that has reached `max_points_per_metric`."""
+    redact: tuple[Text, ...] = ()
+    """More keys whose values are secret, as globs such as `*_pin`; beside the built-in ones."""
+
+
+class Settings(Section, frozen=True):
+    """The configuration of unitrack: unitrack.yaml, or the table tool.unitrack of pyproject.toml."""
+
+    experiment: Experiment = Experiment()
+    tracking: Tracking = Tracking()
+    logging: Logging = Logging()
+    artifacts: Artifacts = Artifacts()
+    reproducibility: Reproducibility = Reproducibility()
+    safeguards: Safeguards = Safeguards()
+
+    @property
+    def sinks(self) -> tuple[SinkSettings, ...]:
+        """The sinks that these settings mean, named and with their options complete.
+
+        Raises `ConfigError` if two sinks have one name.
+        """
+        tracking = self.tracking
+        entries = tracking.sinks or (tracking.backend or ("mlflow" if tracking.tracking_uri else "local"),)
+        shared = {"tracking_uri": tracking.tracking_uri, "artifact_location": tracking.artifact_location}
+        given = {key: value for key, value in shared.items() if value is not None}
+        return tuple(
+            msgspec.structs.replace(sink, options=given | sink.options) if sink.backend == "mlflow" else sink
+            for sink in name_sinks(read_sinks(entries))
+        )

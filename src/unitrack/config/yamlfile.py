@@ -1,0 +1,73 @@
+"""Reads YAML safely, and knows the line of each key. Imported only when there is a YAML file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from unitrack.config.layers import MAX_DEPTH, KeyPath
+from unitrack.errors import ConfigError
+
+MAX_NODES = 10_000
+"""Keys and values of a file. Real ones have a hundred; this bounds the parser's time to about a second."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader without aliases (the stuff of YAML bombs) and with bounds on depth and size."""
+
+    depth = 0
+    nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise self._error("aliases (*name) are not supported")
+        self.depth += 1
+        self.nodes += 1
+        if self.depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            bound = f"{MAX_NODES} values" if self.nodes > MAX_NODES else f"{MAX_DEPTH} levels"
+            raise self._error(f"more than {bound}")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def _error(self, problem: str) -> yaml.MarkedYAMLError:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+def read_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
+    """The document in `text` and the line of each key, from 1; None for an empty one.
+
+    Raises `ConfigError` with file (`name`) and line for bad syntax, tags other than the standard ones, repeated keys,
+    aliases, and documents beyond the bounds.
+    """
+    lines: dict[KeyPath, int] = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, lines
+        _index(node, (), lines)
+        return loader.construct_document(node), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}" if mark else name
+        raise ConfigError(f"{place}: not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as a control character, or a 13th month
+        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            lines[(*path, position)] = item.start_mark.line + 1
+            _index(item, (*path, position), lines)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            if here in lines:
+                problem = f"the key {key.value!r} appears twice (first in line {lines[here]})"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            lines[here] = key.start_mark.line + 1
+            _index(value, here, lines)

@@ -1,0 +1,27 @@
+"""The TensorBoard backend of unitrack. Cheap to import: nothing here imports tensorboard."""
+
+from __future__ import annotations
+
+from unitrack import hookimpl
+from unitrack.hookspecs import Backend
+from unitrack_tensorboard.options import TensorBoardOptions
+
+__all__ = ["TensorBoardOptions", "register_backends"]
+__version__ = "0.1.0"
+
+
+@hookimpl
+def register_backends() -> list[Backend]:
+    """TensorBoard: a sink, a source, and what `unitrack doctor` looks at."""
+    return [
+        Backend(
+            name="tensorboard",
+            summary="TensorBoard event files, written without TensorFlow or torch",
+            sink="unitrack_tensorboard.sink:TensorBoardSink",
+            options=TensorBoardOptions,
+            source="unitrack_tensorboard.source:TensorBoardSource",
+            requires=("tensorboard", "google_crc32c", "PIL"),
+            install="unitrack-tensorboard",
+            check="unitrack_tensorboard.check:check",
+        )
+    ]

@@ -1,0 +1,71 @@
+"""The points and artifacts of a run that unitrack wrote, as the records they came from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+from unitrack.records import Artifact, Metrics
+from unitrack_tensorboard import layout
+from unitrack_tensorboard.summaries import read_scalar
+from unitrack_tensorboard.tags import ARTIFACT, metric_name
+
+_Late = dict[str, dict[int, Metrics]]
+"""Per tag: the point that had so many before it."""
+
+
+def own_records(root: Path) -> Iterator[Metrics | Artifact]:
+    """Points and artifacts in the order of logging, each point that came late back in its place."""
+    files = list(layout.parts(root))
+    late = _late_points(path for number, _, path in files if number)
+    seen: dict[str, int] = defaultdict(int)
+    for event in _events(path for number, _, path in files if not number):
+        points: dict[str, float] = {}
+        for value in event.summary.value:
+            if value.tag == ARTIFACT:
+                yield _artifact(value, root)
+            elif value.HasField("simple_value"):
+                yield from _next_late(late, seen, value.tag)
+                points[metric_name(value.tag)] = read_scalar(value)[0]
+                seen[value.tag] += 1
+        if points:
+            yield _metrics(event, points)
+    for tag in late:
+        yield from _next_late(late, seen, tag)
+
+
+def _next_late(late: _Late, seen: dict[str, int], tag: str) -> Iterator[Metrics]:
+    of_tag = late.get(tag)
+    while of_tag and (point := of_tag.pop(seen[tag], None)):
+        seen[tag] += 1
+        yield point
+
+
+def _late_points(paths: Iterator[Path]) -> _Late:
+    late: _Late = defaultdict(dict)
+    for event in _events(paths):
+        for value in event.summary.value:
+            if value.HasField("simple_value"):
+                number, order = read_scalar(value)
+                late[value.tag][order or 0] = _metrics(event, {metric_name(value.tag): number})
+    return late
+
+
+def _events(paths: Iterator[Path]) -> Iterator[Any]:
+    for path in paths:
+        yield from LegacyEventFileLoader(str(path)).Load()
+
+
+def _metrics(event: Any, points: dict[str, float]) -> Metrics:
+    return Metrics(seq=0, time=round(event.wall_time * 1000), step=event.step, metrics={}).with_values(points)
+
+
+def _artifact(value: Any, root: Path) -> Artifact:
+    """`file` is an absolute path here, so that it is found whatever folder it is joined to."""
+    artifact = msgspec.json.decode(value.tensor.string_val[0], type=Artifact)
+    return msgspec.structs.replace(artifact, file=str(root.absolute() / layout.ARTIFACTS / artifact.name))

@@ -1,0 +1,199 @@
+"""The sink: a run as TensorBoard event files.
+
+**Exactly once.** A checkpoint says how long the event files are that it covers, and what was in them. `open_run` cuts
+off what came later and goes on in a new file, so what is delivered again is written once.
+
+**No `SessionLog.START`.** At a restart it makes TensorBoard's Python reader hide the points of *all* tags from its step
+on (measured: 10 points of another tag became 5), and nothing is left behind that it would have to hide.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+
+import msgspec
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from unitrack import hookimpl
+from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
+from unitrack.hookspecs import Checkpoint, Link, RunContext
+from unitrack.limits import MAX_STEP
+from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStatus, Tags
+from unitrack_tensorboard import layout, summaries
+from unitrack_tensorboard.artifacts import add_view, keep
+from unitrack_tensorboard.event_file import EventFile
+from unitrack_tensorboard.failures import classified
+from unitrack_tensorboard.options import TensorBoardOptions
+from unitrack_tensorboard.overview import Overview
+from unitrack_tensorboard.placement import Placement
+from unitrack_tensorboard.tags import ARTIFACT, ARTIFACTS, metric_tag
+
+
+class _Committed(msgspec.Struct, frozen=True):
+    """The checkpoint's fields."""
+
+    part: int = 0
+    """The start of the sink that wrote last; see `layout.part_path`."""
+    lengths: dict[str, int] = {}
+    """Bytes of that part's file in each folder, by the folder's number."""
+    points: dict[str, list[int]] = {}
+    """`Placement.state`."""
+
+
+class TensorBoardSink:
+    """One run in one TensorBoard folder."""
+
+    def __init__(self, options: TensorBoardOptions) -> None:
+        """Nothing is touched before `open_run`."""
+        self._options = options
+        self._tags: dict[str, str] = {}
+
+    @hookimpl
+    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
+        """Roll back to `checkpoint` and show the run."""
+        self._run = run
+        name = run.folder.name
+        logdir = Path(self._options.logdir) if self._options.logdir else run.folder / "tensorboard"
+        self._root = logdir / name if self._options.logdir else logdir
+        with classified(self._root):
+            self._overview = self._take_up(name)
+            self._saved: Overview | None = None
+            self._open_part(msgspec.convert(checkpoint or {}, _Committed))
+            self._save_overview()
+        command = f"tensorboard --logdir {shlex.quote(str(logdir))}"
+        return Link(id=name, location=str(logdir), open_with=command)
+
+    @hookimpl
+    def log_metrics(self, metrics: list[Metrics]) -> None:
+        """Points, each in the first folder where TensorBoard shows it at its step."""
+        tags = self._tags_of(metrics)  # first, as it may reject: then nothing of the batch is written
+        self._resumed()
+        place = self._placement.place
+        for record in metrics:
+            events: dict[int, Event] = {}
+            for name, value in record.values().items():
+                tag = tags[name]
+                folder, order = place(tag, record.step)
+                event = events.get(folder)
+                if event is None:
+                    event = events[folder] = Event(wall_time=record.time / 1000, step=record.step)
+                summaries.add_scalar(event.summary, tag, value, order if folder else None)
+            for folder, event in events.items():
+                self._append(folder, event)
+
+    @hookimpl
+    def log_params(self, params: list[Params]) -> None:
+        """Hyperparameters: the HParams dashboard and a table."""
+        self._overview = self._overview.with_params(params)
+
+    @hookimpl
+    def set_tags(self, tags: list[Tags]) -> None:
+        """Tags: a table."""
+        self._overview = self._overview.with_tags(tags)
+
+    @hookimpl
+    def log_artifacts(self, artifacts: list[Artifact]) -> None:
+        """Every artifact as a file, figures and texts also where TensorBoard shows them."""
+        prepared = [self._keep(artifact) for artifact in artifacts]  # first, as it may fail
+        self._resumed()
+        for artifact, view in zip(artifacts, prepared, strict=True):
+            self._append_artifact(artifact, view)
+
+    @hookimpl
+    def end_run(self, status: RunStatus, time: int) -> None:
+        """The status for the HParams dashboard."""
+        self._overview = self._overview.with_end(RunEnd(seq=0, time=time, status=status))
+
+    @hookimpl
+    def flush(self) -> Checkpoint:
+        """Write everything; see the module's guarantee."""
+        with classified(self._root):
+            for file in self._files.values():
+                file.flush()
+            self._save_overview()
+        lengths = {str(folder): file.length for folder, file in self._files.items() if file.length}
+        if lengths:
+            self._committed = _Committed(self._part, lengths)
+        checkpoint: Checkpoint = msgspec.to_builtins(self._committed)
+        return {**checkpoint, "points": self._placement.state()}
+
+    @hookimpl
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    def _take_up(self, name: str) -> Overview:
+        found = Overview.load(self._root)
+        if found is None:
+            return Overview(id=name, start=self._run.start)
+        if found.start.run_id != self._run.start.run_id:
+            raise SinkMisconfiguredError(
+                f"{self._root} holds the run {found.start.run_id}, not {self._run.start.run_id}: set another logdir"
+            )
+        return found
+
+    def _open_part(self, committed: _Committed) -> None:
+        found = [part for _, part, _ in layout.parts(self._root)]
+        lengths = {int(folder): length for folder, length in committed.lengths.items()}
+        layout.roll_back(self._root, committed.part, lengths)
+        self._committed = committed
+        # Above all that were ever there, as a TensorBoard that runs may still hold a deleted one open.
+        self._part: int = max(time.time_ns() // 1_000_000, committed.part + 1, *(part + 1 for part in found))
+        self._placement: Placement = Placement(committed.points)
+        self._files: dict[int, EventFile] = {}
+
+    def _append(self, folder: int, event: Event) -> None:
+        file = self._files.get(folder)
+        if file is None:
+            path = layout.part_path(self._root, folder, self._part)
+            file = self._files[folder] = EventFile(path, self._run.start.time / 1000)
+        file.append(event)
+
+    def _keep(self, artifact: Artifact) -> Summary:
+        with classified(self._root):
+            kept = keep(self._run.locate(artifact), self._root / layout.ARTIFACTS, artifact.name)
+            view = Summary()
+            add_view(view, f"{ARTIFACTS}{artifact.name}", artifact, kept)
+            return view
+
+    def _append_artifact(self, artifact: Artifact, view: Summary) -> None:
+        tag = f"{ARTIFACTS}{artifact.name}"
+        step = self._placement.revision(tag) if artifact.step is None else artifact.step
+        own = Event(wall_time=artifact.time / 1000, step=step)
+        summaries.add_own(own.summary, ARTIFACT, msgspec.json.encode(artifact))
+        self._append(0, own)
+        if view.value:
+            folder, _ = self._placement.place(tag, step)
+            self._append(folder, Event(wall_time=artifact.time / 1000, step=step, summary=view))
+
+    def _tags_of(self, metrics: list[Metrics]) -> dict[str, str]:
+        known = self._tags
+        for record in metrics:
+            if not -MAX_STEP <= record.step <= MAX_STEP:
+                raise RecordRejectedError(f"step {record.step} is no int64")
+            for name in record.values().keys() - known.keys():
+                tag = metric_tag(name)
+                if not _is_text(tag):
+                    raise RecordRejectedError(f"metric name {name!r} can't be written as UTF-8")
+                known[name] = tag
+        return known
+
+    def _resumed(self) -> None:
+        """A run that ended and goes on is shown as running again."""
+        if self._overview.end:
+            self._overview = msgspec.structs.replace(self._overview, end=None)
+
+    def _save_overview(self) -> None:
+        if self._overview is not self._saved:
+            self._overview.save(self._root)
+            self._saved = self._overview
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True

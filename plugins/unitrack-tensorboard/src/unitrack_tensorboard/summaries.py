@@ -1,0 +1,144 @@
+"""Values of a summary event: how a scalar, an image, a text and the hyperparameters are written.
+
+Scalars and images take the form that torch's `SummaryWriter` writes (`simple_value`, `image`), because that is what
+`EventAccumulator.Scalars` and `.Images`, and so most scripts, can read. TensorBoard shows a scalar as float32; its
+data server drops a DT_DOUBLE tensor altogether (measured, tensorboard-data-server 0.7.2). So a value that is no float32
+carries its float64 beside it, in the summary metadata, which readers ignore there: the source reads it back bit-exact.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import struct
+from collections.abc import Mapping
+from ctypes import c_float
+from typing import Any
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS, STATUS_UNKNOWN
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
+
+from unitrack.records import RunStatus, flatten
+
+OWN_PLUGIN = "unitrack"
+"""The plugin name of what TensorBoard need not show."""
+
+_EXACT = struct.Struct("<d")
+_EXACT_LATE = struct.Struct("<dQ")
+
+_STATUS = {"finished": STATUS_SUCCESS, "failed": STATUS_FAILURE, "killed": STATUS_FAILURE}
+
+_EXACT_INTEGERS = 2**53
+"""Up to here float64 holds every integer."""
+_SHOWN_CHARACTERS = 1_000
+"""Of one param in the table. The whole value is in the record beside it."""
+
+
+def add_scalar(summary: Summary, tag: str, value: float, order: int | None = None) -> None:
+    """One point. `order`, for a point in a late folder, is how many points the tag had before it."""
+    single = c_float(value).value
+    added = summary.value.add(tag=tag, simple_value=single)
+    if order is not None:
+        data = added.metadata.plugin_data
+        data.plugin_name, data.content = OWN_PLUGIN, _EXACT_LATE.pack(value, order)
+    elif single != value and value == value:
+        data = added.metadata.plugin_data
+        data.plugin_name, data.content = OWN_PLUGIN, _EXACT.pack(value)
+
+
+def read_scalar(value: Any) -> tuple[float, int | None]:
+    """The value and the order that `add_scalar` was given, from a `Summary.Value`."""
+    content = value.metadata.plugin_data.content if value.metadata.plugin_data.plugin_name == OWN_PLUGIN else b""
+    if len(content) == _EXACT_LATE.size:
+        exact, order = _EXACT_LATE.unpack(content)
+        return exact, order
+    if len(content) == _EXACT.size:
+        return _EXACT.unpack(content)[0], None
+    return value.simple_value, None
+
+
+def add_image(summary: Summary, tag: str, encoded: bytes, width: int, height: int) -> None:
+    """One image, encoded as a browser can show it. Width and height are in pixels."""
+    image = summary.value.add(tag=tag).image
+    image.encoded_image_string, image.width, image.height = encoded, width, height
+
+
+def add_text(summary: Summary, tag: str, markdown: str) -> None:
+    """One text for the text dashboard."""
+    value = summary.value.add(tag=tag, metadata=text_metadata(display_name=None, description=None))
+    value.tensor.dtype = DT_STRING
+    value.tensor.tensor_shape.dim.add(size=1)
+    value.tensor.string_val.append(markdown.encode())
+
+
+def add_own(summary: Summary, tag: str, content: bytes) -> None:
+    """Bytes for our own source, which no dashboard shows."""
+    value = summary.value.add(tag=tag)
+    value.metadata.plugin_data.plugin_name = OWN_PLUGIN
+    value.tensor.dtype = DT_STRING
+    value.tensor.string_val.append(content)
+
+
+def add_session_start(summary: Summary, params: Mapping[str, Any], time: float) -> None:
+    """The hyperparameters for the HParams dashboard. `time` is when the run started, in seconds.
+
+    No experiment summary goes with it: the dashboard takes the first one it finds for all runs of a logdir, and would
+    hide the hyperparameters that this run lacks; without any it collects those of all runs.
+    """
+    info = SessionStartInfo(start_time_secs=time)
+    for name, value in flatten(params).items():
+        _set_hparam(info.hparams[name], value)
+    _add_hparams(summary, hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
+
+
+def add_session_end(summary: Summary, status: RunStatus, time: float) -> None:
+    """How the run ended, for the HParams dashboard. `time` is in seconds."""
+    info = SessionEndInfo(status=_STATUS.get(status, STATUS_UNKNOWN), end_time_secs=time)
+    _add_hparams(summary, hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
+
+
+def _add_hparams(summary: Summary, tag: str, data: HParamsPluginData) -> None:
+    # tensorboard.plugins.hparams.summary would do this, but imports TensorFlow
+    summary.value.add(tag=tag, metadata=hparams.create_summary_metadata(data), tensor=hparams.NULL_TENSOR)
+
+
+def _set_hparam(field: Any, value: Any) -> None:
+    """HParams can hold booleans, float64 and strings. Anything else, a large integer too, goes there as JSON."""
+    if isinstance(value, bool):
+        field.bool_value = value
+    elif isinstance(value, float) or (isinstance(value, int) and abs(value) <= _EXACT_INTEGERS):
+        field.number_value = value
+    else:
+        field.string_value = value if isinstance(value, str) else as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """A value as one line of JSON, readable rather than escaped."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def table(headings: tuple[str, str], rows: Mapping[str, Any]) -> str:
+    """A markdown table of names and values."""
+    lines = [" | ".join(headings), "--- | ---"]
+    lines += [f"{_cell(name)} | {_cell(value)}" for name, value in rows.items()]
+    return "\n".join(lines)
+
+
+def fenced(text: str, language: str = "") -> str:
+    """`text` as a markdown code block that no fence in the text itself can end."""
+    longest = max((len(run) for run in re.findall("`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _cell(value: Any) -> str:
+    text = value if isinstance(value, str) else as_json(value)
+    if len(text) > _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS]}..."
+    escaped = re.sub(r"([\\`*_\[\]])", r"\\\1", html.escape(text, quote=False))
+    return " ".join(escaped.replace("|", "&#124;").splitlines()) or " "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from unitrack.config import Resolved
+
+
+_SECRET_OPTIONS = ("*api_key*", "*token*", "*passw*", "*secret*")
+"""Wider than for params: `eos_token` is no option of a backend."""
+
+_USERINFO = r"(?<=://)[^/?#\s]*@"
+"""All of it: a token may stand there without a password, as in https://TOKEN@host."""
 
 
 def register(app: typer.Typer) -> None:
@@ -68,18 +76,29 @@ def _shown(resolved: Resolved) -> dict[str, Any]:
     """The settings as plain values without secrets, sinks by name."""
     import msgspec
 
-    from unitrack.config.redaction import redacted
-
     settings = resolved.settings
     values: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=str)
-    # `max_param_bytes` and the like hold no secrets; what users wrote may.
-    globs = settings.safeguards.redact
-    values["experiment"] = redacted(values["experiment"], globs)
-    values["tracking"] = redacted(values["tracking"], globs)
     values["tracking"]["sinks"] = {
-        sink.name: {"backend": sink.backend, "options": redacted(sink.options, globs)} for sink in settings.sinks
+        sink.name: {"backend": sink.backend, "options": sink.options} for sink in settings.sinks
     }
-    return values
+    globs = (*_SECRET_OPTIONS, *settings.safeguards.redact)
+    # Only these two hold what users wrote freely; keys such as `max_name_length` are no secret, whatever the globs.
+    return values | {section: _hidden(values[section], "", globs) for section in ("experiment", "tracking")}
+
+
+def _hidden(value: Any, key: str, globs: tuple[str, ...]) -> Any:
+    from unitrack.redaction import REDACTED, redact
+
+    is_secret = redact("x", key, globs) != "x"
+    if isinstance(value, dict):
+        return {name: _hidden(item, key if is_secret else str(name), globs) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item, key, globs) for item in value]
+    if value is None or value == "":
+        return value
+    if is_secret:  # of any type: a password may be a number
+        return REDACTED
+    return re.sub(_USERINFO, f"{REDACTED}@", redact(value)) if isinstance(value, str) else value
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:

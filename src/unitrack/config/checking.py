@@ -10,15 +10,12 @@ from typing import Any
 import msgspec
 
 from unitrack.config.layers import KeyPath, Layer
-from unitrack.config.redaction import is_secret
 from unitrack.config.settings import Settings
 from unitrack.config.sinks import sink_problem
 from unitrack.errors import ConfigError
 
 MAX_SHOWN = 80
 """Characters of a wrong value that a message shows."""
-
-_SINKS = "a list, not empty, of names and mappings `name: {options}` (to record nothing, set mode: disabled)"
 
 Problem = tuple[KeyPath, str]
 
@@ -49,7 +46,7 @@ def checked(layer: Layer) -> Layer:
     sections: dict[str, dict[str, Any]] = {}
     for section, given in layer.values.items():
         if section not in SECTIONS:
-            problems.append(((section,), f"unknown key{_suggest(section, None)}"))
+            problems.append(((str(section),), f"unknown key{_suggest(section, None)}"))
         elif isinstance(given, Mapping):
             sections[section] = dict(_checked_section(section, given, problems))
         elif given is not None:
@@ -64,7 +61,7 @@ def checked(layer: Layer) -> Layer:
 def _checked_section(section: str, given: Mapping[Any, Any], problems: list[Problem]) -> Iterator[tuple[str, Any]]:
     types = _types_of(section)
     for key, value in given.items():
-        path = (section, key)
+        path = (section, str(key))  # YAML has keys that are no text, too
         if key not in types:
             problems.append((path, f"unknown key{_suggest(key, section)}"))
         elif value is None:
@@ -101,16 +98,18 @@ def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
 def _mismatch(key: str, value: object, type_: Any) -> str:
     from unitrack.config.expected import choices, expected, nearest
 
-    wanted = _SINKS if key == "sinks" else expected(type_)
-    message = f"expected {wanted}, got {shown(key, value)}"
+    message = f"expected {expected(type_)}, got {shown(key, value)}"
+    if key == "sinks" and not value:
+        return f"{message}; to record nothing, set mode: disabled"
     similar = nearest(value, choices(type_)) if isinstance(value, str) else None
     return f'{message}; did you mean "{similar}"?' if similar else message
 
 
 def shown(key: str, value: object) -> str:
-    """A wrong value as a message shows it: short, and hidden if the key speaks of a secret."""
-    if is_secret(key):
-        return "a hidden value"
+    """A wrong value as a message shows it: short, and without secrets."""
+    from unitrack.redaction import redact
+
+    value = redact(value, key)
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 

@@ -1,9 +1,15 @@
-"""What the source says of each key, for the JSON Schema and the documentation. Not used at run time."""
+"""What the source says of each key, for the JSON Schema and the documentation. Not used at run time.
+
+`python -m unitrack.config.described docs/configuration.md` renews the tables there.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,3 +44,17 @@ def key_table(section: str) -> str:
 def _shown(field: msgspec.structs.FieldInfo) -> str:
     default: Any = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return "not set" if default is None else f"`{msgspec.json.encode(default).decode()}`"
+
+
+def with_tables(page: str) -> str:
+    """A Markdown page with the table of each section renewed, below its marker `<!-- keys: SECTION -->`."""
+    return re.sub(
+        r"(<!-- keys: (\w+) -->\n)(?:\|.*\n)*",
+        lambda marker: f"{marker[1]}{key_table(marker[2])}\n",
+        page,
+    )
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(with_tables(file.read_text(encoding="utf-8")), encoding="utf-8")

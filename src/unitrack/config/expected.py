@@ -41,17 +41,20 @@ def _describe(info: inspect.Type) -> str:
             return "a finite number" + _bounds(info)
         case inspect.StrType(min_length=length):
             return "text that is not empty" if length else "text"
-        case inspect.VarTupleType(item_type=item, min_length=length):
-            return ("a list, not empty, of " if length else "a list of ") + _describe(item)
-        case inspect.DictType():
-            return "a mapping"
+        case inspect.VarTupleType(item_type=inspect.UnionType()):
+            return "a list, not empty, of names and mappings `name: {options}`"
+        case inspect.VarTupleType(item_type=item):
+            return f"a list of {_describe(item)}"
+        case inspect.DictType(value_type=value):
+            return f"a mapping of text to {_describe(value)}"
     return str(info)
 
 
 def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
     bounds = ((">=", info.ge), (">", info.gt), ("<=", info.le), ("<", info.lt))
-    return "".join(
-        f" {sign} {bound:g}" if isinstance(bound, float) else f" {sign} {bound}"
+    given = [
+        f"{sign} {bound:g}" if isinstance(bound, float) else f"{sign} {bound}"
         for sign, bound in bounds
         if bound is not None
-    )
+    ]
+    return " " + " and ".join(given) if given else ""

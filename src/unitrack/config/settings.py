@@ -64,9 +64,9 @@ class Logging(Section, frozen=True):
     """How often things are logged."""
 
     log_frequency: Count = 1
-    """Metrics are kept at steps that are multiples of it; 1 keeps all."""
+    """Metrics are logged every so many steps; 1 logs them all."""
     log_system_metrics: bool = False
-    """Whether CPU, memory, disk, network and GPU use are logged beside the run's metrics."""
+    """Whether the machine's load (CPU, memory and the like) is logged beside the run's metrics."""
     system_metrics_interval: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     """Seconds between two samples of the system metrics."""
 

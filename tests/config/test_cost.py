@@ -1,0 +1,21 @@
+"""`import unitrack` imports this package: it must cost next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import sys, msgspec, pluggy
+import unitrack.config
+lazy = {"yaml", "tomllib", "difflib", "rich", "typer", "unitrack.config.described", "unitrack.config.expected"}
+print(sorted(lazy & sys.modules.keys()))
+unitrack.config.resolve(call={"experiment": {"name": "n"}, "tracking": {"sinks": ["local"]}}, environ={})
+print(sorted(lazy & sys.modules.keys()))
+"""
+
+
+def test_readers_are_imported_only_for_a_file(folder: Path) -> None:
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, cwd=folder)
+    assert result.stdout.split("\n")[:2] == ["[]", "[]"], result.stderr

@@ -72,3 +72,7 @@ class SinkMisconfiguredError(SinkError):
 
 class RecordRejectedError(SinkError):
     """The backend will never take this batch. The lane bisects it and keeps the culprit as a dead letter."""
+
+
+class DeliveryWarning(UserWarning):
+    """A sink is in trouble, or something is pending at the end. Given once a run and sink; nothing is lost."""

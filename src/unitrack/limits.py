@@ -33,6 +33,8 @@ SYNC_INTERVAL_S = 5.0
 """How much a power loss can cost: `fdatasync` (p50 205 us, measured) runs this often, off the calling thread."""
 MAX_STEP = 2**63 - 1
 """int64, which MLflow, TensorBoard and W&B store."""
+HOUSEKEEPING_S = 1.0
+"""How often the training process looks after its couriers and its sinks' ledgers, off the calling thread."""
 
 # Delivery
 READ_BYTES = MIB
@@ -55,9 +57,13 @@ OWNER_POLL_S = 1.0
 """How often a courier looks whether the processes that started its runs are alive."""
 DRAIN_STALL_S = 15.0
 """A courier whose owner is gone leaves what makes no progress for so long to `unitrack sync`."""
+MAX_COURIER_RESTARTS = 3
+"""A courier that dies more often has a cause that a restart does not cure: a segfault in an SDK, memory."""
 
 # Waiting for delivery
 FINISH_TIMEOUT_S = 60.0
 """Importing mlflow costs 5 to 8 s (measured); a minute lets a cold start and a slow disk pass."""
+HOPELESS_ATTEMPTS = 4
+"""A sink that failed so often in a row (4 to 8 s with back-off) is not waited for unless a timeout was asked for."""
 EXIT_TIMEOUT_S = 10.0
 """What an interpreter that exits without `finish()` waits at most; couriers go on without it."""

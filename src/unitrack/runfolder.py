@@ -4,7 +4,7 @@
       .spool/            the delivery buffer: journals, and copies of logged files; gone once all sinks are complete
       .unitrack/
         run.json         the manifest: identity, sinks, owner
-        <sink>.json      the sink's ledger (see delivery/ledger.py)
+        <sink>.ledger.json  the sink's ledger (see delivery/ledger.py)
         <sink>.dead.jsonl   records that the backend refused
         <sink>/          the sink's own notes
       metadata.json params.json metrics.jsonl artifacts/     written by the local sink
@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -134,7 +136,7 @@ class RunFolder:
 
     def ledger_file(self, sink: str) -> Path:
         """Where the sink's ledger lies."""
-        return self.state / f"{sink}.json"
+        return self.state / f"{sink}.ledger.json"
 
     def dead_letter_file(self, sink: str) -> Path:
         """Where records that the backend refused are kept."""
@@ -142,7 +144,27 @@ class RunFolder:
 
     def lock_file(self, sink: str) -> Path:
         """Locked by whoever delivers to the sink."""
-        return self.state / f"{sink}.lock"
+        return self.state / f"{sink}.ledger.lock"
+
+    @property
+    def ended_file(self) -> Path:
+        """There once the owner has ended the run: a sign for those who log beside it and read no journal."""
+        return self.spool / "ended"
+
+    def mark_ended(self) -> None:
+        """Make `ended_file`. That the spool is already gone, or the disk full, is no reason to fail: it is a hint."""
+        with contextlib.suppress(OSError):
+            self.ended_file.touch()
+
+    @contextlib.contextmanager
+    def spool_lock(self) -> Iterator[None]:
+        """Held while a run takes up its spool and while a lane removes it, so that the one can't undo the other."""
+        descriptor = os.open(self.state / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write `run.json`, whole or not at all."""

@@ -6,7 +6,7 @@ Importing this package costs next to nothing: YAML and TOML are loaded when ther
 
 from unitrack.config.experiment import ExperimentConfig
 from unitrack.config.resolving import Resolved, resolve
-from unitrack.config.settings import Settings
+from unitrack.config.settings import Safeguards, Settings
 from unitrack.config.sinks import SinkSettings
 
-__all__ = ["ExperimentConfig", "Resolved", "Settings", "SinkSettings", "resolve"]
+__all__ = ["ExperimentConfig", "Resolved", "Safeguards", "Settings", "SinkSettings", "resolve"]

@@ -1,0 +1,90 @@
+"""The run's own copy of a logged file: taken in the log call, so that what training writes next can't change it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from unitrack.errors import JournalError
+from unitrack.limits import MIB
+from unitrack.runfolder import RunFolder
+
+
+def artifact_name(source: Path, artifact_path: str | None) -> str:
+    """Where a file or folder belongs among the run's artifacts.
+
+    Without `artifact_path` it keeps its own name. One that ends in "/", or that has no suffix while the file has one,
+    names a folder, as in MLflow; any other is the whole name, as in the document's tracker.
+    """
+    if not artifact_path:
+        return source.name
+    is_folder = artifact_path.endswith("/") or (source.suffix != "" and PurePosixPath(artifact_path).suffix == "")
+    return f"{artifact_path.rstrip('/')}/{source.name}" if is_folder else artifact_path
+
+
+def with_step(name: str, step: int | None) -> str:
+    """The name of a figure or an image at a step, so that the next one doesn't replace it: "roc-7.png"."""
+    if step is None:
+        return name
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}-{step}{path.suffix}"))
+
+
+class Stage:
+    """Takes copies into the spool. Each has a folder of its own, so equal names don't meet."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+
+    def new_file(self, writer: str, name: str) -> Path:
+        """A path for a new copy, its folder made. Raises `JournalError` if that can't be."""
+        place = self._folder.files / f"{writer}-{next(self._numbers)}"
+        try:
+            place.mkdir(parents=True)
+        except OSError as error:
+            raise _not_stored(name, error) from error
+        return place / PurePosixPath(name).name
+
+    def copy(self, writer: str, source: Path, name: str) -> Path:
+        """A copy of a file or folder. Raises `JournalError` if the disk won't take it; nothing is left behind then."""
+        copy = self.new_file(writer, name)
+        try:
+            if source.is_dir():
+                shutil.copytree(source, copy, copy_function=_copy_file)
+            else:
+                _copy_file(source, copy)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(copy.parent, ignore_errors=True)
+            raise _not_stored(name, error) from error
+        return copy
+
+    def write(self, writer: str, name: str, data: bytes) -> Path:
+        """A file with this content. Raises `JournalError` as `copy` does."""
+        copy = self.new_file(writer, name)
+        try:
+            copy.write_bytes(data)
+        except OSError as error:
+            shutil.rmtree(copy.parent, ignore_errors=True)
+            raise _not_stored(name, error) from error
+        return copy
+
+
+def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
+    """Copy a file; where the file system can share blocks (Btrfs, XFS) it does, and a gigabyte takes no time."""
+    with open(source, "rb") as reader, open(destination, "xb") as writer:
+        try:
+            while os.copy_file_range(reader.fileno(), writer.fileno(), 1024 * MIB):
+                pass
+        except (OSError, AttributeError):  # across file systems on old kernels; not on macOS
+            reader.seek(0)
+            writer.seek(0)
+            shutil.copyfileobj(reader, writer, MIB)
+    shutil.copystat(source, destination)
+
+
+def _not_stored(name: str, error: OSError | shutil.Error) -> JournalError:
+    why = getattr(error, "strerror", None) or str(error)
+    return JournalError(getattr(error, "errno", None) or 0, f"artifact {name!r} was not stored ({why})")

@@ -1,0 +1,70 @@
+"""What a lane has delivered: a small file that is replaced as a whole at each commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from unitrack.hookspecs import Link
+from unitrack.journal import Position, count_lines, find_writers
+from unitrack.runfolder import RunFolder, write_atomically
+
+LaneState = Literal["pending", "delivering", "retrying", "parked", "complete"]
+"""`pending`: nobody delivers now. `retrying`: the backend is away, the lane backs off. `parked`: somebody has to mend
+something. `complete`: the end of the run is confirmed."""
+
+
+class Ledger(msgspec.Struct, kw_only=True):
+    """The account of one sink. `positions`, `checkpoint` and the counts are committed together."""
+
+    state: LaneState = "pending"
+    positions: dict[str, Position] = {}
+    """By writer: where the next line to deliver begins."""
+    accepted: dict[str, Position] = {}
+    """By writer: how far the backend's SDK has taken lines, durable or not."""
+    delivered: int = 0
+    """Lines that the backend has confirmed."""
+    dead_lettered: int = 0
+    damaged: int = 0
+    """Lines that could not be read."""
+    checkpoint: dict[str, Any] | None = None
+    thinning: dict[str, Any] = {}
+    ended_writer: str | None = None
+    """The owner whose end of the run is confirmed."""
+    status: str | None = None
+    """What the run ended as, in the backend."""
+    last_error: str | None = None
+    attempts: int = 0
+    """Failures in a row."""
+    retry_at: int | None = None
+    """When the next attempt is due, in milliseconds since the epoch."""
+    link: Link | None = None
+    pid: int | None = None
+    """The process that delivers, or did last."""
+
+    @classmethod
+    def load(cls, path: Path) -> Ledger:
+        """The ledger in a file; a fresh one if there is none, or none that can be read."""
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError):
+            return cls()
+
+    def save(self, path: Path) -> None:
+        """Replace the file."""
+        write_atomically(path, msgspec.json.encode(self))
+
+    def pending(self, folder: RunFolder) -> int:
+        """Lines in the journal that are neither delivered nor given up."""
+        return lines_after(folder, self.positions)
+
+
+def lines_after(folder: RunFolder, positions: Mapping[str, Position]) -> int:
+    """Lines of all writers of a run from these positions on."""
+    return sum(
+        count_lines(folder.spool, writer, segments, positions.get(writer, Position()))
+        for writer, segments in find_writers(folder.spool).items()
+    )

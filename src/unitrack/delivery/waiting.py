@@ -1,0 +1,120 @@
+"""Waiting for sinks: what `flush()` and `finish()` do after the journal is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.modes import Delivery
+from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
+from unitrack.errors import DeliveryError, DeliveryWarning
+from unitrack.journal import Position, find_writers, segment_path
+from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MIN_S
+from unitrack.runfolder import RunFolder
+
+_SHOW_AFTER_S = 1.0
+
+
+def wait_for_sinks(
+    folder: RunFolder, delivery: Delivery, timeout: float, until: Literal["accepted", "complete"], *, patient: bool
+) -> DeliveryReport:
+    """Wait until every sink has accepted what is in the journal, or confirmed the end of the run.
+
+    Parked sinks are not waited for, and those that fail on and on only if `patient`. Ctrl-C ends the wait, not the
+    delivery. Shows progress on a terminal when it takes more than a second.
+    """
+    manifest = folder.read_manifest()
+    ends = journal_ends(folder)
+    deadline = time.monotonic() + timeout
+
+    def is_done(sink: str) -> bool:
+        ledger = Ledger.load(folder.ledger_file(sink))
+        if ledger.ended_writer == manifest.owner.writer or ledger.state == "parked":
+            return True
+        if ledger.state == "retrying" and ledger.attempts >= HOPELESS_ATTEMPTS and not patient:
+            return True
+        return until == "accepted" and all(
+            ledger.accepted.get(writer, Position()) >= end for writer, end in ends.items()
+        )
+
+    waiting = [sink.name for sink in manifest.sinks]
+    with _progress(folder) as show, contextlib.suppress(KeyboardInterrupt):
+        while True:
+            delivery.pump()
+            waiting = [sink for sink in waiting if not is_done(sink)]
+            if not waiting or time.monotonic() >= deadline:
+                break
+            show(waiting)
+            time.sleep(POLL_MIN_S)
+    return read_report(folder)
+
+
+def journal_ends(folder: RunFolder) -> dict[str, Position]:
+    """Where each writer's journal ends now."""
+    ends: dict[str, Position] = {}
+    for writer, segments in find_writers(folder.spool).items():
+        with contextlib.suppress(FileNotFoundError):
+            size = os.stat(segment_path(folder.spool, writer, segments[-1])).st_size
+            ends[writer] = Position(segments[-1], size)
+    return ends
+
+
+@contextlib.contextmanager
+def _progress(folder: RunFolder) -> Iterator[Callable[[list[str]], None]]:
+    """Gives a function to call while waiting: after a second, on a terminal, it says what is waited for."""
+    if not sys.stderr.isatty():
+        yield lambda waiting: None
+        return
+    started = time.monotonic()
+    status = None
+
+    def show(waiting: list[str]) -> None:
+        nonlocal status
+        if time.monotonic() - started < _SHOW_AFTER_S:
+            return
+        if status is None:
+            from rich.console import Console
+            from rich.status import Status
+
+            status = Status("", console=Console(stderr=True))
+            status.start()
+        report = read_report(folder)
+        parts = [f"{sink} ({report[sink].pending} to go)" for sink in waiting]
+        status.update(f"unitrack: delivering to {', '.join(parts)}; Ctrl-C to stop waiting, nothing is lost")
+
+    try:
+        yield show
+    finally:
+        if status is not None:
+            status.stop()
+
+
+def in_trouble(sink: SinkReport) -> bool:
+    """Whether somebody should know of it."""
+    return sink.state in ("retrying", "parked") or bool(sink.dead_lettered or sink.damaged)
+
+
+def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
+    """At the end of a run: one warning for what has not arrived, and how to go on."""
+    lacking = [sink for sink in report.sinks.values() if not sink.ok or in_trouble(sink)]
+    if not lacking:
+        return
+    lines = "\n".join(f"  {sink}" for sink in lacking)
+    how = f"Go on with: unitrack sync {path}" if any(sink.pending for sink in lacking) else f"See: unitrack status {path}"
+    warnings.warn(
+        f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning, stacklevel=3
+    )
+
+
+def raise_for_trouble(report: DeliveryReport) -> None:
+    """Raise `DeliveryError` if a sink is in trouble: `on_sink_error: raise`."""
+    troubled = [str(sink) for sink in report.sinks.values() if in_trouble(sink)]
+    if troubled:
+        raise DeliveryError("; ".join(troubled))

@@ -1,0 +1,133 @@
+"""What happens to runs beyond their log calls: interpreter exit, signals, forks, and the housekeeping in between."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.pool import pool
+from unitrack.errors import DeliveryWarning, UnitrackError
+from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
+
+if TYPE_CHECKING:
+    from unitrack.run import EndStatus, Run
+
+_live: list[Run] = []
+_exit_status: EndStatus = "finished"
+_installed = False
+
+
+def watch(run: Run) -> None:
+    """Look after a run until `forget`: sync its journal, revive its couriers, tell of trouble, end it at exit."""
+    _install()
+    _live.append(run)
+    _Housekeeper.ensure()
+
+
+def forget(run: Run) -> None:
+    """The run has finished."""
+    with contextlib.suppress(ValueError):
+        _live.remove(run)
+
+
+def _install() -> None:
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    atexit.register(_finish_all)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+    _watch_exceptions()
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _watch_exceptions() -> None:
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        global _exit_status
+        _exit_status = "killed" if issubclass(kind, KeyboardInterrupt) else "failed"
+        previous(kind, error, traceback)
+
+    sys.excepthook = hook
+
+
+def _finish_all() -> None:
+    """At interpreter exit: end the runs that nobody ended. Bounded in all; couriers go on without us."""
+    deadline = time.monotonic() + EXIT_TIMEOUT_S
+    for run in list(_live):
+        try:
+            run.finish(_exit_status, timeout=max(0.0, deadline - time.monotonic()))
+        except UnitrackError as error:
+            warnings.warn(f"run {run.name!r}: {error}", DeliveryWarning, stacklevel=1)
+
+
+def _on_sigterm(signum: int, frame: FrameType | None) -> None:
+    """Record that the runs were killed, then die of the signal as if nobody had caught it."""
+    for run in list(_live):
+        with contextlib.suppress(UnitrackError):
+            run._end_as_killed()
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)
+
+
+def _after_fork_in_child() -> None:
+    for run in _live:
+        run._continue_in_child()
+    _live.clear()  # the parent ends them
+    _Housekeeper.current = None
+
+
+class _Housekeeper(threading.Thread):
+    """One daemon thread a process, awake for microseconds a second."""
+
+    current: _Housekeeper | None = None
+
+    def __init__(self) -> None:
+        super().__init__(name="unitrack-housekeeper", daemon=True)
+        self._synced_at = time.monotonic()
+        self._warned: set[tuple[str, str]] = set()
+
+    @classmethod
+    def ensure(cls) -> None:
+        """Have one running."""
+        if cls.current is None or not cls.current.is_alive():
+            cls.current = cls()
+            cls.current.start()
+
+    def run(self) -> None:
+        """Look after the live runs for as long as there are any."""
+        while _live:
+            time.sleep(HOUSEKEEPING_S)
+            with contextlib.suppress(OSError):
+                pool.revive()
+            due = time.monotonic() - self._synced_at >= SYNC_INTERVAL_S
+            for run in list(_live):
+                if due:
+                    with contextlib.suppress(OSError, UnitrackError):  # the disk: the next log call says it
+                        run._journal.sync()
+                self._tell_trouble(run)
+            if due:
+                self._synced_at = time.monotonic()
+
+    def _tell_trouble(self, run: Run) -> None:
+        for sink in run._settings.sinks:
+            ledger = Ledger.load(run._folder.ledger_file(sink.name))
+            if ledger.state in ("retrying", "parked") and (run.id, sink.name) not in self._warned:
+                self._warned.add((run.id, sink.name))
+                warnings.warn(
+                    f"sink {sink.name!r} of run {run.name!r} is {ledger.state}: {ledger.last_error}. "
+                    "Training goes on, nothing is lost.",
+                    DeliveryWarning,
+                    stacklevel=1,
+                )

@@ -1,0 +1,1 @@
+"""What makes a run repeatable: seeds, and a record of the environment."""

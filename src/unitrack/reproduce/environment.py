@@ -1,0 +1,44 @@
+"""The environment as params: Python, platform, packages, the git commit. What can't be found out is left out."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from typing import Any
+
+_FRAMEWORKS = ("torch", "tensorflow", "jax", "numpy", "scikit-learn", "xgboost", "lightgbm", "transformers", "unitrack")
+"""Packages whose versions change results; a full list is `pip freeze`, which belongs in an artifact."""
+_GIT_TIMEOUT_S = 5
+
+
+def capture_environment() -> dict[str, Any]:
+    """Python version, platform, versions of the installed ML packages, and `capture_git`."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    captured: dict[str, Any] = {"python_version": sys.version, "platform": platform.platform(), **capture_git()}
+    for package in _FRAMEWORKS:
+        try:
+            captured[f"{package.replace('-', '_')}_version"] = version(package)
+        except PackageNotFoundError:
+            continue
+    return captured
+
+
+def capture_git() -> dict[str, Any]:
+    """`git_hash` ("unknown" outside a repository or without git) and, if known, `git_dirty`."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {"git_hash": "unknown"}
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {"git_hash": commit, **({} if changes is None else {"git_dirty": bool(changes)})}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=_GIT_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

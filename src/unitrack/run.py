@@ -1,0 +1,391 @@
+"""The run: what training code holds. A log call validates, appends one line to the journal, and returns."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+
+from unitrack import lifecycle
+from unitrack.artifacts import Stage, artifact_name, with_step
+from unitrack.config import Settings
+from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.modes import Delivery
+from unitrack.delivery.report import DeliveryReport
+from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
+from unitrack.errors import InvalidValueError, RunFinishedError
+from unitrack.hookspecs import Link
+from unitrack.journal import JournalWriter
+from unitrack.limits import MAX_STEP
+from unitrack.media import figure_bytes, image_bytes
+from unitrack.models import save_model
+from unitrack.params import as_mapping
+from unitrack.records import Artifact, ArtifactType, Metrics, Params, Record, RunEnd, RunStart, Tags
+from unitrack.redaction import redact
+from unitrack.runfolder import RunFolder
+from unitrack.validation import ValidationChain, check_step
+
+_EXACT_INT = 2**53
+"""Up to here every int is a float64."""
+
+EndStatus = Literal["finished", "failed", "killed"]
+
+
+class Run:
+    """One run, delivered to all its sinks. Made by `unitrack.start_run`; threads may share it.
+
+    Use it as a context manager, or call `finish()`. An exception that leaves the `with` block ends the run as
+    "failed", Ctrl-C and SIGTERM as "killed". `str(run)` is its id.
+    """
+
+    def __init__(
+        self,
+        start: RunStart,
+        folder: RunFolder,
+        settings: Settings,
+        journal: JournalWriter,
+        delivery: Delivery,
+        validation: ValidationChain,
+    ) -> None:
+        self._start = start
+        self._folder = folder
+        self._settings = settings
+        self._journal = journal
+        self._delivery = delivery
+        self._validation = validation
+        self._stage = Stage(folder)
+        self._pid = os.getpid()
+        self._next_step = 0
+        self._report: DeliveryReport | None = None
+        self._known_metrics = validation.points
+        # The fast path counts points only by call; past this many the slow path counts them exactly.
+        self._fast = not validation.has_metric_checks
+        self._max_points = validation.limits.max_points_per_metric
+        self._max_metrics = validation.limits.max_metrics_per_call
+        self._pump = delivery.pump if settings.tracking.delivery == "inline" else None
+
+    # -- identity ---------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The run's id: letters, digits and hyphens, unique."""
+        return self._start.run_id
+
+    @property
+    def name(self) -> str:
+        """What the run is called; several runs may share a name."""
+        return self._start.name
+
+    @property
+    def project(self) -> str:
+        """The project it belongs to."""
+        return self._start.project
+
+    @property
+    def path(self) -> Path:
+        """The run folder, absolute."""
+        return self._folder.path
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r} {self.id} in {self.path}>"
+
+    def links(self) -> dict[str, Link]:
+        """Where the run lies in each backend that has opened it so far: id, location, URL, the command to open it."""
+        found: dict[str, Link] = {}
+        for sink in self._settings.sinks:
+            link = Ledger.load(self._folder.ledger_file(sink.name)).link
+            if link is not None:
+                found[sink.name] = link
+        return found
+
+    # -- metrics: the hot path ----------------------------------------------------------------------------------------
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log one number per name at a step.
+
+        `metrics`: ints, floats, NumPy scalars, 0-d arrays and tensors, taken as float64. `step`: 0 ... 2**63 - 1, in
+        any order; without it, one more than the highest so far. Raises `InvalidTypeError` (a `TypeError`) for what is
+        no number, `InvalidValueError` (a `ValueError`) for NaN, infinity, steps and names that can't be accepted, and
+        `JournalError` (an `OSError`) if the disk is full. What was logged before is never lost.
+        """
+        journal = self._journal
+        with journal.lock:
+            if type(step) is not int or not 0 <= step <= MAX_STEP:
+                step = self._next_step if step is None else check_step(step)
+            known = self._known_metrics
+            failure = None
+            if self._fast and type(metrics) is dict and 0 < len(metrics) <= self._max_metrics:
+                for name, value in metrics.items():
+                    kind = type(value)
+                    if (
+                        not (
+                            (kind is float and value - value == 0.0)
+                            or (kind is int and -_EXACT_INT <= value <= _EXACT_INT)
+                        )
+                        or name not in known
+                        or known[name] >= self._max_points
+                    ):
+                        accepted, failure = self._validation.metrics(metrics, step)
+                        break
+                else:
+                    accepted = metrics
+            else:
+                accepted, failure = self._validation.metrics(metrics, step)
+            if accepted:
+                seq = journal.next_seq
+                record = Metrics(seq=seq, time=time.time_ns() // 1_000_000, step=step, metrics=accepted)
+                if accepted is not metrics:
+                    record = record.with_values(accepted)
+                journal.next_seq = seq + 1
+                journal.append(record)
+                for name in accepted:
+                    known[name] = known.get(name, 0) + 1
+                if step >= self._next_step:
+                    self._next_step = step + 1
+        if self._pump is not None:
+            self._pump()
+        if failure is not None:
+            raise failure
+
+    def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
+        """Log one metric; see `log_metrics`."""
+        self.log_metrics({name: value}, step)
+
+    # -- params and tags ------------------------------------------------------------------------------------------------
+
+    def log_params(self, params: Any) -> None:
+        """Log hyperparameters: a mapping (nested as you like), a dataclass, a pydantic model, an argparse namespace.
+
+        Values under keys such as `password` or `api_key`, and what looks like a credential, are redacted. Raises
+        `InvalidTypeError` for what holds no named values, `InvalidValueError` for names and sizes.
+        """
+        plain = self._validation.params(params)
+        if plain:
+            self._log(Params(**self._stamp(), params=plain))
+
+    def log_param(self, name: str, value: Any) -> None:
+        """Log one hyperparameter; see `log_params`."""
+        self.log_params({name: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; values become strings, and a later value replaces an earlier one."""
+        checked = self._validation.tags(tags)
+        if checked:
+            self._log(Tags(**self._stamp(), tags=checked))
+
+    # -- artifacts --------------------------------------------------------------------------------------------------------
+
+    def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Log a file or a folder as it is now; the run keeps a copy.
+
+        `artifact_path`: a folder among the artifacts ("plots/", or a name without suffix), or the whole name
+        ("weights/best.pt"). Raises `ArtifactNotFoundError` (a `FileNotFoundError`), `InvalidValueError` for one that is
+        larger than `safeguards.max_artifact_bytes` or whose path leaves the run, `JournalError` if the disk is full.
+        """
+        source = Path(path)
+        self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
+
+    def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`."""
+        base = Path(folder)
+        self._validation.artifact(base, artifact_path or base.name)
+        if not base.is_dir():
+            raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
+        prefix = f"{artifact_path.rstrip('/')}/" if artifact_path else ""
+        for path in sorted(base.rglob("*")):
+            if path.is_file():
+                self._log_copy(path, prefix + path.relative_to(base).as_posix(), "file")
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text as the file `name`, without what looks like a credential."""
+        self._log_bytes(redact(text).encode(), name, "text")
+
+    def log_dict(self, content: Any, name: str) -> None:
+        """Log nested data as the file `name`: YAML if it ends in .yaml or .yml, else JSON. Secrets are redacted."""
+        plain = redact(as_mapping({"content": content}), extra_keys=self._settings.safeguards.redact)["content"]
+        if name.endswith((".yaml", ".yml")):
+            import yaml
+
+            self._log_bytes(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode(), name, "text")
+        else:
+            self._log_bytes(msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n", name, "json")
+
+    def log_figure(self, figure: Any, name: str, step: int | None = None) -> None:
+        """Log a matplotlib or plotly figure as the file `name`, whose suffix is the format.
+
+        With a `step` the name gets it ("roc-7.png"), so that a series is kept. Does nothing with
+        `artifacts.save_plots: false`.
+        """
+        if self._settings.artifacts.save_plots:
+            self._log_bytes(figure_bytes(figure, name), name, "figure", step)
+
+    def log_image(self, image: Any, name: str, step: int | None = None) -> None:
+        """Log an image as the file `name`: a path, a PIL image, or an array of shape (H, W), (H, W, C) or (C, H, W),
+        uint8 or float in 0 ... 1. With a `step` the name gets it, as in `log_figure`."""
+        if isinstance(image, str | os.PathLike):
+            self._log_copy(Path(image), name, "image", step)
+        else:
+            self._log_bytes(image_bytes(image, name), name, "image", step)
+
+    def log_model(self, model: Any, name: str = "model") -> None:
+        """Log a model below the folder `name`: a path, or an object that `models.save_model` can save.
+
+        Does nothing with `artifacts.save_model: false`.
+        """
+        if not self._settings.artifacts.save_model:
+            return
+        if isinstance(model, str | os.PathLike):
+            source = Path(model)
+            self._log_copy(source, f"{name}/{source.name}", "model")
+            return
+        place = self._stage.new_file(self._journal.writer, "model").parent
+        saved = save_model(model, place)
+        safe, size = self._validation.artifact(saved, f"{name}/{saved.name}")
+        self._log_staged(saved, safe, "model", size)
+
+    def log_environment(self) -> None:
+        """Log what it takes to run this again as params `environment.*`: Python, platform, packages, git commit."""
+        from unitrack.reproduce.environment import capture_environment
+
+        self.log_params({"environment": capture_environment()})
+
+    def _log_copy(self, source: Path, name: str, kind: ArtifactType, step: int | None = None) -> None:
+        self._check_open()
+        step = None if step is None else check_step(step)
+        safe, size = self._validation.artifact(source, with_step(name, step))
+        self._log_staged(self._stage.copy(self._journal.writer, source, safe), safe, kind, size, step)
+
+    def _log_bytes(self, data: bytes, name: str, kind: ArtifactType, step: int | None = None) -> None:
+        self._check_open()
+        step = None if step is None else check_step(step)
+        name = with_step(name, step)
+        staged = self._stage.write(self._journal.writer, name, data)
+        safe, size = self._validation.artifact(staged, name)
+        self._log_staged(staged, safe, kind, size, step)
+
+    def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
+        file = staged.relative_to(self.path).as_posix()
+        self._log(Artifact(**self._stamp(), name=name, file=file, type=kind, size=size, step=step))
+
+    # -- appending ------------------------------------------------------------------------------------------------------------
+
+    def _stamp(self) -> dict[str, int]:
+        with self._journal.lock:
+            seq = self._journal.next_seq
+            self._journal.next_seq = seq + 1
+        return {"seq": seq, "time": time.time_ns() // 1_000_000}
+
+    def _log(self, record: Record) -> None:
+        with self._journal.lock:
+            self._journal.append(record)
+        if self._pump is not None:
+            self._pump()
+
+    def _check_open(self) -> None:
+        if self._report is not None:
+            raise RunFinishedError(f"run {self.name!r} has finished; start another, or resume it with run_id={self.id!r}")
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout: float | None = None) -> DeliveryReport:
+        """Wait until every sink has taken what was logged so far, at most `timeout` seconds (default: the
+        `tracking.finish_timeout` of the configuration), and return the account.
+
+        A sink that is parked or backing off is not waited for beyond the timeout. Raises `DeliveryError` with
+        `on_sink_error: raise`.
+        """
+        if self._report is not None:
+            return self._report
+        report = self._wait(timeout, "accepted")
+        if self._settings.tracking.on_sink_error == "raise":
+            raise_for_trouble(report)
+        return report
+
+    def finish(self, status: EndStatus = "finished", timeout: float | None = None) -> DeliveryReport:
+        """End the run, wait for delivery at most `timeout` seconds, and return the account.
+
+        What is pending then is not lost: couriers go on, and `unitrack sync` takes up what they leave. A second call
+        returns the first one's account. Raises `DeliveryError` with `on_sink_error: raise` if a sink is in trouble.
+        """
+        if self._report is not None:
+            return self._report
+        if os.getpid() != self._pid:  # a forked child has a journal of its own in the same run, and ends only that
+            self._end_journal("finished")
+            return DeliveryReport({})
+        self._end_journal(status)
+        self._folder.mark_ended()
+        try:
+            self._report = self._wait(timeout, "complete")
+        finally:
+            lifecycle.forget(self)
+            self._delivery.close()
+        warn_of_trouble(self._report, self.path)
+        if self._settings.tracking.on_sink_error == "raise":
+            raise_for_trouble(self._report)
+        return self._report
+
+    def _end_journal(self, status: EndStatus) -> None:
+        with self._journal.lock:
+            self._journal.append(RunEnd(**self._stamp(), status=status))
+            self._journal.close()
+            self._journal = _FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
+
+    def _wait(self, timeout: float | None, until: Literal["accepted", "complete"]) -> DeliveryReport:
+        seconds = self._settings.tracking.finish_timeout if timeout is None else timeout
+        return wait_for_sinks(self._folder, self._delivery, seconds, until, patient=timeout is not None)
+
+    def _end_as_killed(self) -> None:
+        """In a signal handler: end the journal, and leave the rest to the couriers."""
+        if self._report is None and os.getpid() == self._pid:
+            self._end_journal("killed")
+            self._folder.mark_ended()
+
+    def _continue_in_child(self) -> None:
+        """After a fork: the child gets a journal of its own, once it logs."""
+        self._journal = _ForkedJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.finish()
+        elif issubclass(kind, KeyboardInterrupt):
+            self.finish("killed")
+        else:
+            self.finish("failed")
+
+
+class _FinishedJournal:
+    """Stands where the journal of a finished run was."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        run = self._run
+        raise RunFinishedError(f"run {run.name!r} has finished; start another, or resume it with run_id={run.id!r}")
+
+
+class _ForkedJournal:
+    """Stands where the parent's journal was, until the child uses it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._real: JournalWriter | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._real is None:
+            self._real = JournalWriter(self._run._folder.spool)
+            self._run._journal = self._real
+        return getattr(self._real, name)

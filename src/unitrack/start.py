@@ -1,0 +1,221 @@
+"""Starting a run: configuration, plugins, folder, journal, lanes, in this order; a configuration error raises here."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from unitrack import lifecycle
+from unitrack.config import ExperimentConfig, Resolved, Settings, resolve
+from unitrack.delivery.modes import DELIVERIES
+from unitrack.disabled import DisabledRun
+from unitrack.errors import ConfigError, RunExistsError
+from unitrack.journal import JournalWriter
+from unitrack.plugins import Plugins, convert_options, installed
+from unitrack.records import RunStart
+from unitrack.redaction import redact
+from unitrack.reproduce.environment import capture_environment, capture_git
+from unitrack.reproduce.seeds import seed_everything
+from unitrack.run import Run
+from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run_folders
+from unitrack.validation import ValidationChain
+
+Resume = Literal["never", "allow", "must"]
+SinkChoice = str | Mapping[str, Mapping[str, Any] | None]
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+"""What MLflow tags, W&B run ids (no `/\\#?%:`, at most 128 characters) and file names all take."""
+
+
+def start_run(
+    name: str | None = None,
+    *,
+    project: str | None = None,
+    sinks: Sequence[SinkChoice] | None = None,
+    config: ExperimentConfig | Mapping[str, Any] | str | Path | None = None,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
+    params: Any = None,
+    run_id: str | None = None,
+    resume: Resume = "never",
+    delivery: Literal["process", "thread", "inline"] | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Start a run and return its handle.
+
+    What is not given here comes from the environment, then from `unitrack.yaml` (see docs/configuration.md). `config`
+    is such a file, a mapping like it, or an `ExperimentConfig`. `sinks` are names of backends or `{name: {options}}`.
+    `run_id` names the run: with `resume="never"` it must be new, with "must" it must exist under `root`, with "allow"
+    it may.
+
+    Raises `ConfigError` (a `ValueError`) for anything in the configuration that can't work: an unknown backend, a
+    package that is missing, a bad option, a root that can't be written. Never for a backend that is down.
+    """
+    call = _call_layer(name, project, sinks, tags, description, delivery, root)
+    return start_resolved(resolve(config, call=call), params=params, run_id=run_id, resume=resume)
+
+
+def start_resolved(
+    resolved: Resolved, *, params: Any = None, run_id: str | None = None, resume: Resume = "never"
+) -> Run:
+    """Start a run whose configuration is already resolved; see `start_run`."""
+    settings = resolved.settings
+    if resume not in ("never", "allow", "must"):
+        raise ConfigError(f"resume must be 'never', 'allow' or 'must', got {resume!r}")
+    if run_id is not None and not _RUN_ID.fullmatch(run_id):
+        raise ConfigError(f"run_id {run_id!r} must be 1 to 64 letters, digits, '_', '-' or '.', starting with one")
+    if resume == "must" and run_id is None:
+        raise ConfigError("resume='must' needs the run_id to resume")
+    if settings.tracking.mode == "disabled":
+        return DisabledRun(_new_start(settings, run_id))
+    plugins = installed()
+    lanes = tuple(_lanes(settings, plugins))
+    validation = ValidationChain(settings.safeguards, plugins.validators())
+    root = Path(settings.tracking.root)
+    existing = _find(root, run_id) if run_id is not None else None
+    if existing is not None and resume == "never":
+        raise RunExistsError(f"run {run_id!r} exists in {existing.path}; pass resume='allow' to go on with it")
+    if existing is None and resume == "must":
+        raise RunExistsError(f"no run {run_id!r} under {root.absolute()} to resume; is `root` right?")
+    if existing is None:
+        run, sample_every = _create(root, settings, run_id, lanes, validation)
+    else:
+        run, sample_every = _take_up(existing, settings, lanes, validation)
+    run._delivery.start(run._folder, lanes, sample_every)
+    lifecycle.watch(run)
+    _log_beginnings(run, resolved, params)
+    return run
+
+
+def _call_layer(
+    name: str | None,
+    project: str | None,
+    sinks: Sequence[SinkChoice] | None,
+    tags: Mapping[str, Any] | None,
+    description: str | None,
+    delivery: str | None,
+    root: str | os.PathLike[str] | None,
+) -> dict[str, dict[str, Any]]:
+    """What the caller gave, as a layer of configuration."""
+    if isinstance(sinks, str | Mapping) or (sinks is not None and not isinstance(sinks, Iterable)):
+        raise ConfigError(f"sinks must be a list of names or {{name: {{options}}}}, got {sinks!r}; write sinks=[{sinks!r}]")
+    experiment = {"name": name, "project": project, "description": description}
+    experiment["tags"] = None if tags is None else {str(tag): str(value) for tag, value in tags.items()}  # type: ignore[assignment]
+    tracking = {
+        "sinks": None if sinks is None else list(sinks),
+        "delivery": delivery,
+        "root": None if root is None else os.fspath(root),
+    }
+    layers = {"experiment": experiment, "tracking": tracking}
+    return {
+        section: {key: value for key, value in keys.items() if value is not None} for section, keys in layers.items()
+    }
+
+
+def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
+    for sink in settings.sinks:
+        backend = plugins.backend(sink.backend)
+        options = convert_options(backend, sink.options, sink.name)
+        yield LaneSpec(
+            name=sink.name,
+            backend=sink.backend,
+            sink=backend.sink,
+            options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
+            options=msgspec.to_builtins(options),
+        )
+
+
+def _find(root: Path, run_id: str) -> RunFolder | None:
+    for folder in find_run_folders(root):
+        if folder.read_manifest().run.run_id == run_id:
+            return folder
+    return None
+
+
+def _new_start(settings: Settings, run_id: str | None) -> RunStart:
+    experiment = settings.experiment
+    return RunStart(
+        seq=0,
+        time=time.time_ns() // 1_000_000,
+        run_id=run_id or secrets.token_hex(6),
+        name=experiment.name or f"run_{datetime.now():%Y%m%d_%H%M%S}",
+        project=experiment.project,
+        description=experiment.description,
+        tags=redact(experiment.tags, extra_keys=settings.safeguards.redact),
+    )
+
+
+def _create(
+    root: Path, settings: Settings, run_id: str | None, lanes: tuple[LaneSpec, ...], validation: ValidationChain
+) -> tuple[Run, float | None]:
+    start = _new_start(settings, run_id)
+    folder = RunFolder.claim(root, start.name)
+    journal = JournalWriter(folder.spool)
+    _write_manifest(folder, start, journal, lanes, settings)
+    journal.append(start)
+    journal.next_seq = 1
+    return _make_run(start, folder, settings, journal, validation)
+
+
+def _take_up(
+    folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...], validation: ValidationChain
+) -> tuple[Run, float | None]:
+    """Go on with a run that exists: a new journal in its spool, its identity kept."""
+    with folder.spool_lock():
+        before = folder.read_manifest()
+        if before.owner.is_here() and before.owner.is_alive() and before.owner.pid != os.getpid():
+            raise RunExistsError(f"run {before.run.run_id!r} is being logged to by process {before.owner.pid}")
+        folder.prepare()
+        folder.ended_file.unlink(missing_ok=True)
+        journal = JournalWriter(folder.spool)
+        _write_manifest(folder, before.run, journal, lanes, settings)
+        journal.append(before.run)
+        journal.next_seq = 1
+    return _make_run(before.run, folder, settings, journal, validation)
+
+
+def _write_manifest(
+    folder: RunFolder, start: RunStart, journal: JournalWriter, lanes: tuple[LaneSpec, ...], settings: Settings
+) -> None:
+    shown = tuple(msgspec.structs.replace(lane, options=redact(lane.options)) for lane in lanes)
+    folder.write_manifest(
+        Manifest(
+            run=start,
+            owner=Owner.current(journal.writer),
+            sinks=shown,
+            log_frequency=settings.logging.log_frequency,
+        )
+    )
+
+
+def _make_run(
+    start: RunStart, folder: RunFolder, settings: Settings, journal: JournalWriter, validation: ValidationChain
+) -> tuple[Run, float | None]:
+    delivery = DELIVERIES[settings.tracking.delivery]()
+    sample_every = settings.logging.system_metrics_interval if settings.logging.log_system_metrics else None
+    return Run(start, folder, settings, journal, delivery, validation), sample_every
+
+
+def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:
+    """What the configuration asks to have in every run."""
+    settings = resolved.settings
+    if params is not None:
+        run.log_params(params)
+    reproducibility = settings.reproducibility
+    if resolved.origins["reproducibility.random_seed"] != "default":
+        seed_everything(reproducibility.random_seed)
+        run.log_params({"random_seed": reproducibility.random_seed})
+    if reproducibility.log_environment:
+        run.log_params({"environment": capture_environment()})
+    elif reproducibility.log_git_hash:
+        run.log_params({"environment": capture_git()})
+    if settings.artifacts.save_config:
+        run.log_dict(msgspec.to_builtins(settings), "config.yaml")

@@ -1,0 +1,276 @@
+"""The checks between a log call and the journal: pure functions, and the chain that applies them.
+
+They run once, before any fan-out, so every backend gets the same. The fast path of `Run.log_metrics` accepts what is
+obviously right by itself and comes here for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError, UnitrackError
+from unitrack.hookspecs import Validators
+from unitrack.limits import MAX_STEP, Limits
+from unitrack.params import as_mapping
+from unitrack.records import flatten
+from unitrack.redaction import redact
+
+if TYPE_CHECKING:
+    from unitrack.config import Safeguards
+
+
+def check_name(name: object, kind: str, max_length: int) -> str:
+    """The name of a metric, a param or a tag. Raises `InvalidTypeError` or `InvalidValueError`."""
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"{kind} name {name!r} must be a string, got {type(name).__name__}")
+    if not name:
+        raise InvalidValueError(f"{kind} name is empty")
+    if len(name) > max_length:
+        raise InvalidValueError(
+            f"{kind} name {name[:40]!r}... has {len(name)} characters, {max_length} are allowed "
+            "(safeguards.max_name_length)"
+        )
+    if not name.isprintable() and any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in name):
+        raise InvalidValueError(f"{kind} name {name!r} holds control characters or broken Unicode")
+    return name
+
+
+def check_step(step: object) -> int:
+    """A step as int64: ints, NumPy ints and integral floats. Raises `InvalidTypeError` or `InvalidValueError`."""
+    if isinstance(step, bool) or type(step).__name__ in ("bool_", "bool"):
+        raise InvalidTypeError(f"step must be an integer, got the bool {step!r}")
+    if isinstance(step, float) or (isinstance(step, numbers.Real) and not isinstance(step, numbers.Integral)):
+        number = float(step)
+        if not number.is_integer():
+            raise InvalidValueError(f"step must be a whole number, got {number!r}; log the fraction as a metric")
+        whole = int(number)
+    else:
+        try:
+            whole = operator.index(step)  # type: ignore[arg-type]  # the except below is for what has no __index__
+        except TypeError:
+            raise InvalidTypeError(f"step must be an integer, got {type(step).__name__} {step!r}") from None
+    if not 0 <= whole <= MAX_STEP:
+        raise InvalidValueError(f"step {whole} is outside 0 ... 2**63 - 1")
+    return whole
+
+
+def to_float(name: str, value: Any) -> float:
+    """A metric's value as float64: numbers, NumPy scalars, 0-d arrays and tensors.
+
+    Raises `InvalidTypeError` for what is no single number: bools, strings, None, complex, arrays.
+    """
+    if isinstance(value, bool):
+        raise InvalidTypeError(f"metric {name!r} must be numeric, got the bool {value!r}; log int({value!r})")
+    if isinstance(value, str | bytes):
+        raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__} {value!r}; convert it first")
+    shape = getattr(value, "shape", ())
+    if tuple(shape) != ():
+        raise InvalidTypeError(
+            f"metric {name!r} must be a single number, got {type(value).__name__} of shape {tuple(shape)}; "
+            "reduce it (.mean()) or log a histogram"
+        )
+    if not isinstance(value, numbers.Real) and hasattr(value, "item"):
+        value = value.item()
+        if isinstance(value, bool):
+            raise InvalidTypeError(f"metric {name!r} must be numeric, got an array of bool; convert it first")
+    if isinstance(value, complex) or not hasattr(value, "__float__"):
+        raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__} {_brief(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidValueError(f"metric {name!r} is too large for a float64: {_brief(value)}") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__}: {error}") from None
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_artifact_name(name: str) -> str:
+    """Where an artifact belongs, as a relative POSIX path. Raises `InvalidValueError` for one that leaves the run."""
+    posix = name.replace("\\", "/")
+    path = PurePosixPath(posix)
+    if not posix.strip("/ ") or path.is_absolute() or ".." in path.parts or posix[1:2] == ":" or "\0" in posix:
+        raise InvalidValueError(
+            f"artifact path {name!r} must be relative and stay inside the run's artifacts (no '..', no leading '/')"
+        )
+    return path.as_posix()
+
+
+def check_source_file(path: Path, max_bytes: int) -> int:
+    """The size in bytes of a file or folder to log.
+
+    Raises `ArtifactNotFoundError` if it is missing, `InvalidValueError` if it is larger than `max_bytes`, holds a
+    symbolic link that leads out of it, or is no regular file.
+    """
+    if not path.exists():
+        raise ArtifactNotFoundError(f"Artifact not found: {path} (looked from {Path.cwd()})")
+    if path.is_dir():
+        size = sum(_member_size(member, path.resolve()) for member in path.rglob("*"))
+    elif path.is_file():
+        size = path.stat().st_size
+    else:
+        raise InvalidValueError(f"artifact {path} is neither a file nor a folder")
+    if size > max_bytes:
+        raise InvalidValueError(
+            f"Artifact too large: {path} has {size / 2**20:.1f}MB, {max_bytes / 2**20:.1f}MB are allowed "
+            "(safeguards.max_artifact_bytes)"
+        )
+    return size
+
+
+def _member_size(member: Path, folder: Path) -> int:
+    if member.is_symlink() and not member.resolve().is_relative_to(folder):
+        raise InvalidValueError(f"artifact folder {folder} holds the symbolic link {member.name!r}, which leads out of it")
+    if member.is_dir():
+        return 0
+    if not member.is_file():
+        raise InvalidValueError(f"artifact folder {folder} holds {member.name!r}, which is no regular file")
+    return member.stat().st_size
+
+
+class ValidationChain:
+    """The built-in checks, then those of plugins, with the policies that the configuration sets.
+
+    Holds what has to be remembered between calls: the number of points of each metric.
+    """
+
+    def __init__(self, safeguards: Safeguards, extra: Sequence[Validators] = ()) -> None:
+        self.limits: Limits = safeguards
+        self.points: dict[str, int] = {}
+        """Points accepted so far, by metric. A name in here has been checked."""
+        self._safeguards = safeguards
+        self._metric_checks = [check for validators in extra for check in validators.metric]
+        self._param_checks = [check for validators in extra for check in validators.param]
+        self._artifact_checks = [check for validators in extra for check in validators.artifact]
+        self.has_metric_checks = bool(self._metric_checks)
+        self._warned: set[str] = set()
+
+    def metrics(self, metrics: Mapping[str, Any], step: int) -> tuple[dict[str, float], UnitrackError | None]:
+        """The points of a call that may be logged, and the error to raise once they are.
+
+        With `on_invalid: reject` (the default) a bad metric raises at once, so none of its call is logged.
+        """
+        if not isinstance(metrics, Mapping):
+            raise InvalidTypeError(f"log_metrics takes a mapping of names to numbers, got {type(metrics).__name__}")
+        if len(metrics) > self.limits.max_metrics_per_call:
+            raise InvalidValueError(
+                f"{len(metrics)} metrics in one call, {self.limits.max_metrics_per_call} are allowed "
+                "(safeguards.max_metrics_per_call); log an array as an artifact or a histogram"
+            )
+        accepted: dict[str, float] = {}
+        failure: UnitrackError | None = None
+        for name, value in metrics.items():
+            try:
+                number = self._metric(name, value, step)
+            except UnitrackError as error:
+                if self._safeguards.on_invalid == "reject":
+                    raise
+                failure = failure or error
+            else:
+                if number is not None:
+                    accepted[name] = number
+        return accepted, failure
+
+    def _metric(self, name: str, value: Any, step: int) -> float | None:
+        if name not in self.points:
+            check_name(name, "metric", self.limits.max_name_length)
+        number = to_float(name, value)
+        for check in self._metric_checks:
+            number = _call_check(check, f"metric {name!r}", name, number, step)
+        if not math.isfinite(number):
+            policy = self._safeguards.non_finite
+            if policy == "drop":
+                return None
+            if policy == "raise":
+                raise InvalidValueError(
+                    f"Metric {name!r} is NaN or Inf ({number!r} at step {step}); "
+                    "set safeguards.non_finite to warn, drop or keep to go on"
+                )
+            if policy == "warn":
+                self._warn_once(f"non-finite {name}", f"metric {name!r} is {number!r} at step {step}")
+        if self.points.get(name, 0) >= self.limits.max_points_per_metric:
+            message = (
+                f"metric {name!r} has {self.limits.max_points_per_metric} points, which is all that "
+                "safeguards.max_points_per_metric allows"
+            )
+            if self._safeguards.on_full_history == "raise":
+                raise InvalidValueError(message)
+            self._warn_once(f"full {name}", f"{message}; further points of it are dropped")
+            return None
+        return number
+
+    def _warn_once(self, key: str, message: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            warnings.warn(message, stacklevel=5)
+
+    def params(self, params: Any) -> dict[str, Any]:
+        """Params as plain JSON values, checked, without their secrets."""
+        try:
+            plain = as_mapping(params)
+        except TypeError as error:
+            raise InvalidTypeError(f"log_params: {error}") from None
+        except RecursionError:
+            raise InvalidValueError("log_params: the params are nested too deeply, or contain themselves") from None
+        for name, value in flatten(plain).items():
+            check_name(name, "param", self.limits.max_name_length)
+            size = len(msgspec.json.encode(value)) if isinstance(value, str | list | dict) else 0
+            if size > self.limits.max_param_bytes:
+                raise InvalidValueError(
+                    f"param {name!r} has {size} bytes, {self.limits.max_param_bytes} are allowed "
+                    "(safeguards.max_param_bytes); log it as a file with log_text or log_dict"
+                )
+        if self._param_checks:
+            plain = self._check_params(plain)
+        redacted: dict[str, Any] = redact(plain, extra_keys=self._safeguards.redact)
+        return redacted
+
+    def _check_params(self, params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        checked: dict[str, Any] = {}
+        for name, value in params.items():
+            if isinstance(value, Mapping) and value:
+                checked[name] = self._check_params(value, f"{prefix}{name}.")
+                continue
+            for check in self._param_checks:
+                value = _call_check(check, f"param {prefix + name!r}", prefix + name, value)
+            checked[name] = value
+        return as_mapping(checked)
+
+    def tags(self, tags: Mapping[str, Any]) -> dict[str, str]:
+        """Tags as strings, checked, without secrets."""
+        if not isinstance(tags, Mapping):
+            raise InvalidTypeError(f"tags must be a mapping of names to strings, got {type(tags).__name__}")
+        checked = {check_name(name, "tag", self.limits.max_name_length): str(value) for name, value in tags.items()}
+        redacted: dict[str, str] = redact(checked, extra_keys=self._safeguards.redact)
+        return redacted
+
+    def artifact(self, path: Path, name: str) -> tuple[str, int]:
+        """The checked name of an artifact, and its size in bytes."""
+        safe = check_artifact_name(name)
+        size = check_source_file(path, self.limits.max_artifact_bytes)
+        for check in self._artifact_checks:
+            _call_check(check, f"artifact {safe!r}", path, safe)
+        return safe, size
+
+
+def _call_check(check: Any, subject: str, *arguments: Any) -> Any:
+    """Call a plugin's validator; what it refuses is refused in our words, so that the message names the culprit."""
+    try:
+        return check(*arguments)
+    except UnitrackError:
+        raise
+    except TypeError as error:
+        raise InvalidTypeError(f"{subject}: {error}") from error
+    except ValueError as error:
+        raise InvalidValueError(f"{subject}: {error}") from error

@@ -35,7 +35,7 @@ def test_has_every_key_of_the_file() -> None:
 
 @pytest.mark.parametrize("name", ["", None])
 def test_needs_a_name(name: Any) -> None:
-    with pytest.raises(ValueError, match="^Experiment name is required$"):
+    with pytest.raises(ValueError, match=r"^Experiment name is required$"):
         ExperimentConfig(name=name)
 
 

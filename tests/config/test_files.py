@@ -186,18 +186,18 @@ def test_files_that_can_not_be_read(folder: Path) -> None:
 
 
 def test_problems_elsewhere_name_the_place(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="^environment UNITRACK_MODE: tracking.mode: expected one of .*got 'off'"):
+    with pytest.raises(ConfigError, match=r"^environment UNITRACK_MODE: tracking.mode: expected one of .*got 'off'"):
         resolve(environ={"UNITRACK_MODE": "off"})
     with pytest.raises(ConfigError, match=r"^call: tracking.finish_timeout: expected a finite number >= 0, got -1"):
         resolve(call={"tracking": {"finish_timeout": -1}})
-    with pytest.raises(ConfigError, match="^config: expected a path, a mapping or an ExperimentConfig, got int"):
+    with pytest.raises(ConfigError, match=r"^config: expected a path, a mapping or an ExperimentConfig, got int"):
         resolve(3)  # type: ignore[arg-type]
 
 
 def test_a_mapping_that_holds_itself_is_refused() -> None:
     options: dict[str, object] = {}
     options["again"] = options
-    with pytest.raises(ConfigError, match="^call: nested more than 20 levels deep"):
+    with pytest.raises(ConfigError, match=r"^call: nested more than 20 levels deep"):
         resolve(call={"tracking": {"sinks": [{"mlflow": options}]}})
 
 

@@ -85,6 +85,12 @@ def test_a_pyproject_of_something_else_is_passed_over(folder: Path) -> None:
         resolve(cwd=folder / "a" / "b")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_toml_file(folder: Path) -> None:
+    """Editors on Windows write one, and TOML parsers refuse it."""
+    write(folder / "pyproject.toml", "\ufeff[tool.unitrack.experiment]\nproject = 'toml'")
+    assert project(folder)[0] == "toml"
+
+
 def test_the_working_directory_is_where_the_search_begins(folder: Path) -> None:
     file = write(folder / "unitrack.yaml", "experiment: {project: here}")
     assert resolve().file == file

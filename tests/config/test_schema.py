@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unitrack.config import ExperimentConfig, resolve
@@ -85,6 +85,7 @@ simple = st.booleans() | st.integers(-2, 3) | st.floats(-1, 1) | st.sampled_from
 keys = st.sampled_from([(section, key) for section in SECTIONS for key in keys_of(section)])
 
 
+@settings(derandomize=True, deadline=None)
 @given(keys, simple)
 def test_the_schema_and_the_code_agree(key: tuple[str, str], value: object) -> None:
     """But on whole floats, which JSON Schema takes for integers."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unitrack.config import SinkSettings, resolve
@@ -52,12 +52,12 @@ def test_forms(tracking: dict[str, Any], expected: list[Any]) -> None:
 
 
 def test_two_sinks_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="config: tracking.sinks: more than one sink is named 'x'"):
+    with pytest.raises(ConfigError, match=r"config: tracking.sinks: more than one sink is named 'x'"):
         sinks({"sinks": [{"a": {"name": "x"}}, {"b": {"name": "x"}}]})
 
 
 def test_backend_and_sinks_in_one_place_are_refused() -> None:
-    with pytest.raises(ConfigError, match="tracking.backend: set either backend or sinks, not both"):
+    with pytest.raises(ConfigError, match=r"tracking.backend: set either backend or sinks, not both"):
         sinks({"sinks": ["local"], "backend": "local"})
 
 
@@ -145,6 +145,7 @@ backends = st.sampled_from(["a", "b", "a-2"])
 entries = backends | st.builds(lambda b, n: {b: {"name": n}}, backends, st.sampled_from(["a", "b", "a-2", "c"]))
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(entries, min_size=1, max_size=6))
 def test_names_are_unique_and_stay_when_written_out(written: list[Any]) -> None:
     """The resolved list means the same sinks again."""

@@ -15,8 +15,8 @@ class TensorBoardOptions(SinkOptions, frozen=True, kw_only=True):
     """What `sinks: [{tensorboard: {...}}]` may say."""
 
     logdir: str | None = None
-    """A folder for the event files of many runs, each in a folder named like its run folder, so that
-    `tensorboard --logdir` shows them side by side. Default: `tensorboard` in the run folder."""
+    """The folder that `tensorboard --logdir` gets. Each run is in a folder of it, named like the run folder, so
+    runs that share a logdir are shown side by side. Default: `tensorboard` in the run folder."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a logdir that can't be one."""

@@ -57,7 +57,7 @@ class TensorBoardSink:
         self._run = run
         name = run.folder.name
         logdir = Path(self._options.logdir) if self._options.logdir else run.folder / "tensorboard"
-        self._root = logdir / name if self._options.logdir else logdir
+        self._root = logdir / name  # also for a logdir of one: HParams shows no metrics of a run named "."
         with classified(self._root):
             self._overview = self._take_up(name)
             self._saved: Overview | None = None

@@ -1,0 +1,33 @@
+"""MLflow as a backend of unitrack: `sinks=["mlflow"]`.
+
+This module is imported by training code, so it imports no MLflow; `sink`, `source` and `check` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from unitrack import hookimpl
+from unitrack.hookspecs import Backend
+
+from unitrack_mlflow.options import MlflowOptions
+
+__all__ = ["MlflowOptions", "register_backends"]
+__version__ = "0.1.0"
+
+
+@hookimpl
+def register_backends() -> Iterable[Backend]:
+    """MLflow, the one backend of this plugin."""
+    return [
+        Backend(
+            name="mlflow",
+            summary="MLflow: a tracking server, a database such as sqlite:///mlflow.db, or a folder such as mlruns",
+            sink="unitrack_mlflow.sink:MlflowSink",
+            source="unitrack_mlflow.source:MlflowSource",
+            check="unitrack_mlflow.check:check",
+            options=MlflowOptions,
+            requires=("mlflow",),
+            install="unitrack-mlflow",
+        )
+    ]

@@ -1,0 +1,77 @@
+"""What `unitrack doctor` looks at for MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import requests
+from unitrack.errors import SinkError
+from unitrack.hookspecs import Finding
+
+from unitrack_mlflow import stores
+from unitrack_mlflow.client import connect
+from unitrack_mlflow.failures import translated
+from unitrack_mlflow.options import MlflowOptions
+from unitrack_mlflow.stores import Store
+
+
+def check(options: MlflowOptions) -> Iterator[Finding]:
+    """Look whether the package is there, the store can be reached, and it lets us in. Nothing is written."""
+    store = stores.describe(options.tracking_uri)
+    yield Finding(ok=True, subject="package", message=f"mlflow {version('mlflow')}")
+    if store.uri.startswith(("http://", "https://")):
+        reached = _reach_server(store, options.request_timeout)
+        yield reached
+        if not reached.ok:
+            return
+    elif store.folder is not None:
+        found = _look_at_folder(store, store.folder)
+        yield found
+        if not found.ok or not _exists(store):
+            return  # asking MLflow would create the store
+    yield _ask(store, options.request_timeout)
+
+
+def _reach_server(store: Store, timeout: int) -> Finding:
+    url = f"{store.uri.rstrip('/')}/health"
+    try:
+        answer = requests.get(url, timeout=timeout)
+    except requests.RequestException as error:
+        message = f"{store.shareable} does not answer: {error}. Is the server running, and tracking_uri right?"
+        return Finding(ok=False, subject="server", message=message)
+    # a proxy or a hosted MLflow may not know /health; whether it is one, the next call shows
+    return Finding(ok=True, subject="server", message=f"{store.shareable} answers ({answer.status_code})")
+
+
+def _look_at_folder(store: Store, folder: Path) -> Finding:
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    target = next((path for path in (_database(store), parent) if path is not None and path.exists()), parent)
+    if not parent.is_dir():
+        return Finding(ok=False, subject="store", message=f"{parent} is not a folder; choose another tracking_uri")
+    for path in (parent, target):
+        if not os.access(path, os.W_OK):
+            message = f"{path} can't be written; change its permissions or choose another tracking_uri"
+            return Finding(ok=False, subject="store", message=message)
+    state = "there and writable" if _exists(store) else "not there yet; the first run creates it"
+    return Finding(ok=True, subject="store", message=f"{store.shareable} is {state}")
+
+
+def _database(store: Store) -> Path | None:
+    return Path(store.uri.partition(":///")[2].partition("?")[0]) if store.uri.startswith("sqlite") else None
+
+
+def _exists(store: Store) -> bool:
+    path = _database(store) or store.folder
+    return path is not None and path.exists()
+
+
+def _ask(store: Store, timeout: int) -> Finding:
+    try:
+        with translated(store):
+            connect(store, timeout).search_experiments(max_results=1)
+    except SinkError as error:
+        return Finding(ok=False, subject="access", message=str(error))
+    return Finding(ok=True, subject="access", message=f"{store.shareable} lists its experiments to us")

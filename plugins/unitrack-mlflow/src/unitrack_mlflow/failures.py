@@ -1,0 +1,135 @@
+"""What went wrong in MLflow, as one of the three answers that a lane understands."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from mlflow.exceptions import MlflowException, RestException
+from sqlalchemy.exc import SQLAlchemyError
+from unitrack.errors import RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
+
+from unitrack_mlflow.stores import Store
+
+_LATER = {
+    "TEMPORARILY_UNAVAILABLE",
+    "REQUEST_LIMIT_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+    "ABORTED",
+    "CANCELLED",
+    "RESOURCE_CONFLICT",
+}
+_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
+_MEND = {
+    "PERMISSION_DENIED": "the credentials don't allow this; see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "ENDPOINT_NOT_FOUND": "is this URL an MLflow server, and the whole of its path right?",
+    "NOT_FOUND": "is this URL an MLflow server, and the whole of its path right?",
+    "NOT_IMPLEMENTED": "the server is too old, or not an MLflow server",
+    "RESOURCE_DOES_NOT_EXIST": "the run or its experiment is gone",
+    "INVALID_STATE": "the store refuses; has the run or its experiment been deleted?",
+}
+_HOST_CHECK = "the server refuses the host name in the URL: start it with MLFLOW_SERVER_ALLOWED_HOSTS naming that host"
+_FULL_OR_BUSY = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_SQLITE_MEND = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_PERM", "SQLITE_AUTH")
+_HTTP_STATUS = re.compile(r"failed with error code (\d{3})\b")
+
+
+@contextmanager
+def translated(store: Store) -> Iterator[None]:
+    """Raise what happens inside as the `SinkError` that fits; what is nobody's known failure passes as it is."""
+    try:
+        yield
+    except SinkError:
+        raise
+    except Exception as error:
+        known = classify(error, store)
+        if known is None:
+            raise
+        raise known from error
+
+
+def classify(error: BaseException, store: Store) -> SinkError | None:
+    """The answer to `error`, by its declared class, code or status; None if it has none."""
+    if isinstance(error, MlflowException):
+        return _of_mlflow(error, store)
+    if isinstance(error, requests.RequestException):
+        return _of_request(error, store)
+    if isinstance(error, SQLAlchemyError):
+        return _of_database(error, store)
+    if isinstance(error, OSError):
+        return _of_system(error, store)
+    if isinstance(error, ImportError):
+        return SinkMisconfiguredError(f"{store.shareable} needs a package that is not installed: {error}")
+    return None
+
+
+def _of_mlflow(error: MlflowException, store: Store) -> SinkError | None:
+    text = f"{store.shareable}: {_first_line(error)}"
+    status = _HTTP_STATUS.search(error.message)
+    if status and not isinstance(error, RestException):
+        return _of_status(int(status[1]), text)
+    if error.error_code in _LATER:
+        cause = error.__cause__
+        return _of_database(cause, store) if isinstance(cause, SQLAlchemyError) else SinkUnavailableError(text)
+    if error.error_code in _NEVER:
+        return RecordRejectedError(text)
+    if error.error_code in _MEND:
+        return SinkMisconfiguredError(f"{text} ({_MEND[error.error_code]})")
+    if store.is_server:
+        return SinkUnavailableError(text)
+    # a local store wraps whatever happened as an internal error
+    cause = error.__cause__ or error.__context__
+    return classify(cause, store) if cause is not None else None
+
+
+def _of_request(error: requests.RequestException, store: Store) -> SinkError:
+    text = f"{store.shareable}: {_first_line(error)}"
+    if error.response is None:
+        return SinkUnavailableError(text)
+    found = _of_status(error.response.status_code, text)
+    wait = error.response.headers.get("Retry-After", "")
+    if isinstance(found, SinkUnavailableError) and wait.isdigit():
+        found.retry_after = float(wait)
+    return found
+
+
+def _of_status(status: int, text: str) -> SinkError:
+    if status >= 500 or status in (408, 409, 425, 429):
+        return SinkUnavailableError(text)
+    if status in (400, 413, 414, 422):
+        return RecordRejectedError(text)
+    if status == 403 and "host" in text.lower():
+        return SinkMisconfiguredError(f"{text} ({_HOST_CHECK})")
+    codes = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
+    hint = _MEND.get(codes.get(status, ""), "something between here and MLflow refuses the request")
+    return SinkMisconfiguredError(f"{text} ({hint})")
+
+
+def _of_database(error: SQLAlchemyError, store: Store) -> SinkError:
+    text = f"{store.shareable}: {_first_line(error)}"
+    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    if name.startswith(_SQLITE_MEND):
+        return SinkMisconfiguredError(f"{text} (the database must be writable, and its folder too)")
+    return SinkUnavailableError(text)
+
+
+def _of_system(error: OSError, store: Store) -> SinkError | None:
+    text = f"{store.shareable}: {error}"
+    if isinstance(error, FileNotFoundError):
+        return RecordRejectedError(text)
+    if error.errno in _FULL_OR_BUSY or isinstance(error, ConnectionError | TimeoutError):
+        return SinkUnavailableError(text)
+    if error.errno in _FORBIDDEN:
+        return SinkMisconfiguredError(f"{text} (the folder must be writable)")
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:500]

@@ -1,0 +1,62 @@
+"""The metric histories of a run, merged into records in order of time."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from unitrack.records import Metrics
+
+from unitrack_mlflow import marks
+from unitrack_mlflow.keys import KeyMap
+
+
+class Point(NamedTuple):
+    """One value of one metric, named as it was logged."""
+
+    time: int
+    step: int
+    name: str
+    value: float
+
+
+def metrics_of(client: MlflowClient, run: Run, count: Iterator[int]) -> Iterator[Metrics]:
+    """The points of all metrics of `run`; those of one time and step make one record.
+
+    MLflow gives a history by metric only, so all are held at once, in 24 bytes a point.
+    """
+    keys = KeyMap("metric")
+    keys.restore((), run.data.tags)
+    ours = marks.RUN_ID in run.data.tags
+    histories = [_history(client, run.info.run_id, key, keys, ours) for key in sorted(run.data.metrics)]
+    group: dict[str, float] = {}
+    at = (0, 0)
+    for point in heapq.merge(*histories, key=lambda point: (point.time, point.step)):
+        here = (point.time, point.step)
+        if group and (here != at or point.name in group):
+            yield _record(next(count), at, group)
+            group = {}
+        at = here
+        group[point.name] = point.value
+    if group:
+        yield _record(next(count), at, group)
+
+
+def _history(client: MlflowClient, run_id: str, key: str, keys: KeyMap, ours: bool) -> Iterator[Point]:
+    infinite = ours and key.startswith(marks.INFINITY)
+    name = keys.name(key, marks.INFINITY if infinite else "") if ours else key
+    times, steps, values = array("q"), array("q"), array("d")
+    for metric in client.get_metric_history(run_id, key):
+        times.append(metric.timestamp)
+        steps.append(metric.step)
+        values.append(math.copysign(math.inf, metric.value) if infinite else metric.value)
+    return (Point(time, step, name, value) for time, step, value in zip(times, steps, values, strict=True))
+
+
+def _record(seq: int, at: tuple[int, int], values: dict[str, float]) -> Metrics:
+    return Metrics(seq=seq, time=at[0], step=at[1], metrics={}).with_values(values)

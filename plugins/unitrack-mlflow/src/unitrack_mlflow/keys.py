@@ -1,0 +1,133 @@
+"""Names of metrics, params, tags and artifacts in the form that MLflow accepts.
+
+MLflow takes word characters, "/", ".", "-", " " and ":", at most 250 of them, and no name that a file system would
+read as another one ("a//b", "../a"). A `KeyMap` gives each name a key of its own. Nearly every key gives its name back
+through `unitrack.names.unescape`; the few that do not (too long) are kept as tags of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+
+from unitrack import names
+
+from unitrack_mlflow import limits
+
+KEY = r"/\w.\- :"
+ARTIFACT = r"/\w.\- ()+,=@"
+"""MLflow puts artifact names into URLs unquoted: "#", "?" and "%" would cut or change them."""
+_FLAT = r"\w\- "
+_LOWER = r"a-z0-9_\- "
+_DIGEST = 16
+
+
+class KeyMap:
+    """The keys of one kind of name within one run; injective, and the same whenever it is asked again."""
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        allowed: str = KEY,
+        reserved: tuple[str, ...] = (),
+        folds_case: bool = False,
+        nests: bool = False,
+    ) -> None:
+        """`reserved`: how keys that aren't the user's begin. `nests`: "a" and "a/b" can't both be, as with files."""
+        self._allowed = allowed
+        self._reserved = reserved
+        self._folds_case = folds_case
+        self._nests = nests
+        self._tag_prefix = f"unitrack.names.{kind}."
+        self._keys: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._folders: set[str] = set()
+        self._unsaved: dict[str, str] = {}
+
+    def restore(self, keys: Iterable[str], tags: Mapping[str, str], prefixes: tuple[str, ...] = ("",)) -> None:
+        """Take up the keys that a run has already, with the tags that hold the names which keys don't tell."""
+        for tag, text in tags.items():
+            if tag.startswith(self._tag_prefix):
+                key, name = json.loads(text)
+                self._names[key] = name
+        for key in keys:
+            prefix = max((p for p in prefixes if key.startswith(p)), key=len)
+            self._take((prefix, self.name(key, prefix)), key)
+
+    def key(self, name: str, prefix: str = "") -> str:
+        """The key of `name`, behind `prefix`, which is one of the reserved beginnings."""
+        known = self._keys.get((prefix, name))
+        if known is not None:
+            return known
+        key = next((key for key in self._candidates(name, prefix) if self._is_free(key, prefix)), None)
+        if key is None:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
+            readable = names.escape(name, _LOWER)
+            key = f"{prefix}{readable[: limits.KEY_LENGTH - len(prefix) - 1 - _DIGEST]}-{digest}"
+            self._names[key] = name
+            tag = self._tag_prefix + hashlib.sha256(key.encode()).hexdigest()[:_DIGEST]
+            self._unsaved[tag] = json.dumps([key, name], ensure_ascii=False)
+        self._take((prefix, name), key)
+        return key
+
+    def name(self, key: str, prefix: str = "") -> str:
+        """The name that `key`, which starts with `prefix`, was made from."""
+        kept = self._names.get(key)
+        return names.unescape(key.removeprefix(prefix)) if kept is None else kept
+
+    def unsaved(self) -> dict[str, str]:
+        """Tags to write before the keys that were made since the last call."""
+        tags, self._unsaved = self._unsaved, {}
+        return tags
+
+    def _candidates(self, name: str, prefix: str) -> Iterator[str]:
+        """Reversible keys, the most readable one first; `unescape` undoes each, so no two names can meet."""
+        yield prefix + names.escape(name, self._allowed)
+        yield prefix + names.escape(name, _FLAT)
+        yield prefix + names.escape(name, _LOWER)
+        if name:
+            yield f"{prefix}_x{ord(name[0]):x}_" + names.escape(name[1:], _LOWER)
+
+    def _is_free(self, key: str, prefix: str) -> bool:
+        if not key or posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == ".":
+            return False
+        if len(key) > limits.KEY_LENGTH or any(_too_long(part) for part in key.split("/")):
+            return False
+        if not prefix and key.startswith(self._reserved):
+            return False
+        folded = self._fold(key)
+        if folded in self._taken:
+            return False
+        return not (self._nests and (folded in self._folders or not self._taken.isdisjoint(_parents(folded))))
+
+    def _take(self, name: tuple[str, str], key: str) -> None:
+        folded = self._fold(key)
+        self._keys[name] = key
+        self._taken.add(folded)
+        self._folders.update(_parents(folded))
+
+    def _fold(self, key: str) -> str:
+        return key.lower() if self._folds_case else key
+
+
+def side_key(prefix: str, key: str) -> str:
+    """The key of a tag that says something about `key`. One way: it is looked up, never taken apart."""
+    joined = prefix + key
+    if len(joined) <= limits.KEY_LENGTH and not any(_too_long(part) for part in joined.split("/")):
+        return joined
+    return prefix + hashlib.sha256(key.encode()).hexdigest()[:_DIGEST]
+
+
+def _too_long(part: str) -> bool:
+    return len(part.encode()) > limits.PATH_PART_BYTES
+
+
+def _parents(key: str) -> Iterator[str]:
+    end = key.find("/")
+    while end >= 0:
+        yield key[:end]
+        end = key.find("/", end + 1)

@@ -1,0 +1,19 @@
+"""MLflow's limits, from its `mlflow/utils/validation.py` and its REST API reference."""
+
+from __future__ import annotations
+
+METRICS_PER_BATCH = 1000
+PARAMS_PER_BATCH = 100
+TAGS_PER_BATCH = 100
+REQUEST_BYTES = 900_000
+"""A `log-batch` request holds at most 1 MB; the rest is for its frame."""
+KEY_LENGTH = 250
+"""Characters of a metric's, a param's or a tag's name, and of a run's."""
+PARAM_LENGTH = 6000
+"""Characters of a param's value; MLflow cuts a longer one silently."""
+TAG_LENGTH = 5000
+"""Characters of a tag's value. MLflow's own limit is 8,000, older servers' and Databricks' 5,000."""
+PATH_PART_BYTES = 255
+"""Of one part of a path: the limit of common file systems, which a file store meets."""
+RUNS_PER_PAGE = 100
+EXPERIMENTS_PER_PAGE = 1000

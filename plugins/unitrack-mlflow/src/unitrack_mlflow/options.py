@@ -1,0 +1,37 @@
+"""What a user may set for an MLflow sink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import msgspec
+from unitrack.hookspecs import SinkOptions
+
+from unitrack_mlflow import stores
+
+
+class MlflowOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of `sinks=[{"mlflow": {...}}]`.
+
+    Credentials are not among them: MLflow reads `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD` and
+    `MLFLOW_TRACKING_TOKEN` from the environment, so none is ever written down with a run.
+    """
+
+    tracking_uri: Annotated[str, msgspec.Meta(min_length=1)] = "sqlite:///mlflow.db"
+    """A server (`http://host:5000`), a database (`sqlite:///mlflow.db`), or a folder (`mlruns`)."""
+    experiment: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] | None = None
+    """The MLflow experiment; the run's project if not set. At most 500 characters, MLflow's limit."""
+    artifact_location: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """Where a new experiment keeps artifacts (`s3://bucket/path`, a folder). An existing one keeps its own."""
+    request_timeout: Annotated[int, msgspec.Meta(ge=1)] = 10
+    """Seconds that one request to a server may take. Raise it for large artifacts over a slow link."""
+
+    def anchored(self, directory: Path) -> Self:
+        """Relative paths made absolute from `directory`, in `tracking_uri` and in `artifact_location`."""
+        location = self.artifact_location
+        return msgspec.structs.replace(
+            self,
+            tracking_uri=stores.anchor(self.tracking_uri, directory),
+            artifact_location=location and stores.anchor_folder(location, directory),
+        )

@@ -1,0 +1,241 @@
+"""Delivering one run to MLflow.
+
+Every write can be repeated: points are keyed by their time and step, params and tags by name, artifacts by path, and
+the run itself by a tag that holds its id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from unitrack import hookimpl, names
+from unitrack.errors import RecordRejectedError
+from unitrack.hookspecs import Checkpoint, Link, RunContext
+from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags, flatten
+
+from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
+from unitrack_mlflow.batches import chunks
+from unitrack_mlflow.client import connect
+from unitrack_mlflow.failures import translated
+from unitrack_mlflow.keys import ARTIFACT, KeyMap, side_key
+from unitrack_mlflow.long_texts import Fitted
+from unitrack_mlflow.options import MlflowOptions
+from unitrack_mlflow.points import AppendedPoints
+from unitrack_mlflow.uploads import upload
+
+_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+
+
+class MlflowSink:
+    """One run in MLflow. See `unitrack.hookspecs.SinkSpec` for when each method is called."""
+
+    def __init__(self, options: MlflowOptions) -> None:
+        self._options = options
+        self._store = stores.describe(options.tracking_uri)
+        self._client: MlflowClient
+
+    @hookimpl
+    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
+        """Find the run by its id or its tag, else create it, and take up what it holds already."""
+        with translated(self._store):
+            self._client = connect(self._store, self._options.request_timeout)
+            self._context = run
+            self._reset()
+            found = runs.by_id(self._client, checkpoint["run_id"]) if checkpoint else None
+            if found is None:
+                found = self._find_or_create(run.start)
+            runs.require_active(found, self._store)
+            self._take_up(found, checkpoint or {})
+            if found.info.status != "RUNNING":
+                self._client.update_run(self._run_id, status="RUNNING")
+        return Link(
+            id=self._run_id,
+            location=self._store.shareable,
+            url=self._store.run_page(found.info.experiment_id, self._run_id),
+            open_with=self._store.command,
+        )
+
+    @hookimpl
+    def log_params(self, params: list[Params]) -> None:
+        """Params by dotted name. One that MLflow has with another value keeps it; a tag gets the newest."""
+        with self._writing():
+            new: dict[str, str] = {}
+            tags: dict[str, str] = {}
+            for record in params:
+                for name, value in flatten(record.params).items():
+                    self._place_param(name, value, new, tags)
+            self._write_tags(self._params.unsaved() | tags)
+            items = [Param(key, text) for key, text in new.items()]
+            for chunk in chunks(items, limits.PARAMS_PER_BATCH, lambda param: param.key + param.value):
+                self._client.log_batch(self._run_id, params=chunk, synchronous=True)
+            self._param_texts.update(new)
+
+    @hookimpl
+    def log_metrics(self, metrics: list[Metrics]) -> None:
+        """Points at their own time and step; NaN as it is, infinity in a metric beside (`marks.INFINITY`)."""
+        with self._writing():
+            key_of = self._metrics.key
+            points: list[Metric] = []
+            for record in metrics:
+                time, step = record.time, record.step
+                points += [Metric(key_of(name), value, time, step) for name, value in record.metrics.items()]
+                if record.special:
+                    points += self._special_points(record)
+            self._write_tags(self._metrics.unsaved())
+            for chunk in chunks(points, limits.METRICS_PER_BATCH, lambda point: point.key):
+                self._write_points(chunk)
+
+    @hookimpl
+    def set_tags(self, tags: list[Tags]) -> None:
+        """Tags, the last value of each."""
+        with self._writing():
+            self._write_tags(self._placed_tags({name: value for record in tags for name, value in record.tags.items()}))
+
+    @hookimpl
+    def log_artifacts(self, artifacts: list[Artifact]) -> None:
+        """Files and folders, replacing those of the same name."""
+        with self._writing():
+            for artifact in artifacts:
+                key = self._artifacts.key(artifact.name)
+                self._write_tags(self._artifacts.unsaved())
+                upload(self._client, self._run_id, self._context.locate(artifact), key)
+
+    @hookimpl
+    def flush(self) -> Checkpoint:
+        """Nothing waits here: each call above returned when MLflow had stored its data."""
+        checkpoint: Checkpoint = {"run_id": self._run_id}
+        if self._appended is not None:
+            checkpoint["points"] = self._appended.counts()
+        return checkpoint
+
+    @hookimpl
+    def end_run(self, status: RunStatus, time: int) -> None:
+        """The run's status and end time."""
+        with self._writing():
+            self._client.set_terminated(self._run_id, _STATUS[status], time)
+
+    @hookimpl
+    def close(self) -> None:
+        """Nothing to let go of: MLflow shares its connections among the runs of a process."""
+
+    def _reset(self) -> None:
+        folds, nests = self._store.folds_case, self._store.is_folder
+        self._metrics = KeyMap("metric", reserved=(marks.INFINITY,), folds_case=folds, nests=nests)
+        self._params = KeyMap("param", folds_case=folds, nests=nests)
+        self._tags = KeyMap("tag", reserved=marks.TAGS, folds_case=folds, nests=nests)
+        self._artifacts = KeyMap("artifact", allowed=ARTIFACT, reserved=marks.ARTIFACTS)
+        self._param_texts: dict[str, str] = {}
+        self._changed: set[str] = set()
+        self._text_marks: set[str] = set()
+        self._has_infinity = False
+        self._appended: AppendedPoints | None = None
+
+    def _find_or_create(self, start: RunStart) -> Run:
+        name = self._options.experiment or start.project
+        experiment = runs.experiment_id(self._client, self._store, name, self._options.artifact_location)
+        found = runs.find(self._client, experiment, start.run_id)
+        return found or self._create(experiment, start)
+
+    def _create(self, experiment: str, start: RunStart) -> Run:
+        name = start.name or start.run_id
+        shown = names.shorten(name, limits.KEY_LENGTH)
+        tags = {marks.RUN_ID: start.run_id, marks.PROJECT: start.project}
+        if shown != start.name:
+            tags[marks.NAME] = start.name
+        return self._client.create_run(experiment, start.time, tags=tags, run_name=shown)
+
+    def _take_up(self, run: Run, checkpoint: Checkpoint) -> None:
+        data = run.data
+        self._run_id: str = run.info.run_id
+        self._metrics.restore(data.metrics, data.tags, ("", marks.INFINITY))
+        self._params.restore(data.params, data.tags)
+        self._tags.restore((key for key in data.tags if not key.startswith(marks.TAGS)), data.tags)
+        self._artifacts.restore((), data.tags)
+        self._param_texts = dict(data.params)
+        self._changed = {key for key in data.tags if key.startswith(marks.CHANGED)}
+        self._text_marks = {key for key in data.tags if key.startswith(marks.TEXT)}
+        self._has_infinity = marks.INFINITE in data.tags
+        if self._store.is_folder:
+            self._appended = AppendedPoints(self._client, run, checkpoint.get("points", {}))
+        if not checkpoint:
+            # before anything was committed, so no later value of a tag can be undone
+            start = self._context.start
+            description = {marks.DESCRIPTION: start.description} if start.description else {}
+            self._write_tags(self._placed_tags(description | start.tags))
+
+    def _place_param(self, name: str, value: object, new: dict[str, str], tags: dict[str, str]) -> None:
+        """Put a param where it belongs: among the `new` ones, or in `tags` if MLflow holds another value of it."""
+        key = self._params.key(name)
+        whole = param_text.text_of(value)
+        fitted = long_texts.fit(whole, value, limits.PARAM_LENGTH, marks.PARAM_FILES, name)
+        first = new.get(key, self._param_texts.get(key))
+        if first is None:
+            new[key] = self._stored(fitted)
+            self._mark_text(value, side_key(marks.TEXT, key), tags)
+            return
+        tag = side_key(marks.CHANGED, key)
+        if fitted.text == first and tag not in self._changed:
+            return
+        tags[tag] = self._stored(long_texts.fit(whole, value, limits.TAG_LENGTH, marks.CHANGED_FILES, name))
+        self._changed.add(tag)
+        self._mark_text(value, side_key(marks.TEXT + marks.CHANGED, key), tags)
+
+    def _mark_text(self, value: object, tag: str, tags: dict[str, str]) -> None:
+        is_text = param_text.reads_as_other(value)
+        if is_text or tag in self._text_marks:
+            tags[tag] = "str" if is_text else ""
+            self._text_marks.add(tag)
+
+    def _special_points(self, record: Metrics) -> list[Metric]:
+        points = []
+        for name, text in record.special.items():
+            value = float(text)
+            if math.isnan(value):
+                points.append(Metric(self._metrics.key(name), value, record.time, record.step))
+                continue
+            key = self._metrics.key(name, marks.INFINITY)
+            points.append(Metric(key, math.copysign(1.0, value), record.time, record.step))
+            if not self._has_infinity:
+                self._write_tags({marks.INFINITE: marks.INFINITY_NOTE})
+                self._has_infinity = True
+        return points
+
+    def _write_points(self, points: Sequence[Metric]) -> None:
+        if self._appended is not None:
+            points = self._appended.missing(points)
+        self._client.log_batch(self._run_id, metrics=points, synchronous=True)
+        if self._appended is not None:
+            self._appended.added(points)
+
+    def _placed_tags(self, tags: Mapping[str, str]) -> dict[str, str]:
+        placed = {}
+        for name, value in tags.items():
+            key = self._tags.key(name)
+            placed[key] = self._stored(long_texts.fit(value, value, limits.TAG_LENGTH, marks.TAG_FILES, name))
+        return self._tags.unsaved() | placed
+
+    def _stored(self, fitted: Fitted) -> str:
+        """The text as it fits, after its whole has been stored if it does not."""
+        if fitted.file is not None:
+            self._client.log_text(self._run_id, fitted.content, fitted.file)
+        return fitted.text
+
+    def _write_tags(self, tags: Mapping[str, str]) -> None:
+        items = [RunTag(key, text) for key, text in tags.items()]
+        for chunk in chunks(items, limits.TAGS_PER_BATCH, lambda tag: tag.key + tag.value):
+            self._client.log_batch(self._run_id, tags=chunk, synchronous=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Translate failures; MLflow refuses a deleted run's data with the same code as bad data."""
+        try:
+            with translated(self._store):
+                yield
+        except RecordRejectedError:
+            with translated(self._store):
+                runs.require_active(self._client.get_run(self._run_id), self._store)
+            raise

@@ -1,0 +1,175 @@
+"""Reading what MLflow holds, also runs that unitrack did not write."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import FileInfo, Run, ViewType
+from mlflow.exceptions import MlflowException
+from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags
+
+from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
+from unitrack_mlflow.client import connect
+from unitrack_mlflow.histories import metrics_of
+from unitrack_mlflow.keys import ARTIFACT, KeyMap, side_key
+
+_STATUS: dict[str, RunStatus] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
+_REQUEST_TIMEOUT = 60
+"""Seconds. A reader waits for one page; nothing trains behind it."""
+
+
+class MlflowSource:
+    """The runs of a tracking URI (`sqlite:///mlflow.db`, `mlruns`, `http://host:5000`). It only reads."""
+
+    def __init__(self, location: str) -> None:
+        self._store = stores.describe(location)
+        if self._store.folder is not None and not self._store.folder.is_dir():
+            # MLflow would create an empty store
+            raise FileNotFoundError(f"there is no MLflow store at {self._store.shareable}")
+        self._client: MlflowClient = connect(self._store, _REQUEST_TIMEOUT)
+
+    def runs(self) -> Iterator[RunStart]:
+        """The active runs of all active experiments."""
+        for experiment_id, name in self._experiments():
+            for run in self._runs(experiment_id):
+                yield self._start(run, name)
+
+    def records(self, run_id: str) -> Iterator[AnyRecord]:
+        """The records of one run: its start, params, tags, points in order of time, artifacts, its end.
+
+        Raises `KeyError` if there is no such run, or it was deleted.
+        """
+        run = runs.by_id(self._client, run_id)
+        if run is None or run.info.lifecycle_stage != "active":
+            raise KeyError(run_id)
+        experiment = self._client.get_experiment(run.info.experiment_id)
+        start = self._start(run, experiment.name)
+        count = itertools.count(1)
+        yield start
+        for params in self._params(run):
+            yield Params(seq=next(count), time=start.time, params=params)
+        if start.tags:
+            yield Tags(seq=next(count), time=start.time, tags=start.tags)
+        yield from metrics_of(self._client, run, count)
+        yield from self._artifacts(run, start.time, count)
+        status = _STATUS.get(run.info.status)
+        if status is not None:
+            yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)
+
+    def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
+        """Download an artifact that `records` named into `folder`; where it lies then."""
+        key = KeyMap("artifact", allowed=ARTIFACT, reserved=marks.ARTIFACTS).key(artifact.name)
+        return Path(self._client.download_artifacts(run_id, key, str(folder)))
+
+    def _experiments(self) -> Iterator[tuple[str, str]]:
+        token = None
+        while True:
+            page = self._client.search_experiments(
+                max_results=limits.EXPERIMENTS_PER_PAGE, order_by=["experiment_id ASC"], page_token=token
+            )
+            yield from ((experiment.experiment_id, experiment.name) for experiment in page)
+            token = page.token
+            if not token:
+                return
+
+    def _runs(self, experiment_id: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [experiment_id],
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=limits.RUNS_PER_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _start(self, run: Run, experiment: str) -> RunStart:
+        tags = run.data.tags
+        keys = KeyMap("tag")
+        keys.restore((), tags)
+        hidden = (*marks.TAGS, marks.RUN_NAME, marks.DESCRIPTION)
+        user_tags = {
+            keys.name(key): self._whole(run, text, marks.TAG_FILES)
+            for key, text in tags.items()
+            if not key.startswith(hidden)
+        }
+        return RunStart(
+            seq=0,
+            time=run.info.start_time or 0,
+            run_id=run.info.run_id,
+            name=tags.get(marks.NAME) or run.info.run_name or run.info.run_id,
+            project=tags.get(marks.PROJECT, experiment),
+            description=self._whole(run, tags.get(marks.DESCRIPTION, ""), marks.TAG_FILES),
+            tags=user_tags,
+        )
+
+    def _params(self, run: Run) -> Iterator[dict[str, Any]]:
+        """The params as first logged; then those that were changed, with their newest values."""
+        tags = run.data.tags
+        keys = KeyMap("param")
+        keys.restore((), tags)
+        first, changed = {}, {}
+        for key, text in run.data.params.items():
+            first[keys.name(key)] = self._param(run, text, marks.PARAM_FILES, side_key(marks.TEXT, key))
+            newest = tags.get(side_key(marks.CHANGED, key))
+            if newest is not None:
+                mark = side_key(marks.TEXT + marks.CHANGED, key)
+                changed[keys.name(key)] = self._param(run, newest, marks.CHANGED_FILES, mark)
+        yield from filter(None, (first, changed))
+
+    def _param(self, run: Run, text: str, folder: str, text_mark: str) -> Any:
+        if marks.RUN_ID not in run.data.tags:
+            return text  # someone else's text means what it means to them
+        if long_texts.file_of(text, folder) is not None:
+            return self._whole(run, text, folder)
+        return text if run.data.tags.get(text_mark) else param_text.parse(text)
+
+    def _whole(self, run: Run, text: str, folder: str) -> Any:
+        """The text, or what was shortened to it."""
+        file = long_texts.file_of(text, folder) if marks.RUN_ID in run.data.tags else None
+        if file is None:
+            return text
+        try:
+            with tempfile.TemporaryDirectory(prefix="unitrack-mlflow-") as scratch:
+                path = self._client.download_artifacts(run.info.run_id, file, scratch)
+                return json.loads(Path(path).read_text(encoding="utf-8"))
+        except (MlflowException, OSError):
+            return text  # deleted since; the shortened text still says so
+
+    def _artifacts(self, run: Run, time: int, count: Iterator[int]) -> Iterator[Artifact]:
+        keys = KeyMap("artifact", allowed=ARTIFACT)
+        keys.restore((), run.data.tags)
+        ours = marks.RUN_ID in run.data.tags
+        for info in self._files(run.info.run_id, None):
+            if ours and info.path.startswith(marks.ARTIFACTS):
+                continue
+            yield Artifact(
+                seq=next(count),
+                time=time,
+                name=keys.name(info.path) if ours else info.path,
+                file=_lies_at(run.info.artifact_uri, info.path),
+                size=info.file_size or 0,
+            )
+
+    def _files(self, run_id: str, folder: str | None) -> Iterator[FileInfo]:
+        for info in self._client.list_artifacts(run_id, folder):
+            if info.is_dir:
+                yield from self._files(run_id, info.path)
+            else:
+                yield info
+
+
+def _lies_at(artifact_uri: str, path: str) -> str:
+    """The file on this machine, or else its URI."""
+    local = stores.local_path(artifact_uri)
+    return f"{artifact_uri.rstrip('/')}/{path}" if local is None else str(local / path)

@@ -1,0 +1,142 @@
+"""Tracking URIs: what kind of store one names, and where it lies. Pure; imports no MLflow."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.request import url2pathname
+
+import msgspec
+
+_SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3"}
+_DATABASES = {"sqlite", "mysql", "mssql", "postgresql", "postgres"}
+
+
+class Store(msgspec.Struct, frozen=True, kw_only=True):
+    """A tracking URI, and what must be known of the store behind it."""
+
+    uri: str
+    is_server: bool
+    """It answers over HTTP, so what fails may be the network."""
+    is_folder: bool
+    """MLflow's file store: it appends every point again that is sent again, and names are paths in it."""
+    folds_case: bool
+    """Names that differ only in case may meet: MySQL and SQL Server, some file systems, and who knows what
+    is behind a server."""
+    folder: Path | None
+    """The file store's folder, or the one that holds an SQLite file."""
+
+    @property
+    def shareable(self) -> str:
+        """The URI without a password, fit to be shown and kept."""
+        parts = urlsplit(self.uri)
+        if parts.password is None:
+            return self.uri
+        return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+
+    @property
+    def command(self) -> str | None:
+        """The command that shows a store that has no server of its own."""
+        if self.is_server:
+            return None
+        allow = "MLFLOW_ALLOW_FILE_STORE=true " if self.is_folder else ""
+        return f"{allow}mlflow ui --backend-store-uri {shlex.quote(self.shareable)}"
+
+    def run_page(self, experiment_id: str, run_id: str) -> str | None:
+        """The run's page on a server."""
+        parts = urlsplit(self.uri)
+        if parts.scheme not in ("http", "https"):
+            return None
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")) + (
+            f"/#/experiments/{experiment_id}/runs/{run_id}"
+        )
+
+
+def describe(uri: str) -> Store:
+    """The store that `uri` names; relative paths are taken from the current directory."""
+    uri = anchor(uri, Path.cwd())
+    kind = _scheme(uri)
+    is_folder = kind in ("", "file")
+    is_server = not is_folder and kind not in _DATABASES
+    own_case_folding = is_folder and sys.platform in ("win32", "darwin")
+    return Store(
+        uri=uri,
+        is_server=is_server,
+        is_folder=is_folder,
+        folds_case=is_server or kind in ("mysql", "mssql") or own_case_folding,
+        folder=_folder(uri, kind),
+    )
+
+
+def anchor(uri: str, directory: Path) -> str:
+    """A tracking URI with a relative path made absolute from `directory`.
+
+    `runs.db` is understood as the SQLite file that it looks like.
+    """
+    kind = _scheme(uri)
+    if kind == "sqlite":
+        prefix, slashes, rest = uri.partition(":///")
+        path, question, query = rest.partition("?")
+        if not path or path.startswith((":memory:", "file:")):
+            return uri
+        return f"{prefix}{slashes}{_absolute(path, directory)}{question}{query}"
+    if kind == "" and Path(uri).suffix.lower() in _SQLITE_SUFFIXES:
+        return f"sqlite:///{_absolute(uri, directory)}"
+    return anchor_folder(uri, directory)
+
+
+def anchor_folder(location: str, directory: Path) -> str:
+    """A folder or `file:` URI made absolute from `directory`; any other location as it is."""
+    kind = _scheme(location)
+    if kind not in ("", "file"):
+        return location
+    path = _path_of(location) if kind == "file" else location
+    absolute = _absolute(path, directory)
+    # MLflow cuts a plain path at "#" and "?", which a file URI can hold
+    return Path(absolute).as_uri() if kind == "file" or quote(absolute, safe="/:\\ ~@+,=()") != absolute else absolute
+
+
+def artifact_folder(store: Store, experiment: str) -> str | None:
+    """Where a new experiment of an SQLite store keeps artifacts: beside the database.
+
+    MLflow itself would take `./mlruns` from the current directory, which is the courier's. None: MLflow's own choice
+    is right.
+    """
+    if store.is_folder or store.folder is None:
+        return None
+    safe = "".join(c if c.isalnum() or c in "-_" else f"_x{ord(c):x}_" for c in experiment)
+    folder = store.folder / "mlartifacts" / safe[:100]
+    return anchor_folder(str(folder), store.folder)
+
+
+def local_path(location: str) -> Path | None:
+    """The path that a folder or `file:` URI names; None for any other location."""
+    kind = _scheme(location)
+    if kind == "file":
+        return Path(_path_of(location))
+    return Path(location) if kind == "" else None
+
+
+def _folder(uri: str, kind: str) -> Path | None:
+    if kind == "sqlite":
+        path = uri.partition(":///")[2].partition("?")[0]
+        return Path(path).parent if path and not path.startswith((":memory:", "file:")) else None
+    return local_path(uri)
+
+
+def _scheme(uri: str) -> str:
+    if uri in ("databricks", "databricks-uc", "uc"):
+        return uri
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    return "" if len(scheme) == 1 else scheme  # one letter is a Windows drive
+
+
+def _path_of(file_uri: str) -> str:
+    return url2pathname(urlsplit(file_uri).path)
+
+
+def _absolute(path: str, directory: Path) -> str:
+    return (directory / Path(path).expanduser()).absolute().as_posix()

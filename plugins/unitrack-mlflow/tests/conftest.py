@@ -1,0 +1,138 @@
+"""Real stores: an SQLite database, a folder, and a server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+
+from mlflow import MlflowClient
+from unitrack.hookspecs import RunContext
+from unitrack.testing.driver import SinkDriver
+
+from unitrack_mlflow import MlflowOptions
+from unitrack_mlflow.sink import MlflowSink
+
+SERVER_START_S = 45
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take seconds to create."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> str:
+    """The URI of a database of its own for a test."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an MLflow server on this machine."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(f"{url}/health", process, folder / "log")
+            yield url
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # it would wait for idle connections to close
+            process.wait()
+
+
+@pytest.fixture(params=["database", "folder", "server"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each kind of store in turn."""
+    if request.param == "folder":
+        return str(tmp_path / "mlruns")
+    uri: str = request.getfixturevalue(request.param)
+    return uri
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunContext:
+    """A run with everything that a run can start with, in an experiment of its own."""
+    return SinkDriver.make_run(
+        tmp_path / "run",
+        run_id=f"run-{tmp_path.name}",
+        name="first try",
+        project=f"project {tmp_path.name}",
+        tags={"team": "vision"},
+        description="what it is about",
+    )
+
+
+class Opened:
+    """A sink that serves a run, and the client that reads what it wrote."""
+
+    def __init__(
+        self, uri: str, run: RunContext, checkpoint: dict[str, object] | None = None, **options: object
+    ) -> None:
+        sink = MlflowSink(MlflowOptions(tracking_uri=uri, **options))  # type: ignore[arg-type]
+        self.driver = SinkDriver(sink, run, checkpoint)
+        self.link = self.driver.open()
+        self.client = MlflowClient(uri)
+
+    @property
+    def stored(self):  # type: ignore[no-untyped-def]
+        """The run as MLflow has it."""
+        return self.client.get_run(self.link.id)
+
+    def points(self, key: str) -> list[tuple[int, int, str]]:
+        """The points of one metric, NaN comparable."""
+        return [(m.timestamp, m.step, repr(m.value)) for m in self.client.get_metric_history(self.link.id, key)]
+
+    def runs(self) -> int:
+        """How many runs the experiment holds."""
+        return len(self.client.search_runs([self.stored.info.experiment_id]))
+
+
+@pytest.fixture
+def open_sink() -> type[Opened]:
+    """Opens a run in a store: `open_sink(uri, run, checkpoint)`."""
+    return Opened
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until `url` answers; fails with the log."""
+    end = time.monotonic() + SERVER_START_S
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        try:
+            if requests.get(url, timeout=1).ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"the server did not start:\n{log.read_text()}")

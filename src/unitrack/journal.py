@@ -78,8 +78,8 @@ class JournalWriter:
     `lock` is reentrant, since a signal handler may log while a log call of the same thread is under way.
     """
 
-    def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self.writer = f"{time.time_ns() // 1_000_000:012x}-{os.getpid()}-{secrets.token_hex(3)}"
+    def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES, writer: str | None = None) -> None:
+        self.writer = writer or f"{time.time_ns() // 1_000_000:012x}-{os.getpid()}-{secrets.token_hex(3)}"
         self.lock = threading.RLock()
         self.next_seq = 0
         self._spool = spool

@@ -26,6 +26,7 @@ import msgspec
 import psutil
 
 from unitrack.errors import ConfigError, JournalError
+from unitrack.hookspecs import Backend, SinkOptions
 from unitrack.records import RunStart
 
 _UNSAFE = re.compile(r"[^\w.\- ]+")
@@ -74,6 +75,17 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     options_type: str
     """The class of its options, "module:Class"."""
     options: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, name: str, backend: Backend, options: SinkOptions) -> LaneSpec:
+        """The lane of a sink called `name`."""
+        return cls(
+            name=name,
+            backend=backend.name,
+            sink=backend.sink,
+            options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
+            options=msgspec.to_builtins(options),
+        )
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

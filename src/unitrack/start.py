@@ -124,13 +124,7 @@ def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
     for sink in settings.sinks:
         backend = plugins.backend(sink.backend)
         options = convert_options(backend, sink.options, sink.name)
-        yield LaneSpec(
-            name=sink.name,
-            backend=sink.backend,
-            sink=backend.sink,
-            options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
-            options=msgspec.to_builtins(options),
-        )
+        yield LaneSpec.of(sink.name, backend, options)
 
 
 def _find(root: Path, run_id: str) -> RunFolder | None:

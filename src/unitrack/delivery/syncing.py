@@ -1,0 +1,130 @@
+"""Delivering what no courier delivers any more, or to a sink that the run did not have: `unitrack sync`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from unitrack.config import SinkSettings, resolve
+from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.report import DeliveryReport, read_report
+from unitrack.errors import ConfigError
+from unitrack.journal import JournalWriter, find_writers
+from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
+from unitrack.local import LocalSource
+from unitrack.plugins import convert_options, installed
+from unitrack.records import RunEnd, RunStart
+from unitrack.redaction import REDACTED, redact
+from unitrack.runfolder import LaneSpec, Manifest, RunFolder
+
+
+def sync_run(
+    folder: RunFolder,
+    *,
+    timeout: float,
+    to: SinkSettings | None = None,
+    show: Callable[[DeliveryReport], None] = lambda report: None,
+) -> DeliveryReport:
+    """Deliver what is left of a run to its sinks, or all of it to the sink `to`, for at most `timeout` seconds.
+
+    A sink that another process delivers to is left to it. A run whose process is alive is delivered as far as it is
+    written; one whose process died ends as failed. `show` is called ten times a second. Raises `ConfigError` if a
+    sink can't be opened with what is known here.
+    """
+    if to is not None:
+        _add_sink(folder, to)
+    manifest = folder.read_manifest()
+    lanes = [Lane(folder, _with_secrets(spec)) for spec in manifest.sinks if to is None or spec.name == to.name]
+    deadline = time.monotonic() + timeout
+    workers = [threading.Thread(target=_deliver, args=(lane, deadline), daemon=True) for lane in lanes]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
+        show(read_report(folder))
+        time.sleep(0.1)
+    return read_report(folder)
+
+
+def _deliver(lane: Lane, deadline: float) -> None:
+    """Step a lane until it is done, has all there is, or can't go on."""
+    if not lane.acquire():
+        return
+    lane.retry_now()
+    try:
+        rest = POLL_MIN_S
+        while time.monotonic() < deadline:
+            progress = lane.step()
+            ledger = lane.ledger
+            if progress is Progress.DONE or (progress is Progress.IDLE and lane.manifest.owner.is_alive()):
+                return
+            if progress is Progress.WAITING and (ledger.state == "parked" or ledger.attempts >= HOPELESS_ATTEMPTS):
+                return
+            if progress is not Progress.MADE:
+                time.sleep(rest)
+            rest = POLL_MIN_S if progress is Progress.MADE else min(rest * 1.5, POLL_MAX_S)
+    finally:
+        lane.release()
+
+
+def _with_secrets(spec: LaneSpec) -> LaneSpec:
+    """A lane with the secrets that its manifest leaves out, from the configuration that holds here and now."""
+    if REDACTED not in str(spec.options):
+        return spec
+    for sink in resolve().settings.sinks:
+        if sink.name == spec.name and sink.backend == spec.backend:
+            return _lane(sink)
+    raise ConfigError(
+        f"the options of sink {spec.name!r} hold a secret, which is not kept with the run: "
+        f"configure {spec.name!r} in unitrack.yaml and sync again"
+    )
+
+
+def _lane(sink: SinkSettings) -> LaneSpec:
+    backend = installed().backend(sink.backend)
+    return LaneSpec.of(sink.name, backend, convert_options(backend, sink.options, sink.name))
+
+
+def _add_sink(folder: RunFolder, sink: SinkSettings) -> None:
+    """Give a run one more sink, which starts at the beginning of the journal."""
+    lane = _lane(sink)
+    with folder.spool_lock():
+        manifest = folder.read_manifest()
+        if any(spec.name == sink.name for spec in manifest.sinks):
+            return
+        folder.prepare()
+        writers = find_writers(folder.spool)
+        if manifest.owner.writer not in writers:
+            _rebuild_journal(folder, manifest)
+        elif any(segments[0] != 0 for segments in writers.values()):
+            raise ConfigError(
+                f"the beginning of run {manifest.run.name!r} is delivered and no longer in its spool: "
+                "sync its own sinks first, then add another"
+            )
+        shown = msgspec.structs.replace(lane, options=redact(lane.options))
+        folder.write_manifest(msgspec.structs.replace(manifest, sinks=(*manifest.sinks, shown)))
+
+
+def _rebuild_journal(folder: RunFolder, manifest: Manifest) -> None:
+    """Write the journal of a run again, from its local files: its spool is gone since all its sinks were complete.
+
+    It gets the owner's name, so for the sinks that have confirmed that owner's end there is nothing in it to do.
+    """
+    if "local" not in [spec.backend for spec in manifest.sinks]:
+        raise ConfigError(
+            f"run {manifest.run.name!r} is complete in {', '.join(spec.name for spec in manifest.sinks)} and has no "
+            "local files to deliver from"
+        )
+    journal = JournalWriter(folder.spool, writer=manifest.owner.writer)
+    ended = False
+    for record in LocalSource(str(folder.path)).records(folder.path.name):
+        kept = manifest.run if isinstance(record, RunStart) else record
+        journal.append(msgspec.structs.replace(kept, seq=journal.next_seq))
+        journal.next_seq += 1
+        ended = isinstance(record, RunEnd)
+    if not ended:
+        now = time.time_ns() // 1_000_000
+        journal.append(RunEnd(seq=journal.next_seq, time=now, status="failed"))
+    journal.close()

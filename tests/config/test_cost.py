@@ -9,7 +9,7 @@ from pathlib import Path
 PROGRAM = """
 import sys, msgspec, pluggy
 import unitrack.config
-lazy = {"yaml", "tomllib", "difflib", "rich", "typer", "unitrack.config.described", "unitrack.config.expected"}
+lazy = {"yaml", "tomllib", "rich", "typer", "unitrack.config.described", "unitrack.config.expected"}
 print(sorted(lazy & sys.modules.keys()))
 unitrack.config.resolve(call={"experiment": {"name": "n"}, "tracking": {"sinks": ["local"]}}, environ={})
 print(sorted(lazy & sys.modules.keys()))

@@ -34,7 +34,8 @@ Checkpoint = dict[str, Any]
 
 class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a backend's options. Fields with types and `msgspec.Meta` bounds are all the validation it needs:
-    an unknown or ill-typed key raises at `start_run`, naming the key and the nearest right one."""
+    an unknown or ill-typed key raises at `start_run`, naming the key and the nearest right one.
+    """
 
     def anchored(self, directory: Path) -> Self:
         """These options with relative paths made absolute from `directory`, the one that training started in.

@@ -10,6 +10,7 @@ delete those that all are past.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -123,15 +124,15 @@ class JournalWriter:
     def _failed(self, errno: int, why: str) -> JournalError:
         path = segment_path(self._spool, self.writer, self._segment)
         return JournalError(
-            errno, f"this log call was not recorded ({why}); what was logged before is safe, go on once mended", str(path)
+            errno,
+            f"this log call was not recorded ({why}); what was logged before is safe, go on once mended",
+            str(path),
         )
 
     def _end_torn_line(self) -> None:
         self._torn = True
-        try:
+        with contextlib.suppress(OSError):  # else the next line begins with the newline
             self._torn = os.write(self._fd, b"\n") != 1
-        except OSError:
-            pass  # the next line begins with the newline instead
 
     def _rotate(self) -> None:
         full = self._fd

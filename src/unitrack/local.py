@@ -42,7 +42,9 @@ def register_backends() -> list[Backend]:
 def check(options: SinkOptions) -> Iterator[Finding]:
     """Whether there is room to write; that the root can be written is checked by `start_run` itself."""
     free = shutil.disk_usage(Path.cwd()).free
-    yield Finding(free > 100 * 2**20, "disk", f"{free / 2**30:.1f} GiB free" + ("" if free > 100 * 2**20 else "; make room"))
+    yield Finding(
+        free > 100 * 2**20, "disk", f"{free / 2**30:.1f} GiB free" + ("" if free > 100 * 2**20 else "; make room")
+    )
 
 
 class LocalSink:
@@ -73,9 +75,7 @@ class LocalSink:
             self._metrics = open(run.folder / _METRICS, "ab")  # noqa: SIM115 (closed by close)
             self._metrics.truncate(committed)
             self._write_metadata()
-        return Link(
-            id=run.folder.name, location=str(run.folder.parent), open_with=f"unitrack show {run.folder}"
-        )
+        return Link(id=run.folder.name, location=str(run.folder.parent), open_with=f"unitrack show {run.folder}")
 
     @hookimpl
     def log_params(self, params: list[Params]) -> None:
@@ -238,9 +238,7 @@ def _read_metrics(path: Path, start_time: int) -> Iterator[Metrics]:
                 step = number if entry.get("step") is None else int(entry["step"])
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # a line that is being written, or no line of metrics
-            empty = Metrics(
-                seq=entry.get("seq", number), time=entry.get("time", start_time), step=step, metrics={}
-            )
+            empty = Metrics(seq=entry.get("seq", number), time=entry.get("time", start_time), step=step, metrics={})
             yield empty.with_values(values)
 
 

@@ -1,4 +1,4 @@
-"""Saving a model in its framework's own format, the safe ones first. A framework is imported only by its own objects."""
+"""Saving a model in its framework's own format, safe ones first. A framework is imported only by its own objects."""
 
 from __future__ import annotations
 

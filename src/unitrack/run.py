@@ -69,7 +69,7 @@ class Run:
         self._max_metrics = validation.limits.max_metrics_per_call
         self._pump = delivery.pump if settings.tracking.delivery == "inline" else None
 
-    # -- identity ---------------------------------------------------------------------------------------------------
+    # -- identity ------------------------------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
@@ -106,7 +106,7 @@ class Run:
                 found[sink.name] = link
         return found
 
-    # -- metrics: the hot path ----------------------------------------------------------------------------------------
+    # -- metrics: the hot path -----------------------------------------------------------------------------------------
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one number per name at a step.
@@ -159,7 +159,7 @@ class Run:
         """Log one metric; see `log_metrics`."""
         self.log_metrics({name: value}, step)
 
-    # -- params and tags ------------------------------------------------------------------------------------------------
+    # -- params and tags -----------------------------------------------------------------------------------------------
 
     def log_params(self, params: Any) -> None:
         """Log hyperparameters: a mapping (nested as you like), a dataclass, a pydantic model, an argparse namespace.
@@ -181,7 +181,7 @@ class Run:
         if checked:
             self._log(Tags(**self._stamp(), tags=checked))
 
-    # -- artifacts --------------------------------------------------------------------------------------------------------
+    # -- artifacts -----------------------------------------------------------------------------------------------------
 
     def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Log a file or a folder as it is now; the run keeps a copy.
@@ -229,7 +229,8 @@ class Run:
 
     def log_image(self, image: Any, name: str, step: int | None = None) -> None:
         """Log an image as the file `name`: a path, a PIL image, or an array of shape (H, W), (H, W, C) or (C, H, W),
-        uint8 or float in 0 ... 1. With a `step` the name gets it, as in `log_figure`."""
+        uint8 or float in 0 ... 1. With a `step` the name gets it, as in `log_figure`.
+        """
         if isinstance(image, str | os.PathLike):
             self._log_copy(Path(image), name, "image", step)
         else:
@@ -275,7 +276,7 @@ class Run:
         file = staged.relative_to(self.path).as_posix()
         self._log(Artifact(**self._stamp(), name=name, file=file, type=kind, size=size, step=step))
 
-    # -- appending ------------------------------------------------------------------------------------------------------------
+    # -- appending -----------------------------------------------------------------------------------------------------
 
     def _stamp(self) -> dict[str, int]:
         with self._journal.lock:
@@ -291,9 +292,11 @@ class Run:
 
     def _check_open(self) -> None:
         if self._report is not None:
-            raise RunFinishedError(f"run {self.name!r} has finished; start another, or resume it with run_id={self.id!r}")
+            raise RunFinishedError(
+                f"run {self.name!r} has finished; start another, or resume it with run_id={self.id!r}"
+            )
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float | None = None) -> DeliveryReport:
         """Wait until every sink has taken what was logged so far, at most `timeout` seconds (default: the

@@ -1,13 +1,13 @@
 """The run folder: who puts what where. Everything of a run lies in it, and nothing outside of it.
 
-    <root>/<run name>/
-      .spool/            the delivery buffer: journals, and copies of logged files; gone once all sinks are complete
-      .unitrack/
-        run.json         the manifest: identity, sinks, owner
-        <sink>.ledger.json  the sink's ledger (see delivery/ledger.py)
-        <sink>.dead.jsonl   records that the backend refused
-        <sink>/          the sink's own notes
-      metadata.json params.json metrics.jsonl artifacts/     written by the local sink
+<root>/<run name>/
+  .spool/            the delivery buffer: journals, and copies of logged files; gone once all sinks are complete
+  .unitrack/
+    run.json         the manifest: identity, sinks, owner
+    <sink>.ledger.json  the sink's ledger (see delivery/ledger.py)
+    <sink>.dead.jsonl   records that the backend refused
+    <sink>/          the sink's own notes
+  metadata.json params.json metrics.jsonl artifacts/     written by the local sink
 """
 
 from __future__ import annotations

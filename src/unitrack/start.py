@@ -106,15 +106,21 @@ def _call_layer(
 ) -> dict[str, dict[str, Any]]:
     """What the caller gave, as a layer of configuration."""
     if isinstance(sinks, str | Mapping) or (sinks is not None and not isinstance(sinks, Iterable)):
-        raise ConfigError(f"sinks must be a list of names or {{name: {{options}}}}, got {sinks!r}; write sinks=[{sinks!r}]")
-    experiment = {"name": name, "project": project, "description": description}
-    experiment["tags"] = None if tags is None else {str(tag): str(value) for tag, value in tags.items()}  # type: ignore[assignment]
+        raise ConfigError(
+            f"sinks must be a list of names or {{name: {{options}}}}, got {sinks!r}; write sinks=[{sinks!r}]"
+        )
+    experiment = {
+        "name": name,
+        "project": project,
+        "description": description,
+        "tags": None if tags is None else {str(tag): str(value) for tag, value in tags.items()},
+    }
     tracking = {
         "sinks": None if sinks is None else list(sinks),
         "delivery": delivery,
         "root": None if root is None else os.fspath(root),
     }
-    layers = {"experiment": experiment, "tracking": tracking}
+    layers: dict[str, dict[str, Any]] = {"experiment": experiment, "tracking": tracking}
     return {
         section: {key: value for key, value in keys.items() if value is not None} for section, keys in layers.items()
     }

@@ -70,7 +70,9 @@ def to_float(name: str, value: Any) -> float:
     if isinstance(value, bool):
         raise InvalidTypeError(f"metric {name!r} must be numeric, got the bool {value!r}; log int({value!r})")
     if isinstance(value, str | bytes):
-        raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__} {value!r}; convert it first")
+        raise InvalidTypeError(
+            f"metric {name!r} must be numeric, got {type(value).__name__} {value!r}; convert it first"
+        )
     shape = getattr(value, "shape", ())
     if tuple(shape) != ():
         raise InvalidTypeError(
@@ -131,7 +133,9 @@ def check_source_file(path: Path, max_bytes: int) -> int:
 
 def _member_size(member: Path, folder: Path) -> int:
     if member.is_symlink() and not member.resolve().is_relative_to(folder):
-        raise InvalidValueError(f"artifact folder {folder} holds the symbolic link {member.name!r}, which leads out of it")
+        raise InvalidValueError(
+            f"artifact folder {folder} holds the symbolic link {member.name!r}, which leads out of it"
+        )
     if member.is_dir():
         return 0
     if not member.is_file():

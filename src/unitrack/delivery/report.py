@@ -32,7 +32,11 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         parts = [f"{self.delivered} delivered"]
-        for count, word in ((self.pending, "pending"), (self.dead_lettered, "dead-lettered"), (self.damaged, "damaged")):
+        for count, word in (
+            (self.pending, "pending"),
+            (self.dead_lettered, "dead-lettered"),
+            (self.damaged, "damaged"),
+        ):
             if count:
                 parts.append(f"{count} {word}")
         trouble = f" ({self.last_error})" if self.last_error and not (self.ok and self.state == "complete") else ""

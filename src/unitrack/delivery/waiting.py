@@ -107,10 +107,10 @@ def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
     if not lacking:
         return
     lines = "\n".join(f"  {sink}" for sink in lacking)
-    how = f"Go on with: unitrack sync {path}" if any(sink.pending for sink in lacking) else f"See: unitrack status {path}"
-    warnings.warn(
-        f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning, stacklevel=3
+    how = (
+        f"Go on with: unitrack sync {path}" if any(sink.pending for sink in lacking) else f"See: unitrack status {path}"
     )
+    warnings.warn(f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning, stacklevel=3)
 
 
 def raise_for_trouble(report: DeliveryReport) -> None:

@@ -36,9 +36,7 @@ def capture_git() -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, timeout=_GIT_TIMEOUT_S
-        )
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=_GIT_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

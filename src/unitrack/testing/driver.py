@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pluggy
-
-from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
+from unitrack.delivery.sink_handle import SinkHandle
+from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, ArtifactType, Metrics, Params, RunStart, RunStatus, Tags
 
 
@@ -25,10 +24,7 @@ class SinkDriver:
         self.run = run
         self.checkpoint = checkpoint
         self._seq = itertools.count(1)
-        self._manager = pluggy.PluginManager("unitrack")
-        self._manager.add_hookspecs(SinkSpec)
-        self._manager.register(sink)
-        self._manager.check_pending()
+        self._sink = SinkHandle(sink)
 
     @staticmethod
     def make_run(folder: Path, run_id: str = "run0001", name: str = "a run", **identity: Any) -> RunContext:
@@ -40,12 +36,13 @@ class SinkDriver:
 
     def open(self) -> Link:
         """Call `open_run`."""
-        link: Link = self._manager.hook.open_run(run=self.run, checkpoint=self.checkpoint)
+        link = self._sink.open_run(self.run, self.checkpoint)
+        assert link is not None, "open_run must say where the run lies"
         return link
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Deliver one params record."""
-        self._manager.hook.log_params(params=[Params(seq=next(self._seq), time=now_ms(), params=dict(params))])
+        self._sink.deliver([Params(seq=next(self._seq), time=now_ms(), params=dict(params))])
 
     def metrics(self, values: Mapping[str, float], step: int, *, time: int | None = None) -> Metrics:
         """Deliver one metrics record, and return it so that it can be delivered again."""
@@ -55,11 +52,11 @@ class SinkDriver:
 
     def batch(self, records: list[Metrics]) -> None:
         """Deliver metrics records in one call."""
-        self._manager.hook.log_metrics(metrics=list(records))
+        self._sink.deliver(list(records))
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Deliver one tags record."""
-        self._manager.hook.set_tags(tags=[Tags(seq=next(self._seq), time=now_ms(), tags=dict(tags))])
+        self._sink.deliver([Tags(seq=next(self._seq), time=now_ms(), tags=dict(tags))])
 
     def artifact(self, name: str, content: bytes, type: ArtifactType = "file", step: int | None = None) -> Artifact:
         """Deliver one file artifact with this content, and return its record."""
@@ -76,25 +73,25 @@ class SinkDriver:
             size=len(content),
             step=step,
         )
-        self._manager.hook.log_artifacts(artifacts=[record])
+        self._sink.deliver([record])
         return record
 
     def flush(self) -> Checkpoint | None:
         """Call `flush` and keep what it returns as the committed checkpoint."""
-        checkpoint: Checkpoint | None = self._manager.hook.flush()
+        checkpoint = self._sink.flush()
         if checkpoint is not None:
             self.checkpoint = checkpoint
         return checkpoint
 
     def end(self, status: RunStatus = "finished") -> None:
         """Call `end_run`, `flush` and `close`."""
-        self._manager.hook.end_run(status=status, time=now_ms())
+        self._sink.end_run(status, now_ms())
         self.flush()
         self.close()
 
     def close(self) -> None:
         """Call `close`, as when the courier stops before the run has ended."""
-        self._manager.hook.close()
+        self._sink.close()
 
 
 def now_ms() -> int:

@@ -1,0 +1,40 @@
+"""Records that a backend refused, kept on disk with the reason: one JSON object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from unitrack.records import AnyRecord
+
+
+class DeadLetters:
+    """The dead letters of one sink. A record that is in here is not delivered again when its lane goes back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = set(self._read())
+
+    def __contains__(self, record: tuple[str, AnyRecord]) -> bool:
+        writer, one = record
+        return (writer, one.seq) in self._known
+
+    def add(self, writer: str, record: AnyRecord, reason: str) -> None:
+        """Keep a record. Raises `OSError` if the disk won't take it; the lane then goes back and judges it again."""
+        with self._path.open("ab") as file:
+            file.write(msgspec.json.encode({"writer": writer, "error": reason, "record": record}) + b"\n")
+        self._known.add((writer, record.seq))
+
+    def _read(self) -> Iterator[tuple[str, int]]:
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            try:
+                letter = msgspec.json.decode(line)
+                yield letter["writer"], letter["record"]["seq"]
+            except (msgspec.MsgspecError, KeyError, TypeError):
+                continue  # torn by a crash: the record comes again and is judged again

@@ -1,0 +1,112 @@
+"""What a lane reads: all journals of a run, as batches of records of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+import psutil
+
+from unitrack.delivery.dead_letters import DeadLetters
+from unitrack.delivery.thinning import Thinning
+from unitrack.journal import JournalReader, Position, find_writers
+from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
+from unitrack.runfolder import RunFolder
+
+
+class Batch(msgspec.Struct):
+    """Consecutive records of one kind from one writer."""
+
+    writer: str
+    records: list[AnyRecord]
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The two halves of a batch that was rejected."""
+        middle = len(self.records) // 2
+        return Batch(self.writer, self.records[:middle]), Batch(self.writer, self.records[middle:])
+
+
+class Feed:
+    """Reads on from the committed positions. After a failure the lane makes a new one, and so goes back."""
+
+    def __init__(
+        self, folder: RunFolder, positions: Mapping[str, Position], thinning: Thinning, dead_letters: DeadLetters
+    ) -> None:
+        self._folder = folder
+        self._start = dict(positions)
+        self._readers: dict[str, JournalReader] = {}
+        self._thinning = thinning
+        self._dead_letters = dead_letters
+        self.ends: dict[str, RunEnd] = {}
+        """The last record of each writer that has written one."""
+        self.lines = 0
+        """Lines read since the lane last committed; `damaged` and `skipped` are among them."""
+        self.damaged = 0
+        self.skipped = 0
+        """Dead letters met again."""
+        self.last_time = 0
+        """The latest time of a record, in milliseconds."""
+
+    def read(self) -> list[Batch]:
+        """The next chunk of each journal. It may be empty though `lines` grew."""
+        batches: list[Batch] = []
+        for writer in find_writers(self._folder.spool):
+            reader = self._readers.get(writer)
+            if reader is None:
+                reader = JournalReader(self._folder.spool, writer, self._start.get(writer))
+                self._readers[writer] = reader
+            chunk = reader.read()
+            self.lines += len(chunk.records) + len(chunk.damages)
+            self.damaged += len(chunk.damages)
+            batches.extend(self._group(writer, chunk.records))
+        return batches
+
+    def _group(self, writer: str, records: list[AnyRecord]) -> Iterator[Batch]:
+        batch = Batch(writer, [])
+        for record in records:
+            kept = self._take(writer, record)
+            if kept is None:
+                continue
+            if batch.records and type(kept) is not type(batch.records[0]):
+                yield batch
+                batch = Batch(writer, [])
+            batch.records.append(kept)
+        if batch.records:
+            yield batch
+
+    def _take(self, writer: str, record: AnyRecord) -> AnyRecord | None:
+        """What of a record goes to the sink; None if nothing does."""
+        self.last_time = max(self.last_time, record.time)
+        if isinstance(record, RunEnd):
+            self.ends[writer] = record
+            return None
+        if isinstance(record, RunStart):
+            return None
+        if (writer, record) in self._dead_letters:
+            self.skipped += 1
+            return None
+        return self._thinning.thin(record) if isinstance(record, Metrics) else record
+
+    def positions(self) -> dict[str, Position]:
+        """How far each journal is read."""
+        return {**self._start, **{writer: reader.position for writer, reader in self._readers.items()}}
+
+    def open_writers(self, owner: str) -> list[str]:
+        """Processes beside the owner that may still write: fork children, the sampler of system metrics."""
+        others = (writer for writer in find_writers(self._folder.spool) if writer != owner)
+        return [writer for writer in others if writer not in self.ends and psutil.pid_exists(_pid(writer))]
+
+    def count_anew(self) -> None:
+        """The lane has committed what was read so far."""
+        self.lines = self.damaged = self.skipped = 0
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for reader in self._readers.values():
+            reader.close()
+
+
+def _pid(writer: str) -> int:
+    """The process that a journal's name tells of; 0 if it tells none."""
+    parts = writer.split("-")
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0

@@ -1,0 +1,65 @@
+"""A sink in a plugin manager of its own, so that hook wrappers apply to it and nothing else hears of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+import pluggy
+
+from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
+from unitrack.plugins import load_object
+from unitrack.records import AnyRecord, Artifact, Metrics, Params, Record, RunStatus, Tags
+from unitrack.runfolder import LaneSpec
+
+_HOOKS: dict[type[Record], tuple[str, str]] = {
+    Params: ("log_params", "params"),
+    Metrics: ("log_metrics", "metrics"),
+    Tags: ("set_tags", "tags"),
+    Artifact: ("log_artifacts", "artifacts"),
+}
+
+
+class SinkHandle:
+    """Calls the hooks of one sink. Lets its errors through; see `hookspecs.SinkSpec` for what they mean."""
+
+    def __init__(self, sink: object) -> None:
+        self._manager = pluggy.PluginManager("unitrack")
+        self._manager.add_hookspecs(SinkSpec)
+        self._manager.register(sink)
+        self._manager.check_pending()
+
+    @classmethod
+    def load(cls, spec: LaneSpec) -> SinkHandle:
+        """Import and make the sink that a lane is for."""
+        options = msgspec.convert(spec.options, load_object(spec.options_type))
+        return cls(load_object(spec.sink)(options))
+
+    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link | None:
+        """See `SinkSpec.open_run`."""
+        link: Link | None = self._manager.hook.open_run(run=run, checkpoint=checkpoint)
+        return link
+
+    def deliver(self, records: list[AnyRecord]) -> None:
+        """Hand over records of one kind."""
+        hook, argument = _HOOKS[type(records[0])]
+        getattr(self._manager.hook, hook)(**{argument: list(records)})
+
+    def flush(self) -> Checkpoint | None:
+        """See `SinkSpec.flush`."""
+        checkpoint: Checkpoint | None = self._manager.hook.flush()
+        return checkpoint
+
+    def end_run(self, status: RunStatus, time: int) -> None:
+        """See `SinkSpec.end_run`."""
+        self._manager.hook.end_run(status=status, time=time)
+
+    def close(self) -> None:
+        """See `SinkSpec.close`. What was confirmed is committed, so a sink that can't close cleanly loses nothing."""
+        with contextlib.suppress(Exception, SystemExit):
+            self._manager.hook.close()
+
+    def hooks(self) -> Any:
+        """The hooks themselves, for wrappers and tests."""
+        return self._manager.hook

@@ -50,6 +50,7 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     shutil.copy(empty_database, folder / "mlflow.db")
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--allowed-hosts", f"127.0.0.1:{port}"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("wb") as log:
@@ -114,6 +115,12 @@ class Opened:
 def open_sink() -> type[Opened]:
     """Opens a run in a store: `open_sink(uri, run, checkpoint)`."""
     return Opened
+
+
+@pytest.fixture
+def closed_url() -> str:
+    """A URL at which nobody answers."""
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def free_port() -> int:

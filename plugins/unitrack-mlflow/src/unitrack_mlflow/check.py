@@ -27,10 +27,10 @@ def check(options: MlflowOptions) -> Iterator[Finding]:
         yield reached
         if not reached.ok:
             return
-    elif store.folder is not None:
-        found = _look_at_folder(store, store.folder)
+    elif store.path is not None:
+        found = _look_at_path(store, store.path)
         yield found
-        if not found.ok or not _exists(store):
+        if not found.ok or not store.path.exists():
             return  # asking MLflow would create the store
     yield _ask(store, options.request_timeout)
 
@@ -46,26 +46,17 @@ def _reach_server(store: Store, timeout: int) -> Finding:
     return Finding(ok=True, subject="server", message=f"{store.shareable} answers ({answer.status_code})")
 
 
-def _look_at_folder(store: Store, folder: Path) -> Finding:
-    parent = next(path for path in (folder, *folder.parents) if path.exists())
-    target = next((path for path in (_database(store), parent) if path is not None and path.exists()), parent)
-    if not parent.is_dir():
-        return Finding(ok=False, subject="store", message=f"{parent} is not a folder; choose another tracking_uri")
-    for path in (parent, target):
-        if not os.access(path, os.W_OK):
-            message = f"{path} can't be written; change its permissions or choose another tracking_uri"
+def _look_at_path(store: Store, path: Path) -> Finding:
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if there != path and not there.is_dir():
+        return Finding(ok=False, subject="store", message=f"{there} is not a folder; choose another tracking_uri")
+    # SQLite puts its journal beside the database, so the folder matters too
+    for place in {there, there if there.is_dir() else there.parent}:
+        if not os.access(place, os.W_OK):
+            message = f"{place} can't be written; change its permissions or choose another tracking_uri"
             return Finding(ok=False, subject="store", message=message)
-    state = "there and writable" if _exists(store) else "not there yet; the first run creates it"
+    state = "there and writable" if there == path else "not there yet; the first run creates it"
     return Finding(ok=True, subject="store", message=f"{store.shareable} is {state}")
-
-
-def _database(store: Store) -> Path | None:
-    return Path(store.uri.partition(":///")[2].partition("?")[0]) if store.uri.startswith("sqlite") else None
-
-
-def _exists(store: Store) -> bool:
-    path = _database(store) or store.folder
-    return path is not None and path.exists()
 
 
 def _ask(store: Store, timeout: int) -> Finding:

@@ -23,7 +23,7 @@ _LATER = {
     "CANCELLED",
     "RESOURCE_CONFLICT",
 }
-_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
+_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
 _MEND = {
     "PERMISSION_DENIED": "the credentials don't allow this; see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
@@ -36,7 +36,7 @@ _MEND = {
 }
 _HOST_CHECK = "the server refuses the host name in the URL: start it with MLFLOW_SERVER_ALLOWED_HOSTS naming that host"
 _FULL_OR_BUSY = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _SQLITE_MEND = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_PERM", "SQLITE_AUTH")
 _HTTP_STATUS = re.compile(r"failed with error code (\d{3})\b")
 
@@ -71,7 +71,7 @@ def classify(error: BaseException, store: Store) -> SinkError | None:
 
 
 def _of_mlflow(error: MlflowException, store: Store) -> SinkError | None:
-    text = f"{store.shareable}: {_first_line(error)}"
+    text = _text(error, store)
     status = _HTTP_STATUS.search(error.message)
     if status and not isinstance(error, RestException):
         return _of_status(int(status[1]), text)
@@ -90,7 +90,7 @@ def _of_mlflow(error: MlflowException, store: Store) -> SinkError | None:
 
 
 def _of_request(error: requests.RequestException, store: Store) -> SinkError:
-    text = f"{store.shareable}: {_first_line(error)}"
+    text = _text(error, store)
     if error.response is None:
         return SinkUnavailableError(text)
     found = _of_status(error.response.status_code, text)
@@ -113,7 +113,7 @@ def _of_status(status: int, text: str) -> SinkError:
 
 
 def _of_database(error: SQLAlchemyError, store: Store) -> SinkError:
-    text = f"{store.shareable}: {_first_line(error)}"
+    text = _text(error, store)
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
     if name.startswith(_SQLITE_MEND):
         return SinkMisconfiguredError(f"{text} (the database must be writable, and its folder too)")
@@ -121,15 +121,16 @@ def _of_database(error: SQLAlchemyError, store: Store) -> SinkError:
 
 
 def _of_system(error: OSError, store: Store) -> SinkError | None:
-    text = f"{store.shareable}: {error}"
+    text = _text(error, store)
     if isinstance(error, FileNotFoundError):
         return RecordRejectedError(text)
     if error.errno in _FULL_OR_BUSY or isinstance(error, ConnectionError | TimeoutError):
         return SinkUnavailableError(text)
     if error.errno in _FORBIDDEN:
-        return SinkMisconfiguredError(f"{text} (the folder must be writable)")
+        return SinkMisconfiguredError(f"{text} (it must be a folder, and writable)")
     return None
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:500]
+def _text(error: BaseException, store: Store) -> str:
+    line = str(error).strip().partition("\n")[0]
+    return f"{store.shareable}: {store.without_password(line)[:500]}"

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from unitrack.records import Metrics
 
 from unitrack_mlflow import marks
-from unitrack_mlflow.keys import KeyMap
+from unitrack_mlflow.keys import names_of
 
 
 class Point(NamedTuple):
@@ -30,10 +30,13 @@ def metrics_of(client: MlflowClient, run: Run, count: Iterator[int]) -> Iterator
 
     MLflow gives a history by metric only, so all are held at once, in 24 bytes a point.
     """
-    keys = KeyMap("metric")
-    keys.restore((), run.data.tags)
-    ours = marks.RUN_ID in run.data.tags
-    histories = [_history(client, run.info.run_id, key, keys, ours) for key in sorted(run.data.metrics)]
+    is_ours = marks.RUN_ID in run.data.tags
+    name_of = names_of("metric", run.data.tags, is_ours=is_ours)
+    histories = []
+    for key in sorted(run.data.metrics):
+        is_infinite = is_ours and key.startswith(marks.INFINITY)
+        name = name_of(key).removeprefix(marks.INFINITY) if is_infinite else name_of(key)
+        histories.append(_history(client, run.info.run_id, key, name, is_infinite))
     group: dict[str, float] = {}
     at = (0, 0)
     for point in heapq.merge(*histories, key=lambda point: (point.time, point.step)):
@@ -47,14 +50,12 @@ def metrics_of(client: MlflowClient, run: Run, count: Iterator[int]) -> Iterator
         yield _record(next(count), at, group)
 
 
-def _history(client: MlflowClient, run_id: str, key: str, keys: KeyMap, ours: bool) -> Iterator[Point]:
-    infinite = ours and key.startswith(marks.INFINITY)
-    name = keys.name(key, marks.INFINITY if infinite else "") if ours else key
+def _history(client: MlflowClient, run_id: str, key: str, name: str, is_infinite: bool) -> Iterator[Point]:
     times, steps, values = array("q"), array("q"), array("d")
     for metric in client.get_metric_history(run_id, key):
         times.append(metric.timestamp)
         steps.append(metric.step)
-        values.append(math.copysign(math.inf, metric.value) if infinite else metric.value)
+        values.append(math.copysign(math.inf, metric.value) if is_infinite else metric.value)
     return (Point(time, step, name, value) for time, step, value in zip(times, steps, values, strict=True))
 
 

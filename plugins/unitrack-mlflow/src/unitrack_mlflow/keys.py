@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from unitrack import names
 
@@ -112,6 +112,15 @@ class KeyMap:
 
     def _fold(self, key: str) -> str:
         return key.lower() if self._folds_case else key
+
+
+def names_of(kind: str, run_tags: Mapping[str, str], *, is_ours: bool) -> Callable[[str], str]:
+    """How to read the keys of a run: back to names, if unitrack wrote them; else they are the names."""
+    if not is_ours:
+        return str
+    keys = KeyMap(kind)
+    keys.restore((), run_tags)
+    return keys.name
 
 
 def side_key(prefix: str, key: str) -> str:

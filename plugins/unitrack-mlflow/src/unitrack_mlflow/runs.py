@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, Run, ViewType
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 
@@ -11,13 +16,16 @@ from unitrack_mlflow import marks, stores
 from unitrack_mlflow.failures import translated
 from unitrack_mlflow.stores import Store
 
+_creating = threading.Lock()
+_TORN_READ_WAITS_S = (0.01, 0.05, 0.25)
+
 
 def experiment_id(client: MlflowClient, store: Store, name: str, artifact_location: str | None) -> str:
     """The id of the experiment `name`, created if need be.
 
     Raises `SinkMisconfiguredError` if it was deleted or can't be called so.
     """
-    found = _experiment(client, store, name)
+    found = client.get_experiment_by_name(name)
     if found is None:
         location = artifact_location or stores.artifact_folder(store, name)
         try:
@@ -25,7 +33,7 @@ def experiment_id(client: MlflowClient, store: Store, name: str, artifact_locati
                 created: str = client.create_experiment(name, artifact_location=location)
                 return created
         except RecordRejectedError as error:
-            found = _experiment(client, store, name)  # another lane or process may have been first
+            found = client.get_experiment_by_name(name)  # another lane or process may have been first
             if found is None:
                 raise SinkMisconfiguredError(f"experiment {name!r} can't be created: {error}") from error
     if found.lifecycle_stage != "active":
@@ -36,12 +44,24 @@ def experiment_id(client: MlflowClient, store: Store, name: str, artifact_locati
     return str(found.experiment_id)
 
 
-def find(client: MlflowClient, experiment: str, run_id: str) -> Run | None:
+def find(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Run | None:
     """The run of the experiment that carries unitrack's `run_id`, a deleted one too."""
     quote = '"' if "'" in run_id else "'"
     where = f"tags.`{marks.RUN_ID}` = {quote}{run_id}{quote}"
-    found = client.search_runs([experiment], where, ViewType.ALL, order_by=["attributes.start_time ASC"])
-    return min(found, key=lambda run: run.info.lifecycle_stage != "active", default=None)
+    for wait in _TORN_READ_WAITS_S if store.is_folder else ():
+        try:
+            return _oldest(client, experiment, where)
+        except (ValueError, MlflowException):
+            # the file store reads all metrics of all runs to find one, also those that are half written just now
+            time.sleep(wait)
+    return _oldest(client, experiment, where)
+
+
+@contextmanager
+def one_at_a_time(store: Store) -> Iterator[None]:
+    """Keep other lanes of this process from creating the same experiment; only a file store lets them."""
+    with _creating if store.is_folder else nullcontext():
+        yield
 
 
 def by_id(client: MlflowClient, run_id: str) -> Run | None:
@@ -63,16 +83,6 @@ def require_active(run: Run, store: Store) -> None:
         )
 
 
-def _experiment(client: MlflowClient, store: Store, name: str) -> Experiment | None:
-    if store.is_folder and "'" in name:
-        # the file store puts the name into a filter unquoted
-        token = None
-        while True:
-            page = client.search_experiments(view_type=ViewType.ALL, page_token=token)
-            for experiment in page:
-                if experiment.name == name:
-                    return experiment
-            token = page.token
-            if not token:
-                return None
-    return client.get_experiment_by_name(name)
+def _oldest(client: MlflowClient, experiment: str, where: str) -> Run | None:
+    found = client.search_runs([experiment], where, ViewType.ALL, order_by=["attributes.start_time ASC"])
+    return min(found, key=lambda run: run.info.lifecycle_stage != "active", default=None)

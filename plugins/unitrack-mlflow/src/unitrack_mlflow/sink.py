@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from unitrack import hookimpl, names
-from unitrack.errors import RecordRejectedError
+from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags, flatten
 
@@ -41,7 +41,7 @@ class MlflowSink:
     @hookimpl
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
         """Find the run by its id or its tag, else create it, and take up what it holds already."""
-        with translated(self._store):
+        with self._opening():
             self._client = connect(self._store, self._options.request_timeout)
             self._context = run
             self._reset()
@@ -137,7 +137,7 @@ class MlflowSink:
     def _find_or_create(self, start: RunStart) -> Run:
         name = self._options.experiment or start.project
         experiment = runs.experiment_id(self._client, self._store, name, self._options.artifact_location)
-        found = runs.find(self._client, experiment, start.run_id)
+        found = runs.find(self._client, self._store, experiment, start.run_id)
         return found or self._create(experiment, start)
 
     def _create(self, experiment: str, start: RunStart) -> Run:
@@ -228,6 +228,15 @@ class MlflowSink:
         items = [RunTag(key, text) for key, text in tags.items()]
         for chunk in chunks(items, limits.TAGS_PER_BATCH, lambda tag: tag.key + tag.value):
             self._client.log_batch(self._run_id, tags=chunk, synchronous=True)
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Translate failures; what MLflow refuses here is a setting, no record."""
+        try:
+            with translated(self._store), runs.one_at_a_time(self._store):
+                yield
+        except RecordRejectedError as error:
+            raise SinkMisconfiguredError(str(error)) from error
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

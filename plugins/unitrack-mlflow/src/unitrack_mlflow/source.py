@@ -17,7 +17,7 @@ from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunS
 from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.histories import metrics_of
-from unitrack_mlflow.keys import ARTIFACT, KeyMap, side_key
+from unitrack_mlflow.keys import ARTIFACT, KeyMap, names_of, side_key
 
 _STATUS: dict[str, RunStatus] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 _REQUEST_TIMEOUT = 60
@@ -29,7 +29,7 @@ class MlflowSource:
 
     def __init__(self, location: str) -> None:
         self._store = stores.describe(location)
-        if self._store.folder is not None and not self._store.folder.is_dir():
+        if self._store.path is not None and not self._store.path.exists():
             # MLflow would create an empty store
             raise FileNotFoundError(f"there is no MLflow store at {self._store.shareable}")
         self._client: MlflowClient = connect(self._store, _REQUEST_TIMEOUT)
@@ -64,8 +64,13 @@ class MlflowSource:
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """Download an artifact that `records` named into `folder`; where it lies then."""
-        key = KeyMap("artifact", allowed=ARTIFACT, reserved=marks.ARTIFACTS).key(artifact.name)
-        return Path(self._client.download_artifacts(run_id, key, str(folder)))
+        tags = self._client.get_run(run_id).data.tags
+        path = artifact.name
+        if marks.RUN_ID in tags:
+            keys = KeyMap("artifact", allowed=ARTIFACT, reserved=marks.ARTIFACTS)
+            keys.restore((), tags)
+            path = keys.key(artifact.name)
+        return Path(self._client.download_artifacts(run_id, path, str(folder)))
 
     def _experiments(self) -> Iterator[tuple[str, str]]:
         token = None
@@ -95,11 +100,10 @@ class MlflowSource:
 
     def _start(self, run: Run, experiment: str) -> RunStart:
         tags = run.data.tags
-        keys = KeyMap("tag")
-        keys.restore((), tags)
+        name_of = names_of("tag", tags, is_ours=marks.RUN_ID in tags)
         hidden = (*marks.TAGS, marks.RUN_NAME, marks.DESCRIPTION)
         user_tags = {
-            keys.name(key): self._whole(run, text, marks.TAG_FILES)
+            name_of(key): self._whole(run, text, marks.TAG_FILES)
             for key, text in tags.items()
             if not key.startswith(hidden)
         }
@@ -116,15 +120,14 @@ class MlflowSource:
     def _params(self, run: Run) -> Iterator[dict[str, Any]]:
         """The params as first logged; then those that were changed, with their newest values."""
         tags = run.data.tags
-        keys = KeyMap("param")
-        keys.restore((), tags)
+        name_of = names_of("param", tags, is_ours=marks.RUN_ID in tags)
         first, changed = {}, {}
         for key, text in run.data.params.items():
-            first[keys.name(key)] = self._param(run, text, marks.PARAM_FILES, side_key(marks.TEXT, key))
+            first[name_of(key)] = self._param(run, text, marks.PARAM_FILES, side_key(marks.TEXT, key))
             newest = tags.get(side_key(marks.CHANGED, key))
             if newest is not None:
                 mark = side_key(marks.TEXT + marks.CHANGED, key)
-                changed[keys.name(key)] = self._param(run, newest, marks.CHANGED_FILES, mark)
+                changed[name_of(key)] = self._param(run, newest, marks.CHANGED_FILES, mark)
         yield from filter(None, (first, changed))
 
     def _param(self, run: Run, text: str, folder: str, text_mark: str) -> Any:
@@ -147,16 +150,15 @@ class MlflowSource:
             return text  # deleted since; the shortened text still says so
 
     def _artifacts(self, run: Run, time: int, count: Iterator[int]) -> Iterator[Artifact]:
-        keys = KeyMap("artifact", allowed=ARTIFACT)
-        keys.restore((), run.data.tags)
-        ours = marks.RUN_ID in run.data.tags
+        is_ours = marks.RUN_ID in run.data.tags
+        name_of = names_of("artifact", run.data.tags, is_ours=is_ours)
         for info in self._files(run.info.run_id, None):
-            if ours and info.path.startswith(marks.ARTIFACTS):
+            if is_ours and info.path.startswith(marks.ARTIFACTS):
                 continue
             yield Artifact(
                 seq=next(count),
                 time=time,
-                name=keys.name(info.path) if ours else info.path,
+                name=name_of(info.path),
                 file=_lies_at(run.info.artifact_uri, info.path),
                 size=info.file_size or 0,
             )

@@ -25,8 +25,8 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     folds_case: bool
     """Names that differ only in case may meet: MySQL and SQL Server, some file systems, and who knows what
     is behind a server."""
-    folder: Path | None
-    """The file store's folder, or the one that holds an SQLite file."""
+    path: Path | None
+    """The file store's folder, or the SQLite file."""
 
     @property
     def shareable(self) -> str:
@@ -35,6 +35,11 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
         if parts.password is None:
             return self.uri
         return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.netloc.rpartition('@')[2]}"))
+
+    def without_password(self, text: str) -> str:
+        """`text`, such as an error's, with the URI's password left out."""
+        password = urlsplit(self.uri).password
+        return text.replace(f":{password}@", "@") if password else text
 
     @property
     def command(self) -> str | None:
@@ -67,7 +72,7 @@ def describe(uri: str) -> Store:
         is_server=is_server,
         is_folder=is_folder,
         folds_case=is_server or kind in ("mysql", "mssql") or own_case_folding,
-        folder=_folder(uri, kind),
+        path=_path(uri, kind),
     )
 
 
@@ -105,11 +110,11 @@ def artifact_folder(store: Store, experiment: str) -> str | None:
     MLflow itself would take `./mlruns` from the current directory, which is the courier's. None: MLflow's own choice
     is right.
     """
-    if store.is_folder or store.folder is None:
+    if store.is_folder or store.path is None:
         return None
     safe = "".join(c if c.isalnum() or c in "-_" else f"_x{ord(c):x}_" for c in experiment)
-    folder = store.folder / "mlartifacts" / safe[:100]
-    return anchor_folder(str(folder), store.folder)
+    beside = store.path.parent
+    return anchor_folder(str(beside / "mlartifacts" / safe[:100]), beside)
 
 
 def local_path(location: str) -> Path | None:
@@ -120,10 +125,10 @@ def local_path(location: str) -> Path | None:
     return Path(location) if kind == "" else None
 
 
-def _folder(uri: str, kind: str) -> Path | None:
+def _path(uri: str, kind: str) -> Path | None:
     if kind == "sqlite":
         path = uri.partition(":///")[2].partition("?")[0]
-        return Path(path).parent if path and not path.startswith((":memory:", "file:")) else None
+        return Path(path) if path and not path.startswith((":memory:", "file:")) else None
     return local_path(uri)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -80,7 +79,7 @@ class JournalWriter:
     """
 
     def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES, writer: str | None = None) -> None:
-        self.writer = writer or f"{time.time_ns() // 1_000_000:012x}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.writer = writer or f"{time.time_ns() // 1_000_000:012x}-{os.getpid()}-{os.urandom(3).hex()}"
         self.lock = threading.RLock()
         self.next_seq = 0
         self._spool = spool

@@ -14,7 +14,6 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.pool import pool
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
 
@@ -107,6 +106,8 @@ class _Housekeeper(threading.Thread):
 
     def run(self) -> None:
         """Look after the live runs for as long as there are any."""
+        from unitrack.delivery.pool import pool
+
         while _live:
             time.sleep(HOUSEKEEPING_S)
             with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
@@ -15,7 +15,6 @@ from unitrack import lifecycle
 from unitrack.artifacts import Stage, artifact_name, with_step
 from unitrack.config import Settings
 from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.modes import Delivery
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
 from unitrack.errors import InvalidValueError, RunFinishedError
@@ -29,6 +28,9 @@ from unitrack.records import Artifact, ArtifactType, Metrics, Params, Record, Ru
 from unitrack.redaction import redact
 from unitrack.runfolder import RunFolder
 from unitrack.validation import ValidationChain, check_step
+
+if TYPE_CHECKING:
+    from unitrack.delivery.modes import Delivery
 
 _EXACT_INT = 2**53
 """Up to here every int is a float64."""

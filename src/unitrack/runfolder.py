@@ -17,13 +17,12 @@ import fcntl
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
-import psutil
 
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Backend, SinkOptions
@@ -46,23 +45,30 @@ class Owner(msgspec.Struct, frozen=True):
     @classmethod
     def current(cls, writer: str) -> Owner:
         """This process."""
-        return cls(os.getpid(), psutil.Process().create_time(), socket.gethostname(), writer)
+        return cls(os.getpid(), _psutil().Process().create_time(), os.uname().nodename, writer)
 
     def is_here(self) -> bool:
         """Whether it is (or was) a process of this machine, so that `is_alive` can be told."""
-        return self.host == socket.gethostname()
+        return self.host == os.uname().nodename
 
     def is_alive(self) -> bool:
         """Whether the process still runs. One of another machine counts as alive: nobody here can know better."""
         if not self.is_here():
             return True
+        psutil = _psutil()
         try:
             process = psutil.Process(self.pid)
-            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
+            return bool(process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
             return True
+
+
+def _psutil() -> ModuleType:
+    import psutil  # a quarter of what `import unitrack` would cost
+
+    return psutil
 
 
 class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):

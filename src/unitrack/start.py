@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,15 +14,12 @@ import msgspec
 
 from unitrack import lifecycle
 from unitrack.config import ExperimentConfig, Resolved, Settings, resolve
-from unitrack.delivery.modes import DELIVERIES
 from unitrack.disabled import DisabledRun
 from unitrack.errors import ConfigError, RunExistsError
 from unitrack.journal import JournalWriter
 from unitrack.plugins import Plugins, convert_options, installed
 from unitrack.records import RunStart
 from unitrack.redaction import redact
-from unitrack.reproduce.environment import capture_environment, capture_git
-from unitrack.reproduce.seeds import seed_everything
 from unitrack.run import Run
 from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run_folders
 from unitrack.validation import ValidationChain
@@ -145,7 +141,7 @@ def _new_start(settings: Settings, run_id: str | None) -> RunStart:
     return RunStart(
         seq=0,
         time=time.time_ns() // 1_000_000,
-        run_id=run_id or secrets.token_hex(6),
+        run_id=run_id or os.urandom(6).hex(),
         name=experiment.name or f"run_{datetime.now():%Y%m%d_%H%M%S}",
         project=experiment.project,
         description=experiment.description,
@@ -199,6 +195,8 @@ def _write_manifest(
 def _make_run(
     start: RunStart, folder: RunFolder, settings: Settings, journal: JournalWriter, validation: ValidationChain
 ) -> tuple[Run, float | None]:
+    from unitrack.delivery.modes import DELIVERIES  # here: it imports subprocess and all of delivery
+
     delivery = DELIVERIES[settings.tracking.delivery]()
     sample_every = settings.logging.system_metrics_interval if settings.logging.log_system_metrics else None
     return Run(start, folder, settings, journal, delivery, validation), sample_every
@@ -206,6 +204,9 @@ def _make_run(
 
 def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:
     """What the configuration asks to have in every run."""
+    from unitrack.reproduce.environment import capture_environment, capture_git
+    from unitrack.reproduce.seeds import seed_everything
+
     settings = resolved.settings
     if params is not None:
         run.log_params(params)

@@ -1,8 +1,8 @@
 """A lane: one run x one sink. It reads the journal, hands batches to the sink, and commits what is durable.
 
-One failure, whatever it is, ends in one of three ways: *retry* (close the sink, go back to the committed position, wait, open
-it again), *park* (the same, but it takes somebody to mend it), or *dead-letter* (one record, kept on disk). Going back
-on each failure makes a failed call and a crash the same case.
+One failure, whatever it is, ends in one of three ways: *retry* (close the sink, go back to the committed position,
+wait, open it again), *park* (the same, but it takes somebody to mend it), or *dead-letter* (one record, kept on disk).
+Going back on each failure makes a failed call and a crash the same case.
 """
 
 from __future__ import annotations

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.orders import Order
-from unitrack.delivery.workers import LaneThread
 from unitrack.limits import MAX_COURIER_RESTARTS
 from unitrack.runfolder import LaneSpec, RunFolder
+
+if TYPE_CHECKING:
+    from unitrack.delivery.workers import LaneThread
+from unitrack.errors import JournalError
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -66,6 +71,12 @@ class _Courier:
         except BrokenPipeError:
             self.revive()
 
+    def let_go(self) -> None:
+        """Close the pipe."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
     def _send(self, order: Order) -> None:
         data = msgspec.json.encode(order) + b"\n"
         while data:
@@ -97,30 +108,41 @@ class _Courier:
 
 
 class CourierPool:
-    """The couriers of this process, one for each backend, shared by all its runs."""
+    """The couriers of this process, one for each backend, shared by all its runs and threads."""
 
     def __init__(self) -> None:
         self._couriers: dict[str, _Courier] = {}
+        self._lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._leave_to_parent)
+
+    def _leave_to_parent(self) -> None:
+        """After a fork: the parent's couriers are not the child's to revive. The pipes stay open, as they should."""
+        self._couriers = {}
+        self._lock = threading.RLock()
 
     def deliver(self, folder: RunFolder, lane: LaneSpec, sample_every: float | None) -> LaneThread | None:
         """Have a courier deliver one sink of a run; where no process can be started, a thread of this process does."""
-        courier = self._couriers.setdefault(lane.backend, _Courier(lane.backend))
+        order = Order(
+            folder=str(folder.path),
+            lane=lane,
+            sample_every=sample_every,
+            sys_path=[os.path.abspath(path) for path in sys.path],  # "" is the folder that we work in
+        )
         try:
-            courier.give(
-                Order(
-                    folder=str(folder.path),
-                    lane=lane,
-                    sample_every=sample_every,
-                    sys_path=[path for path in sys.path if path],
-                )
-            )
+            with self._lock:
+                courier = self._couriers.setdefault(lane.backend, _Courier(lane.backend))
+                courier.give(order)
         except OSError as error:
-            del self._couriers[lane.backend]
+            self._couriers.pop(lane.backend, None)
             warnings.warn(
                 f"unitrack can't start a courier process for {lane.backend} ({error}); a thread of this process "
                 "delivers instead, as with delivery='thread'",
                 stacklevel=4,
             )
+            from unitrack.delivery.lane import Lane
+            from unitrack.delivery.workers import LaneThread
+from unitrack.errors import JournalError
+
             thread = LaneThread(Lane(folder, lane, owner_is_here=True))
             thread.start()
             return thread
@@ -128,13 +150,26 @@ class CourierPool:
 
     def revive(self) -> None:
         """Restart couriers that died before their time."""
-        for courier in list(self._couriers.values()):
-            courier.revive()
+        with self._lock:
+            for courier in self._couriers.values():
+                with contextlib.suppress(OSError):  # no process can be started now: the next call tries again
+                    courier.revive()
+
+    def let_go(self) -> None:
+        """Close the pipes: the couriers deliver what is left and exit, as when this process ends."""
+        with self._lock:
+            for courier in self._couriers.values():
+                courier.let_go()
+            self._couriers = {}
 
 
 def _is_complete(order: Order) -> bool:
     folder = RunFolder(Path(order.folder))
-    return not folder.state.exists() or Ledger.load(folder.ledger_file(order.lane.name)).state == "complete"
+    try:
+        owner = folder.read_manifest().owner
+    except JournalError:  # the folder was deleted
+        return True
+    return Ledger.load(folder.ledger_file(order.lane.name)).ended_writer == owner.writer
 
 
 def _park(order: Order, reason: str) -> None:

@@ -9,15 +9,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.modes import Delivery
 from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
 from unitrack.errors import DeliveryError, DeliveryWarning
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MIN_S
 from unitrack.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from unitrack.delivery.modes import Delivery
 
 _SHOW_AFTER_S = 1.0
 

@@ -182,11 +182,11 @@ class JournalReader:
     def read(self, max_bytes: int = READ_BYTES) -> Chunk:
         """The next records, at most about `max_bytes` of them; none at the end of what is written."""
         data = self._read_lines(max_bytes)
-        if not data and segment_path(self._spool, self.writer, self.position.segment + 1).exists():
+        if not data and (following := self._next_segment()) is not None:
             # The writer left this segment before it made the next, but perhaps after our read: look once more.
             data = self._read_lines(max_bytes)
             if not data:
-                self.position = Position(self.position.segment + 1)
+                self.position = Position(following)
                 data = self._read_lines(max_bytes)
         records: list[AnyRecord] = []
         damages: list[Damage] = []
@@ -201,6 +201,16 @@ class JournalReader:
             offset += len(line) + 1
         self.position = Position(self.position.segment, offset)
         return Chunk(records, self.position, damages)
+
+    def _next_segment(self) -> int | None:
+        """The segment to go on with after this one, if there is one yet. Delivered ones may be deleted."""
+        following = self.position.segment + 1
+        if segment_path(self._spool, self.writer, following).exists():
+            return following
+        if self._fd >= 0:
+            return None  # the one that is being written
+        later = find_writers(self._spool).get(self.writer, [])
+        return min((segment for segment in later if segment > following), default=None)
 
     def _read_lines(self, max_bytes: int) -> bytes:
         if self._fd_segment != self.position.segment:

@@ -1,0 +1,77 @@
+"""What all tests share: a folder of their own, a clean environment, a plugin, and no courier left behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+SUPPORT = Path(__file__).parent / "support"
+MARKER = "TESTS_OF_SESSION"
+"""Set in the environment, which couriers and trainers inherit: so those of this session are told from others."""
+COURIERS_LEAVE_WITHIN_S = 25.0
+
+sys.path.insert(0, str(SUPPORT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugin_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Install the probe plugin by an entry point, as any plugin is."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "unitrack_probe-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unitrack-probe\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[unitrack]\nprobe = unitrack_probe\n")
+    sys.path.append(str(site))
+    yield
+    sys.path.remove(str(site))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_courier_left_behind(plugin_of_the_tests: None) -> Iterator[None]:
+    """Fail the session, naming them, if couriers that it started outlive it."""
+    token = secrets.token_hex(8)
+    os.environ[MARKER] = token
+    yield
+    pool = sys.modules.get("unitrack.delivery.pool")
+    if pool is not None:
+        pool.pool.let_go()
+    deadline = time.monotonic() + COURIERS_LEAVE_WITHIN_S
+    while (left := couriers_of(token)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if left:
+        named = [f"{process.pid}: orders of {process.cwd()}" for process in left]
+        for process in left:
+            process.kill()
+        pytest.fail(f"couriers left behind: {named}", pytrace=False)
+
+
+def couriers_of(token: str) -> list[psutil.Process]:
+    """The live courier processes whose environment carries the session's token."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if (
+                "unitrack.delivery.courier" in process.cmdline()
+                and process.environ().get(MARKER) == token
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the test, which is also the working directory; nothing of UNITRACK_* is set."""
+    for variable in [name for name in os.environ if name.startswith("UNITRACK_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

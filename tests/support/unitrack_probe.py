@@ -1,0 +1,184 @@
+"""A plugin for the tests: a sink that writes what it receives into files, and gets into any trouble it is told to.
+
+What is in `stored.jsonl` is what the backend holds: it is cut back to the checkpoint in `open_run`, so a record that is
+in it twice was delivered twice after its commit. `calls.jsonl` is the log of hook calls and survives all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from unitrack import limits
+from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.hookspecs import Backend, Checkpoint, Link, RunContext, SinkOptions, hookimpl
+from unitrack.records import Artifact, Metrics, Params, Tags
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes wrong in a hook, how often in all, and for which metric value (None: for any call)."""
+
+    hook: str
+    kind: str
+    times: int = 1_000_000
+    value: float | None = None
+
+
+class ProbeOptions(SinkOptions, frozen=True):
+    """Where the backend "is", what goes wrong in it, and limits to change in the process that serves it."""
+
+    out: str
+    troubles: tuple[Trouble, ...] = ()
+    confirms_at_end_only: bool = False
+    limits: dict[str, float] = {}
+
+
+@hookimpl
+def register_backends() -> list[Backend]:
+    """Two backends of one sink, so that two couriers can be had."""
+    return [
+        Backend(name=name, summary="for tests", sink="unitrack_probe:ProbeSink", options=ProbeOptions)
+        for name in ("probe", "probe2")
+    ]
+
+
+class ProbeSink:
+    """See the module."""
+
+    def __init__(self, options: ProbeOptions) -> None:
+        for name, value in options.limits.items():
+            setattr(limits, name, value)
+        self.options = options
+        self.out = Path(options.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._ended = False
+
+    @hookimpl
+    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
+        """Cut the store back to the checkpoint."""
+        self._called("open_run")
+        self._folder = run.folder
+        committed = (checkpoint or {}).get("bytes", 0)
+        self._store = open(self.out / "stored.jsonl", "ab", buffering=0)  # noqa: SIM115 (closed by close)
+        self._store.truncate(committed)
+        return Link(id=run.start.run_id, location=str(self.out))
+
+    @hookimpl
+    def log_params(self, params: list[Params]) -> None:
+        """Store."""
+        self._take("log_params", params)
+
+    @hookimpl
+    def log_metrics(self, metrics: list[Metrics]) -> None:
+        """Store."""
+        self._take("log_metrics", metrics)
+
+    @hookimpl
+    def set_tags(self, tags: list[Tags]) -> None:
+        """Store."""
+        self._take("set_tags", tags)
+
+    @hookimpl
+    def log_artifacts(self, artifacts: list[Artifact]) -> None:
+        """Store."""
+        for artifact in artifacts:
+            assert (self._folder / artifact.file).exists()
+        self._take("log_artifacts", artifacts)
+
+    @hookimpl
+    def flush(self) -> Checkpoint | None:
+        """Confirm, unless told to do so only at the end."""
+        self._called("flush")
+        if self.options.confirms_at_end_only and not self._ended:
+            return None
+        return {"bytes": os.fstat(self._store.fileno()).st_size}
+
+    @hookimpl
+    def end_run(self, status: str, time: int) -> None:
+        """Note how the run ended."""
+        self._called("end_run")
+        self._ended = True
+        (self.out / "ended.json").write_text(json.dumps({"status": status, "time": time}))
+
+    @hookimpl
+    def close(self) -> None:
+        """Close the store."""
+        self._called("close")
+        store = getattr(self, "_store", None)
+        if store is not None:
+            store.close()
+
+    def _take(self, hook: str, records: Iterable[Any]) -> None:
+        taken = list(records)
+        self._called(hook, taken)
+        self._store.write(b"".join(msgspec.json.encode(record) + b"\n" for record in taken))
+
+    def _called(self, hook: str, records: Iterable[Any] = ()) -> None:
+        seqs = [record.seq for record in records]
+        with (self.out / "calls.jsonl").open("a") as calls:
+            calls.write(json.dumps({"hook": hook, "seqs": seqs, "time": time.monotonic(), "pid": os.getpid()}) + "\n")
+        for number, trouble in enumerate(self.options.troubles):
+            if trouble.hook == hook and self._concerns(trouble, records) and self._count(number) <= trouble.times:
+                _make(trouble.kind)
+
+    def _count(self, number: int) -> int:
+        """How often this trouble was had, kept in a file since processes die of it."""
+        file = self.out / f"trouble-{number}"
+        with file.open("a") as counted:
+            counted.write("x")
+        return file.stat().st_size
+
+    @staticmethod
+    def _concerns(trouble: Trouble, records: Iterable[Any]) -> bool:
+        if trouble.value is None:
+            return True
+        return any(trouble.value in record.values().values() for record in records if isinstance(record, Metrics))
+
+
+def _make(kind: str) -> None:
+    if kind == "unavailable":
+        raise SinkUnavailableError("503 for the tests")
+    if kind == "retry_after":
+        raise SinkUnavailableError("429 for the tests", retry_after=3.0)
+    if kind == "misconfigured":
+        raise SinkMisconfiguredError("401 for the tests")
+    if kind == "rejected":
+        raise RecordRejectedError("400 for the tests")
+    if kind == "unexpected":
+        raise KeyError("a bug of the sink")
+    if kind == "exit":
+        raise SystemExit(3)
+    if kind == "die":
+        os._exit(7)
+    if kind == "hang":
+        time.sleep(3600)
+    raise AssertionError(kind)
+
+
+def stored(out: Path) -> list[dict[str, Any]]:
+    """What the backend holds."""
+    return _lines(out / "stored.jsonl")
+
+
+def calls(out: Path) -> list[dict[str, Any]]:
+    """The log of hook calls."""
+    return _lines(out / "calls.jsonl")
+
+
+def points(out: Path, metric: str) -> list[tuple[int, float]]:
+    """The points of one metric that the backend holds: step and value."""
+    return [
+        (record["step"], record["metrics"][metric])
+        for record in stored(out)
+        if record["kind"] == "metrics" and metric in record["metrics"]
+    ]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

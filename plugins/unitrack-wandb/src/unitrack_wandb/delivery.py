@@ -1,0 +1,86 @@
+"""What of a run has been handed to W&B: kept in a checkpoint, so that a resumed run goes on from exactly there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from unitrack.hookspecs import Checkpoint
+from unitrack.records import Artifact, RunStart
+from unitrack_wandb.naming import RECORD, config_key
+
+
+class SentArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An artifact's record without its place in the spool. `files`: run file to size in bytes."""
+
+    name: str
+    type: str
+    time: int
+    step: int | None = None
+    files: dict[str, int] = {}
+
+
+class Delivered(msgspec.Struct, kw_only=True):
+    """The state of one sink. The one mutable thing here: it grows with each batch."""
+
+    rows: int = 0
+    folder: str = ""
+    params: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    artifacts: dict[str, SentArtifact] = {}
+
+    @classmethod
+    def restored(cls, checkpoint: Checkpoint | None, start: RunStart) -> Delivered:
+        """The state that `checkpoint` holds, or that of a run of which nothing is delivered."""
+        if checkpoint is None:
+            return cls(tags=dict(start.tags))
+        return msgspec.convert(checkpoint, cls)
+
+    def checkpoint(self) -> Checkpoint:
+        """This state as JSON values."""
+        values: Checkpoint = msgspec.to_builtins(self)
+        return values
+
+    def merge_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Take in nested params; returns the config keys that changed, each with its whole value."""
+        self.params = _merged(self.params, params)
+        return {config_key(name): self.params[name] for name in params}
+
+    def record(self, artifact: Artifact, files: dict[str, int]) -> None:
+        """Take in an artifact that was saved as `files`."""
+        self.artifacts[artifact.name] = SentArtifact(
+            name=artifact.name, type=artifact.type, time=artifact.time, step=artifact.step, files=files
+        )
+
+    def files(self) -> dict[str, int]:
+        """All run files with their sizes in bytes."""
+        return {name: size for artifact in self.artifacts.values() for name, size in artifact.files.items()}
+
+    def config(self, start: RunStart) -> dict[str, Any]:
+        """The whole config of the W&B run."""
+        return {config_key(name): value for name, value in self.params.items()} | self.identity(start)
+
+    def identity(self, start: RunStart) -> dict[str, Any]:
+        """The config entry that makes the run readable back exactly."""
+        record = {
+            "schema": start.schema,
+            "run_id": start.run_id,
+            "name": start.name,
+            "project": start.project,
+            "time": start.time,
+            "tags": dict(self.tags),
+        }
+        if self.artifacts:
+            record["artifacts"] = msgspec.to_builtins(list(self.artifacts.values()))
+        return {RECORD: record}
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for name, value in new.items():
+        before = merged.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[name] = _merged(before, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,47 @@
+"""What the SDK raises, as the three answers of a sink."""
+
+from __future__ import annotations
+
+import re
+
+import pydantic
+import wandb
+
+from unitrack.errors import SinkError, SinkMisconfiguredError, SinkUnavailableError
+
+_STATUS = re.compile(r"\b(?:error|status|HTTP)[: ]+(\d{3})\b", re.IGNORECASE)
+_TRANSIENT = {408, 425, 429}
+_ADVICE = {
+    401: "the API key was refused: run `wandb login`, or set WANDB_API_KEY or the option api_key",
+    403: "the API key may not write there: check the options entity and project, and the key's permissions",
+    404: "there is no such entity or project, or base_url is no W&B server",
+}
+
+
+def sink_error(error: Exception, doing: str) -> SinkError:
+    """The sink's answer to `error`, which came up while `doing`.
+
+    W&B's own `AuthenticationError` says both "refused" and "could not be asked", so the HTTP status decides.
+    """
+    if isinstance(error, SinkError):
+        return error
+    text = str(error).strip() or type(error).__name__
+    status = http_status(error)
+    if status is not None and 400 <= status < 500 and status not in _TRANSIENT:
+        return SinkMisconfiguredError(f"{doing}: {_ADVICE.get(status, 'W&B refused the request')} ({text})")
+    if status is None and _is_usage(error):
+        return SinkMisconfiguredError(f"{doing}: {text}")
+    return SinkUnavailableError(f"{doing}: {text}")
+
+
+def http_status(error: Exception) -> int | None:
+    """The HTTP status that an SDK error tells of in its text, if any."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _is_usage(error: Exception) -> bool:
+    if isinstance(error, (wandb.errors.UsageError, pydantic.ValidationError)):
+        return True
+    # A malformed key is refused before any request is made; a failed request is the cause of the error.
+    return isinstance(error, wandb.errors.AuthenticationError) and error.__cause__ is None

@@ -1,0 +1,51 @@
+"""Putting an artifact among a run's files, under its own name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from unitrack.errors import RecordRejectedError, SinkUnavailableError
+from unitrack_wandb.naming import file_name
+
+
+def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
+    """Link or copy the file or folder `source` into `files_folder` as `name`; returns each file's name and its bytes.
+
+    The copy in the spool is never written again, so a hard link is enough, and outlives it. Raises
+    `RecordRejectedError` for a name that leads out of the folder, `SinkUnavailableError` if the disk fails.
+    """
+    placed = {}
+    for file, relative in _contents(source, name):
+        target = files_folder / file_name(relative)
+        if not Path(os.path.normpath(target)).is_relative_to(files_folder):
+            raise RecordRejectedError(f"the artifact {relative!r} would lie outside the run's files")
+        try:
+            link(file, target)
+        except OSError as error:
+            raise SinkUnavailableError(f"can't place the artifact {relative!r} in {files_folder}: {error}") from error
+        placed[file_name(relative)] = target.stat().st_size
+    return placed
+
+
+def _contents(source: Path, name: str) -> Iterator[tuple[Path, str]]:
+    if not source.exists():
+        raise RecordRejectedError(f"the artifact {name!r} is gone from {source}")
+    if not source.is_dir():
+        yield source, name
+        return
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            yield file, f"{name}/{file.relative_to(source).as_posix()}"
+
+
+def link(file: Path, target: Path) -> None:
+    """Make `target` the same file as `file`, or a copy where links can't be made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(file, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(file, target)

@@ -1,0 +1,148 @@
+"""Opening and finishing one run of the SDK, bounded in time and quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
+from unitrack.hookspecs import RunContext
+from unitrack_wandb import sdk
+from unitrack_wandb.errors import sink_error
+from unitrack_wandb.naming import RECORD, STEP, flat_tags, wandb_project
+from unitrack_wandb.options import WandbOptions
+
+_live: set[str] = set()
+"""Ids that a sink of this process has open: wandb-core takes each id once at a time."""
+_live_lock = threading.Lock()
+_RELEASE_S = 5.0
+"""How long to wait for wandb-core to free the id of a run that ended; it takes milliseconds (0.31, measured)."""
+
+
+class Session:
+    """One open run of the SDK.
+
+    Raises `SinkUnavailableError` or `SinkMisconfiguredError` if it can't be opened, within about `init_timeout`.
+    """
+
+    def __init__(self, options: WandbOptions, run: RunContext, id: str, root: Path, config: dict[str, Any]) -> None:
+        self.id = id
+        self._make_writable(root)
+        with _live_lock:
+            if id in _live:
+                raise SinkUnavailableError(f"another W&B sink of this process has run {id!r} open; waiting for its end")
+            _live.add(id)
+        try:
+            self.run = self._init(options, run, root, config)
+        except BaseException:
+            self._release()
+            raise
+
+    def _init(self, options: WandbOptions, run: RunContext, root: Path, config: dict[str, Any]) -> Any:
+        sdk.quiet()
+        identity = {
+            "id": self.id,
+            "project": wandb_project(options.project or run.start.project),
+            "entity": options.entity,
+            "name": run.start.name,
+            "notes": run.start.description or None,
+            "group": options.group,
+            "job_type": options.job_type,
+            "tags": flat_tags(config[RECORD]["tags"]),
+        }
+        settings = wandb_settings(options)
+        try:
+            opened = self._init_when_free(dir=str(root), config=config, resume="allow", settings=settings, **identity)
+        except Exception as error:
+            # A failed init leaves its id taken in wandb-core, and the next attempt would be refused.
+            with contextlib.suppress(Exception):
+                wandb.attach(self.id).finish()
+            raise sink_error(error, f"opening the W&B run {self.id!r}") from error
+        self.folder = Path(opened.dir).parent
+        if opened.id != self.id or not self.folder.is_relative_to(root):
+            opened.finish(exit_code=1)
+            raise SinkMisconfiguredError(
+                f"W&B opened run {opened.id!r} in {self.folder} instead of {self.id!r} in {root}: is WANDB_SWEEP_ID or "
+                "another WANDB_ variable set, or is the folder not writable?"
+            )
+        opened.define_metric(STEP, hidden=True)
+        opened.define_metric("*", step_metric=STEP)
+        return opened
+
+    @staticmethod
+    def _init_when_free(**arguments: Any) -> Any:
+        """`wandb.init`; wandb-core lets go of a finished run's id a moment after `finish()` has returned."""
+        deadline = time.monotonic() + _RELEASE_S
+        while True:
+            try:
+                return wandb.init(**arguments)
+            except Exception as error:
+                if "in use" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def finish(self, exit_code: int) -> None:
+        """End the run and wait for the SDK, at most `finish_timeout` seconds.
+
+        Raises `SinkUnavailableError` if that was not enough. Coming back says nothing about what arrived.
+        """
+        try:
+            self.run.finish(exit_code=exit_code)
+        except Exception as error:
+            raise sink_error(error, f"finishing the W&B run {self.id!r}") from error
+        finally:
+            self._release()
+
+    def abandon(self) -> None:
+        """Let go of a run that is not to be ended."""
+        with contextlib.suppress(Exception):
+            self.run.finish(exit_code=1)
+        self._release()
+
+    def _release(self) -> None:
+        with _live_lock:
+            _live.discard(self.id)
+
+    @staticmethod
+    def _make_writable(root: Path) -> None:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkMisconfiguredError(f"can't make the folder {root}: {error}; set the option dir") from error
+        if not os.access(root, os.W_OK):
+            raise SinkMisconfiguredError(f"the folder {root} is not writable; set the option dir")
+
+
+def wandb_settings(options: WandbOptions) -> wandb.Settings:
+    """The SDK's settings: bounded, quiet, and recording nothing of the courier's process."""
+    settings: dict[str, Any] = {
+        "mode": options.mode,
+        "reinit": "create_new",  # several runs live in one courier
+        "silent": True,
+        "console": "off",
+        # What W&B would record of the process is the courier's, and unredacted; unitrack records training's.
+        "disable_git": True,
+        "disable_code": True,
+        "disable_job_creation": True,
+        "label_disable": True,
+        "x_disable_meta": True,
+        "x_disable_stats": True,
+        "x_save_requirements": False,
+        "symlink": False,  # the copy in the spool goes away, so link hard or copy
+        "init_timeout": options.init_timeout,
+        "finish_timeout": options.finish_timeout,
+        "finish_timeout_raises": True,
+    }
+    if options.mode == "online":
+        settings["base_url"] = sdk.base_url(options)
+        # The journal is the log to recover from; a second one here might get synced on top of ours.
+        settings["x_skip_transaction_log"] = True
+        if key := sdk.find_api_key(options):
+            settings["api_key"] = key
+    return wandb.Settings(**settings)

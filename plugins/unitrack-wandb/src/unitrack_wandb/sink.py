@@ -1,0 +1,213 @@
+"""The W&B sink: each metrics record is one row of history, at W&B's own step 0, 1, 2 and so on.
+
+W&B drops a row whose step is below the last one and merges rows of one step, so its step can't be the user's. That one
+stands in the column `step`, which `define_metric` makes the x-axis of every curve. Row n is always the n-th record of
+the run, and that makes redelivery harmless: what the server already has is skipped by number.
+
+Nothing is durable before the run has ended (the SDK's log loses everything on SIGKILL), so `flush` has no checkpoint to
+give until then. An offline attempt that died is removed and written anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from unitrack import hookimpl
+from unitrack.errors import RecordRejectedError, SinkUnavailableError
+from unitrack.hookspecs import Checkpoint, Link, RunContext
+from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags
+from unitrack_wandb import sdk
+from unitrack_wandb.attempts import Attempt, Attempts
+from unitrack_wandb.confirm import confirm_offline, confirm_online
+from unitrack_wandb.delivery import Delivered
+from unitrack_wandb.errors import sink_error
+from unitrack_wandb.files import link, place
+from unitrack_wandb.images import is_image, viewable
+from unitrack_wandb.naming import ARTIFACTS, STEP, flat_tags, metric_key, wandb_id
+from unitrack_wandb.offline_run import OfflineRun
+from unitrack_wandb.options import WandbOptions
+from unitrack_wandb.session import Session
+
+EXIT_CODES: dict[RunStatus, int] = {"running": 1, "finished": 0, "failed": 1, "killed": 137}
+"""W&B knows a run's end by its exit code; 137 is what a shell reports after SIGKILL."""
+
+
+class WandbSink:
+    """Delivers one run through the SDK. Not thread-safe: a lane has one thread."""
+
+    def __init__(self, options: WandbOptions) -> None:
+        self._options = options
+        self._session: Session | None = None
+        self._api: Any = None
+        self._checkpoint: Checkpoint | None = None
+        self._ended: RunStatus | None = None
+
+    @hookimpl
+    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
+        """Open a fresh offline folder, or create or resume the run on the server."""
+        self.close()
+        self._run = run
+        self._checkpoint = None
+        self._state = Delivered.restored(checkpoint, run.start)
+        root = Path(self._options.dir) if self._options.dir else run.folder
+        id = wandb_id(run.start.run_id)
+        self._attempts = Attempts(run, root, id)
+        last = self._attempts.last()
+        base = self._committed_folder(last) if checkpoint else None
+        if last:
+            self._attempts.discard(last, keep=base)
+        if not self._offline:
+            self._api = sdk.connect(self._options)
+        self._attempt = self._attempts.begin()
+        self._session = Session(self._options, run, id, root, self._state.config(run.start))
+        self._attempt = self._attempts.opened(self._attempt, self._session.folder)
+        self._ended = None
+        self._changed = False
+        self._path = str(self._session.run.path)
+        self._replaced = base if self._offline else None
+        self._there = 0 if self._offline else int(self._session.run.starting_step)
+        """How many rows the server has already."""
+        self._first = self._state.rows if self._offline and base is None else 0
+        """The first row of the offline folder: not 0 if the committed one was taken away."""
+        if self._replaced:
+            self._carry_over(self._replaced)
+        self._state.folder = str(self._session.folder)
+        return self._link()
+
+    @hookimpl
+    def log_params(self, params: list[Params]) -> None:
+        """Nested config keys, merged over what was logged before."""
+        changed: dict[str, Any] = {}
+        for record in params:
+            changed |= self._state.merge_params(record.params)
+        self._configure(changed)
+
+    @hookimpl
+    def set_tags(self, tags: list[Tags]) -> None:
+        """Flat labels for W&B's filters, and the exact tags in config."""
+        for record in tags:
+            self._state.tags |= record.tags
+        self._live.run.tags = flat_tags(self._state.tags)
+        self._configure(self._state.identity(self._run.start))
+
+    @hookimpl
+    def log_metrics(self, metrics: list[Metrics]) -> None:
+        """One row for each record."""
+        for record in metrics:
+            row = {metric_key(name): value for name, value in record.values().items()}
+            row[STEP] = record.step
+            row["_timestamp"] = record.time / 1000
+            self._log(row)
+
+    @hookimpl
+    def log_artifacts(self, artifacts: list[Artifact]) -> None:
+        """Files of the run under their own names; figures and images are shown at their step as well."""
+        run = self._live.run
+        for artifact in artifacts:
+            placed = place(self._run.locate(artifact), artifact.name, Path(run.dir))
+            for name in placed:
+                self._save(Path(run.dir), name)
+            self._state.record(artifact, placed)
+            if is_image(artifact):
+                self._show(artifact)
+        self._changed = True
+
+    @hookimpl
+    def end_run(self, status: RunStatus, time: int) -> None:
+        """End the run with an exit code and let the SDK write or upload the rest."""
+        if self._ended == status and self._checkpoint is not None:
+            return
+        session = self._live
+        if self._changed:
+            self._configure(self._state.identity(self._run.start))
+        session.finish(EXIT_CODES[status])
+        self._ended = status
+
+    @hookimpl
+    def flush(self) -> Checkpoint | None:
+        """A checkpoint once the run has ended and was found to be whole where it went; None before."""
+        if self._ended is None or self._checkpoint is not None:
+            return self._checkpoint
+        timeout = self._options.finish_timeout
+        if self._offline:
+            confirm_offline(Path(self._state.folder), self._state.rows - self._first, timeout)
+        else:
+            confirm_online(self._api, self._path, self._state.rows, self._state.files(), timeout)
+        self._attempts.completed(self._attempt)
+        if self._replaced:
+            self._attempts.remove(self._replaced)
+        self._checkpoint = self._state.checkpoint()
+        return self._checkpoint
+
+    @hookimpl
+    def close(self) -> None:
+        """Let go of the SDK's run. One that has not ended leaves nothing offline, and on the server what arrived."""
+        session, self._session = self._session, None
+        if session is None or self._ended is not None:
+            return
+        session.abandon()
+        if self._offline:
+            self._attempts.remove(session.folder)
+
+    @property
+    def _offline(self) -> bool:
+        return self._options.mode == "offline"
+
+    @property
+    def _live(self) -> Session:
+        if self._session is None:
+            raise SinkUnavailableError("the W&B run is not open")
+        return self._session
+
+    def _log(self, row: dict[str, Any]) -> None:
+        step, self._state.rows = self._state.rows, self._state.rows + 1
+        if step < self._there:
+            return
+        try:
+            self._live.run.log(row, step=step, commit=True)
+        except Exception as error:
+            raise sink_error(error, "logging to W&B") from error
+
+    def _show(self, artifact: Artifact) -> None:
+        """A row with the picture itself, which the UI shows over the steps."""
+        row = {ARTIFACTS + artifact.name: viewable(self._run.locate(artifact)), "_timestamp": artifact.time / 1000}
+        if artifact.step is not None:
+            row[STEP] = artifact.step
+        self._log(row)
+
+    def _configure(self, changed: dict[str, Any]) -> None:
+        try:
+            self._live.run.config.update(changed, allow_val_change=True)
+        except (TypeError, ValueError) as error:
+            raise RecordRejectedError(f"W&B's config can't hold {sorted(changed)}: {error}") from error
+
+    def _save(self, base: Path, name: str) -> None:
+        self._live.run.save(str(base / name), base_path=str(base), policy="now", glob=False)
+
+    def _committed_folder(self, last: Attempt | None) -> Path | None:
+        """The offline folder that holds at least what the checkpoint says."""
+        folder = Path(self._state.folder)
+        if not folder.exists() and last and last.complete and last.folder:
+            folder = Path(last.folder)  # the checkpoint after the one we have was not committed
+        return folder if folder.exists() else None
+
+    def _carry_over(self, folder: Path) -> None:
+        """Write the rows and files of an earlier, complete folder into this one: `wandb sync` keeps one per run."""
+        base = OfflineRun(folder)
+        rows, self._state.rows = self._state.rows, 0
+        for row in itertools.islice(base.logged(), rows):
+            self._log({key: value for key, value in row.items() if key not in ("_step", "_runtime")})
+        run_files = Path(self._live.run.dir)
+        for name in base.header.files:
+            if (base.files_folder / name).is_file():
+                link(base.files_folder / name, run_files / name)
+                self._save(run_files, name)
+
+    def _link(self) -> Link:
+        session = self._live
+        if self._offline:
+            folder = str(session.folder)
+            return Link(id=session.id, location=folder, open_with=f"wandb sync {folder}")
+        return Link(id=session.id, location=self._path, url=session.run.url)

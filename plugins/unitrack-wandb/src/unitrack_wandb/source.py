@@ -1,0 +1,150 @@
+"""Reads offline runs back as records, those that unitrack did not write included."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
+from unitrack_wandb.naming import ARTIFACTS, RECORD, STEP, metric_name, param_name
+from unitrack_wandb.offline_file import NotAWandbFileError
+from unitrack_wandb.offline_run import Header, OfflineRun, decode
+
+_KILLED = (130, 137, 143)
+"""Exit codes of SIGINT, SIGKILL and SIGTERM in a shell."""
+_OWN_FILES = ("wandb-", "media/", "config.yaml", "output.log", "requirements.txt")
+"""Run files that the SDK writes by itself."""
+
+
+class WandbSource:
+    """The runs in a folder: an offline run's own, a `wandb` folder, or any folder above one."""
+
+    def __init__(self, location: str) -> None:
+        self._location = Path(location).expanduser()
+
+    def runs(self) -> Iterator[RunStart]:
+        """One `RunStart` for each run, with its W&B id. A folder that can't be read is passed over."""
+        for folders in self._folders().values():
+            yield _start(OfflineRun(folders[-1]).header, seq=0)
+
+    def records(self, run_id: str) -> Iterator[AnyRecord]:
+        """The records of one run. Raises `KeyError` if there is no such run."""
+        folders = self._folders().get(run_id)
+        if not folders:
+            raise KeyError(f"no offline run {run_id!r} in {self._location}")
+        return _records([OfflineRun(folder) for folder in folders])
+
+    def _folders(self) -> dict[str, list[Path]]:
+        """Run folders by id, oldest first: the SDK makes another one each time that a run is resumed offline."""
+        found: dict[str, list[Path]] = {}
+        for file in sorted(self._location.rglob("run-*.wandb"), key=lambda file: file.parent.name):
+            try:
+                id = OfflineRun(file.parent).header.id
+            except (OSError, NotAWandbFileError):
+                continue
+            if id and not file.parent.is_symlink():
+                found.setdefault(id, []).append(file.parent)
+        return found
+
+
+def _records(parts: list[OfflineRun]) -> Iterator[AnyRecord]:
+    seq = itertools.count()
+    last = parts[-1].header
+    start = _start(last, next(seq))
+    yield start
+    config: dict[str, Any] = {}
+    for part in parts:
+        config |= part.header.config
+    params = _params(config, ours=last.record is not None)
+    if params:
+        yield Params(seq=next(seq), time=start.time, params=params)
+    if start.tags:
+        yield Tags(seq=next(seq), time=start.time, tags=start.tags)
+    time = start.time
+    for part in parts:
+        for row in part.rows():
+            time = _milliseconds(row, start.time)
+            points = _points(row, ours=part.header.record is not None)
+            if points:
+                record = Metrics(seq=next(seq), time=time, step=_step(row, part.header), metrics={})
+                yield record.with_values(points)
+    for part in parts:
+        yield from _artifacts(part, seq, time)
+    if last.exit_code is not None:
+        yield RunEnd(seq=next(seq), time=time, status=_status(last.exit_code))
+
+
+def _start(header: Header, seq: int) -> RunStart:
+    record = header.record or {}
+    return RunStart(
+        seq=seq,
+        time=record.get("time", round(header.started * 1000)),
+        run_id=header.id,
+        name=record.get("name", header.name or header.id),
+        project=record.get("project", header.project),
+        description=header.notes,
+        tags=record.get("tags", dict.fromkeys(header.tags, "")),
+    )
+
+
+def _params(config: dict[str, Any], ours: bool) -> dict[str, Any]:
+    if not ours:
+        return {key: value for key, value in config.items() if key != "_wandb"}
+    return {param_name(key): value for key, value in config.items() if key not in ("_wandb", RECORD)}
+
+
+def _points(row: dict[str, str], ours: bool) -> dict[str, float]:
+    points = {}
+    for key, text in row.items():
+        if key.startswith("_") or (ours and (key == STEP or key.startswith(ARTIFACTS))):
+            continue
+        value = decode(text)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            points[metric_name(key) if ours else key] = float(value)
+    return points
+
+
+def _step(row: dict[str, str], header: Header) -> int:
+    key = STEP if header.record and STEP in row else "_step"
+    return int(decode(row.get(key, "0")))
+
+
+def _milliseconds(row: dict[str, str], default: int) -> int:
+    return round(float(row["_timestamp"]) * 1000) if "_timestamp" in row else default
+
+
+def _artifacts(part: OfflineRun, seq: Iterator[int], time: int) -> Iterator[Artifact]:
+    """Artifacts as they were logged, then run files of which no record tells."""
+    known: set[str] = set()
+    for entry in (part.header.record or {}).get("artifacts", []):
+        names = list(entry.get("files", {}))
+        known.update(names)
+        if names:
+            wrapped = names[0].startswith(ARTIFACTS + entry["name"])
+            yield _artifact(part, next(seq), entry, ARTIFACTS + entry["name"] if wrapped else entry["name"])
+    for name in part.header.files:
+        if name not in known and not name.startswith(_OWN_FILES) and (part.files_folder / name).is_file():
+            entry = {"name": name, "time": time, "files": {name: (part.files_folder / name).stat().st_size}}
+            yield _artifact(part, next(seq), entry, name)
+
+
+def _artifact(part: OfflineRun, seq: int, entry: dict[str, Any], path: str) -> Artifact:
+    """`file` is absolute, so that joined to any folder it stays what it is."""
+    type_: ArtifactType = entry.get("type", "file")
+    return Artifact(
+        seq=seq,
+        time=entry["time"],
+        name=entry["name"],
+        file=str((part.files_folder / path).resolve()),
+        type=type_,
+        size=sum(entry["files"].values()),
+        step=entry.get("step"),
+    )
+
+
+def _status(exit_code: int) -> RunStatus:
+    if exit_code in _KILLED:
+        return "killed"
+    return "failed" if exit_code else "finished"

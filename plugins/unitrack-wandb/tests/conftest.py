@@ -1,0 +1,65 @@
+"""Fixtures: a stand-in server, an SDK that knows of no account, and sinks that are let go of."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unitrack.hookspecs import RunContext
+from unitrack.testing.driver import SinkDriver
+
+sys.path.insert(0, str(Path(__file__).parent))  # `--import-mode=importlib` leaves it out
+
+from stand_in_server import API_KEY, StandInServer
+from wandb_reading import Drive, WandbDriver
+
+for name in [name for name in os.environ if name.startswith("WANDB_")]:
+    del os.environ[name]
+os.environ["WANDB_ERROR_REPORTING"] = "false"
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No credentials of the machine reach a test, and no test writes to the home folder."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(home / name))
+
+
+@pytest.fixture
+def server() -> Iterator[StandInServer]:
+    with StandInServer().serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def online(server: StandInServer) -> dict[str, Any]:
+    """Options that lead to the stand-in server, with limits short enough for tests."""
+    return {"mode": "online", "base_url": server.url, "api_key": API_KEY, "init_timeout": 3, "finish_timeout": 3}
+
+
+@pytest.fixture
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> RunContext:
+    return SinkDriver.make_run(tmp_path / "run", run_id=f"{request.node.name[:40]}".replace("[", "-").replace("]", ""))
+
+
+@pytest.fixture
+def drive(run: RunContext) -> Iterator[Drive]:
+    """Makes an opened driver of a sink; the sinks are closed at the end."""
+    drivers = []
+
+    def make(*, run: RunContext = run, **options: Any) -> WandbDriver:
+        drivers.append(WandbDriver(run, **options))
+        return drivers[-1]
+
+    yield make
+    for driver in drivers:
+        driver.close()

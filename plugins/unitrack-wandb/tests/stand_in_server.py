@@ -1,0 +1,301 @@
+"""The far side of W&B on 127.0.0.1: just enough for the real SDK to complete runs, with failures on a switch.
+
+It speaks the GraphQL operations, the file stream and the file uploads that the SDK uses, and keeps what arrived in
+memory. `history` holds what the server would show: rows in order, a chunk sent again at an offset overwrites.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import quote, unquote
+
+ENTITY = "team"
+API_KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class StoredRun:
+    """One run as the server holds it."""
+
+    name: str
+    project: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    streams: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    exit_code: int | None = None
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The rows, decoded."""
+        return [json.loads(line) for line in self.streams.get("wandb-history.jsonl", [])]
+
+    def count(self, stream: str) -> int:
+        return len(self.streams.get(stream, []))
+
+    def tail(self, stream: str) -> str:
+        lines = self.streams.get(stream, [])
+        return json.dumps([json.dumps(json.loads(lines[-1]))] if lines else [])
+
+    def last_step(self) -> int:
+        history = self.history
+        return int(history[-1]["_step"]) if history else -1
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing when a client drops its connection, as a client that is killed does."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay quiet."""
+
+
+class StandInServer:
+    """The state of the server and its switches."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, StoredRun] = {}
+        self.graphql_status = 200
+        """What every GraphQL request is answered with, unless 200."""
+        self.refused: dict[str, int] = {}
+        """GraphQL operations that are answered with another status than 200."""
+        self.stream_status = 200
+        """What every file-stream request is answered with, unless 200."""
+        self.upload_status = 200
+        """What every file upload is answered with, unless 200."""
+        self.rows_lost_after: int | None = None
+        """Take the stream with 200, yet keep only so many rows of history."""
+        self.stream_delay = 0.0
+        """Seconds before a file-stream request is answered."""
+        self.unanswered: list[str] = []
+        """GraphQL documents that this stand-in does not know."""
+        self._lock = threading.Lock()
+        self._http = QuietServer(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    @contextmanager
+    def serving(self) -> Iterator[StandInServer]:
+        """Answer requests until the block is left."""
+        thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            self._http.server_close()
+            thread.join(5)
+
+    def run(self, name: str, project: str = "tests") -> StoredRun:
+        """A run, created when it is first asked for."""
+        return self.runs.setdefault(name, StoredRun(name, project))
+
+    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one GraphQL document."""
+        with self._lock:
+            operation = operation_of(query)
+            method = getattr(self, f"_on_{operation}", None)
+            if method is None:
+                self.unanswered.append(query)
+                return {"errors": [{"message": f"the stand-in does not know {operation}"}]}
+            return {"data": method(variables)}
+
+    def _on_Viewer(self, _: dict[str, Any]) -> dict[str, Any]:
+        teams = {"edges": [{"node": {"name": ENTITY}}]}
+        viewer = {"id": "u", "entity": ENTITY, "username": "someone", "email": "", "admin": False, "flags": "{}"}
+        return {"viewer": viewer | {"teams": teams, "apiKeys": {"edges": []}}}
+
+    def _on_GetDefaultEntity(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": {"id": "u", "entity": ENTITY}}
+
+    def _on_UpsertBucket(self, variables: dict[str, Any]) -> dict[str, Any]:
+        name = variables.get("name") or self._name_of(variables["id"])
+        inserted = name not in self.runs
+        run = self.run(name, variables.get("project") or "tests")
+        run.attributes |= {key: value for key, value in variables.items() if value is not None}
+        if variables.get("config"):
+            run.config |= json.loads(variables["config"])
+        bucket = {
+            "id": f"bucket/{name}",
+            "name": name,
+            "displayName": run.attributes.get("displayName"),
+            "description": "",
+            "config": json.dumps(run.config),
+            "sweepName": None,
+            "historyLineCount": run.count("wandb-history.jsonl"),
+            "project": {"id": "p", "name": run.project, "entity": {"id": "e", "name": ENTITY}},
+        }
+        return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
+
+    def _name_of(self, bucket_id: str) -> str:
+        return bucket_id.removeprefix("bucket/")
+
+    def _on_RunResumeStatus(self, variables: dict[str, Any]) -> dict[str, Any]:
+        run = self.runs.get(variables["name"])
+        model = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": ENTITY}}
+        if run is None:
+            return {"model": model | {"bucket": None}}
+        bucket = {
+            "id": f"bucket/{run.name}",
+            "name": run.name,
+            "displayName": run.attributes.get("displayName"),
+            "summaryMetrics": "{}",
+            "historyLineCount": run.count("wandb-history.jsonl"),
+            "eventsLineCount": run.count("wandb-events.jsonl"),
+            "logLineCount": run.count("output.log"),
+            "historyTail": run.tail("wandb-history.jsonl"),
+            "eventsTail": run.tail("wandb-events.jsonl"),
+            "config": json.dumps(run.config),
+            "tags": run.attributes.get("tags") or [],
+            "wandbConfig": json.dumps({"t": 1}),
+        }
+        return {"model": model | {"bucket": bucket}}
+
+    def _on_RunStoppedStatus(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"run": {"stopped": False}}}
+
+    def _on_CreateRunFiles(self, variables: dict[str, Any]) -> dict[str, Any]:
+        files = [
+            {"name": name, "uploadUrl": f"{self.url}/upload/{quote(variables['run'])}/{quote(name)}"}
+            for name in variables["files"]
+        ]
+        created = {"runID": f"bucket/{variables['run']}", "uploadHeaders": [], "files": files}
+        return {"createRunFiles": created}
+
+    def _on_Run(self, variables: dict[str, Any]) -> dict[str, Any]:
+        run = self.runs.get(variables["name"])
+        return {"project": {"run": None if run is None else self._public(run)}}
+
+    def _on_RunHistoryKeys(self, variables: dict[str, Any]) -> dict[str, Any]:
+        run = self.runs.get(variables["name"])
+        return {"project": {"run": {"historyKeys": {"lastStep": run.last_step()} if run else None}}}
+
+    def _on_RunFiles(self, variables: dict[str, Any]) -> dict[str, Any]:
+        run = self.run(variables["name"])
+        wanted = set(variables.get("fileNames") or run.files)
+        edges = [
+            {
+                "node": {
+                    "id": name,
+                    "name": name,
+                    "url": "",
+                    "sizeBytes": len(content),
+                    "mimetype": "",
+                    "updatedAt": None,
+                    "md5": "",
+                    "directUrl": "",
+                },
+                "cursor": name,
+            }
+            for name, content in run.files.items()
+            if name in wanted
+        ]
+        files = {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}
+        return {"project": {"internalId": "1", "run": {"fileCount": len(edges), "files": files}}}
+
+    def _public(self, run: StoredRun) -> dict[str, Any]:
+        attributes = run.attributes
+        return {
+            "projectId": "1",
+            "id": f"bucket/{run.name}",
+            "tags": attributes.get("tags") or [],
+            "name": run.name,
+            "displayName": attributes.get("displayName"),
+            "sweepName": None,
+            "state": "running" if run.exit_code is None else "finished",
+            "config": json.dumps(run.config),
+            "group": attributes.get("groupName"),
+            "jobType": attributes.get("jobType"),
+            "commit": None,
+            "readOnly": False,
+            "createdAt": "2024-01-01T00:00:00",
+            "heartbeatAt": "2024-01-01T00:00:00",
+            "description": "",
+            "notes": attributes.get("notes"),
+            "systemMetrics": "{}",
+            "summaryMetrics": "{}",
+            "historyLineCount": run.count("wandb-history.jsonl"),
+            "user": {"name": "someone", "username": "someone"},
+            "historyKeys": {"lastStep": run.last_step()},
+        }
+
+    def take_stream(self, name: str, body: dict[str, Any]) -> None:
+        """One file-stream request: lines for each file at an offset, or the end of the run."""
+        with self._lock:
+            run = self.run(name)
+            for file, chunk in (body.get("files") or {}).items():
+                lines = run.streams.setdefault(file, [])
+                offset = chunk.get("offset", 0)
+                lines[offset : offset + len(chunk["content"])] = chunk["content"]
+                if file == "wandb-history.jsonl" and self.rows_lost_after is not None:
+                    del lines[self.rows_lost_after :]
+            if body.get("complete"):
+                run.exit_code = body.get("exitcode")
+
+    def take_file(self, run: str, name: str, content: bytes) -> None:
+        """One uploaded file."""
+        with self._lock:
+            self.run(run).files[name] = content
+
+
+def operation_of(query: str) -> str:
+    """The name of a GraphQL document's operation."""
+    found = re.search(r"^\s*(?:query|mutation)\s+(\w+)", query, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _handler(server: StandInServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _body(self) -> bytes:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+
+        def _reply(self, status: int, answer: dict[str, Any]) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            body = json.loads(self._body() or b"{}")
+            if self.path.startswith("/graphql"):
+                status = server.refused.get(operation_of(body["query"]), server.graphql_status)
+                if status != 200:
+                    self._reply(status, {"error": "switched off"})
+                else:
+                    self._reply(200, server.answer(body["query"], body.get("variables") or {}))
+            elif self.path.endswith("/file_stream"):
+                time.sleep(server.stream_delay)
+                if server.stream_status == 200:
+                    server.take_stream(unquote(self.path.split("/")[-2]), body)
+                self._reply(server.stream_status, {})
+            else:
+                self._reply(404, {})
+
+        def do_PUT(self) -> None:
+            content = self._body()
+            _, _, run, name = self.path.split("/", 3)
+            if server.upload_status == 200:
+                server.take_file(unquote(run), unquote(name), content)
+            self._reply(server.upload_status, {})
+
+        def do_GET(self) -> None:
+            self._reply(404, {})
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    return Handler

@@ -1,0 +1,110 @@
+"""A courier that is killed leaves no second copy behind, whenever it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from wandb_reading import Drive, offline_folders, points_of, records_of
+
+from unitrack.hookspecs import RunContext
+from unitrack.records import Artifact
+
+COURIER = """
+import os, signal, sys
+from pathlib import Path
+import msgspec
+from unitrack.hookspecs import RunContext
+from unitrack.testing.driver import SinkDriver
+from unitrack_wandb import WandbOptions
+from unitrack_wandb.sink import WandbSink
+
+run = msgspec.json.decode(sys.argv[1], type=RunContext, dec_hook=lambda type, value: type(value))
+when = sys.argv[2]
+sink = WandbSink(WandbOptions(mode="offline"))
+driver = SinkDriver(sink, run)
+driver.open()
+for step in range(500):
+    driver.metrics({"v": float(step)}, step=step)
+driver.artifact("a.txt", b"a")
+driver.flush()
+if when == "after the end":
+    sink.end_run(status="finished", time=1)
+if when == "before the commit":
+    sink.end_run(status="finished", time=1)
+    driver.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+@pytest.mark.parametrize("when", ["while logging", "after the end", "before the commit"])
+def test_kill_and_replay_leave_one_whole_folder(run: RunContext, drive: Drive, when: str) -> None:
+    encoded = msgspec.json.encode(run, enc_hook=str).decode()
+    killed = subprocess.run(
+        [sys.executable, "-c", COURIER, encoded, when],
+        cwd=run.folder,
+        env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
+        timeout=30,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    [abandoned] = offline_folders(run.folder)
+
+    driver = drive(mode="offline")
+    for step in range(600):
+        driver.metrics({"v": float(step)}, step=step)
+    driver.artifact("a.txt", b"a")
+    driver.end()
+
+    [folder] = offline_folders(run.folder)
+    assert folder != abandoned
+    assert points_of(run.folder) == [(step, {"v": float(step)}) for step in range(600)]
+    assert [record.name for record in records_of(run.folder, Artifact)] == ["a.txt"]
+
+
+def test_a_kill_before_the_folder_was_noted(run: RunContext, drive: Drive) -> None:
+    from unitrack_wandb.attempts import Attempts
+
+    stranger = run.folder / "wandb" / f"offline-run-20200101_000000-{run.start.run_id}"
+    stranger.mkdir(parents=True)
+    Attempts(run, run.folder, run.start.run_id).begin()
+    left = stranger.with_name(f"offline-run-20200102_000000-{run.start.run_id}")
+    left.mkdir()
+    other = stranger.with_name(f"offline-run-20200102_000000-other-{run.start.run_id}x")
+    other.mkdir()
+    driver = drive(mode="offline")
+    driver.end()
+    names = [path.name for path in offline_folders(run.folder)]
+    assert stranger.name in names
+    assert other.name in names
+    assert left.name not in names
+    assert len(names) == 3
+
+
+def test_a_sink_that_is_closed_early_leaves_nothing_to_sync(run: RunContext, drive: Drive) -> None:
+    driver = drive(mode="offline")
+    driver.metrics({"v": 1.0}, step=0)
+    driver.close()
+    assert offline_folders(run.folder) == []
+
+
+def test_a_link_in_the_way_is_not_followed(run: RunContext, drive: Drive, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    folder = run.folder / "wandb" / f"offline-run-20200102_000000-{run.start.run_id}"
+    folder.parent.mkdir()
+    note = run.folder / ".unitrack" / run.sink_name / "wandb-attempt.json"
+    note.parent.mkdir(parents=True)
+    note.write_bytes(msgspec.json.encode({"folder": str(folder)}))
+    folder.symlink_to(outside)
+    drive(mode="offline").end()
+    note.write_bytes(msgspec.json.encode({"folder": str(outside)}))
+    drive(mode="offline").end()
+    assert (outside / "precious").read_text() == "x"

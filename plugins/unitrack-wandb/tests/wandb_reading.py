@@ -1,0 +1,53 @@
+"""Reading offline runs back, and a driver that keeps hold of its sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unitrack.hookspecs import Checkpoint, RunContext
+from unitrack.records import Metrics
+from unitrack.testing.driver import SinkDriver
+from unitrack_wandb import WandbOptions
+from unitrack_wandb.source import WandbSource
+
+
+class WandbDriver(SinkDriver):
+    """Opens a sink with these options, and knows its link."""
+
+    def __init__(self, run: RunContext, checkpoint: Checkpoint | None = None, **options: Any) -> None:
+        from unitrack_wandb.sink import WandbSink
+
+        self.sink = WandbSink(WandbOptions(**options))
+        super().__init__(self.sink, run, checkpoint)
+        self.link = self.open()
+
+
+Drive = Callable[..., WandbDriver]
+
+
+def offline_folders(folder: Path) -> list[Path]:
+    """The offline runs that `wandb sync --sync-all` would take in this folder."""
+    return sorted(path for path in (folder / "wandb").glob("offline-run-*") if path.is_dir())
+
+
+def records_of(folder: Path, kind: type) -> list[Any]:
+    """The records of one kind of the one run in this folder."""
+    source = WandbSource(str(folder))
+    [start] = source.runs()
+    return [record for record in source.records(start.run_id) if isinstance(record, kind)]
+
+
+def points_of(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """The steps and points of the one run in this folder."""
+    return [(record.step, dict(record.values())) for record in records_of(folder, Metrics)]
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Come back as soon as `done()` holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -36,7 +36,7 @@ class ProbeOptions(SinkOptions, frozen=True):
     out: str
     troubles: tuple[Trouble, ...] = ()
     confirms_at_end_only: bool = False
-    limits: dict[str, float] = {}
+    limits: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 @hookimpl

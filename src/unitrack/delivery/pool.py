@@ -15,12 +15,12 @@ import msgspec
 
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.orders import Order
+from unitrack.errors import JournalError
 from unitrack.limits import MAX_COURIER_RESTARTS
 from unitrack.runfolder import LaneSpec, RunFolder
 
 if TYPE_CHECKING:
     from unitrack.delivery.workers import LaneThread
-from unitrack.errors import JournalError
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -141,7 +141,6 @@ class CourierPool:
             )
             from unitrack.delivery.lane import Lane
             from unitrack.delivery.workers import LaneThread
-from unitrack.errors import JournalError
 
             thread = LaneThread(Lane(folder, lane, owner_is_here=True))
             thread.start()

@@ -1,0 +1,74 @@
+"""Which runs and which sink a command's arguments mean."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from unitrack.config import Settings, SinkSettings, resolve
+from unitrack.errors import ConfigError, JournalError
+from unitrack.runfolder import RunFolder, find_run_folders
+
+
+def configured_root() -> Path:
+    """The folder that holds the runs, as configured here."""
+    return Path(resolve().settings.tracking.root)
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A run that the arguments mean."""
+
+    folder: RunFolder
+    named: bool
+    """Whether it was named itself, not only a folder that it is in."""
+
+
+def choose_runs(arguments: Sequence[str]) -> list[Choice]:
+    """The runs that arguments mean: each a run folder, a folder of them, a run id, or a folder's name under the root.
+
+    Without arguments all runs under the configured root. Raises `ConfigError` for one that means none.
+    """
+    root = configured_root()
+    if not arguments:
+        return [Choice(folder, named=False) for folder in find_run_folders(root)]
+    chosen = {choice.folder.path: choice for argument in arguments for choice in _mean(argument, root)}
+    return list(chosen.values())
+
+
+def _mean(argument: str, root: Path) -> list[Choice]:
+    for given in (Path(argument).expanduser(), root / argument):
+        path = given.resolve()
+        if found := list(find_run_folders(path)):
+            return [Choice(folder, named=folder.path == path) for folder in found]
+    return [Choice(find_by_id(argument, root), named=True)]
+
+
+def find_by_id(run_id: str, root: Path) -> RunFolder:
+    """The run under `root` with this id. Raises `ConfigError`, naming what is near, if there is none."""
+    known: list[str] = []
+    for folder, id_ in _ids(find_run_folders(root)):
+        if id_ == run_id:
+            return folder
+        known += [folder.path.name, id_]
+    close = difflib.get_close_matches(run_id, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "give a run folder, a folder of runs, or a run's id"
+    raise ConfigError(f"{run_id!r} is neither a folder with runs nor a run under {str(root)!r}: {hint}")
+
+
+def _ids(folders: Iterable[RunFolder]) -> Iterator[tuple[RunFolder, str]]:
+    for folder in folders:
+        try:
+            yield folder, folder.read_manifest().run.run_id
+        except JournalError:
+            continue  # one damaged run hides no other
+
+
+def choose_sink(settings: Settings, name: str) -> SinkSettings:
+    """The configured sink of this name; else the backend of this name with its default options."""
+    for sink in settings.sinks:
+        if sink.name == name:
+            return sink
+    return SinkSettings(name, name)

@@ -1,0 +1,72 @@
+"""What the commands share for printing: a console that suits its reader, times in words, JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_UNBOUNDED = 10_000  # columns: in a pipe there is no width to fit in, and a cut value is of no use to grep
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal, as COLUMNS says, or, in a pipe, as wide as need be."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    fits = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, width=None if fits else _UNBOUNDED, highlight=False, soft_wrap=False)
+
+
+def make_table(*headers: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without lines; the columns named in `right` hold numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        if header in right:
+            table.add_column(header, justify="right", no_wrap=True)
+        else:
+            table.add_column(header, overflow="fold")
+    return table
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A value as it is: nothing in it is taken for markup."""
+    from rich.text import Text
+
+    return Text(str(value), style=style, overflow="fold")
+
+
+def print_json(content: Any) -> None:
+    """Print structs, mappings and lists as indented JSON."""
+    import msgspec
+    import typer
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+
+
+def in_words(seconds: float) -> str:
+    """A duration in its largest unit: "3 min"."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return "0 s"
+
+
+def ago(milliseconds: int) -> str:
+    """How long ago a moment was, given in milliseconds since the epoch."""
+    return f"{in_words(time.time() - milliseconds / 1000)} ago"
+
+
+def from_here(text: str | Path) -> str:
+    """A path, or a URI or a command that holds paths, with those below the working directory made relative."""
+    return str(text).replace(f"{Path.cwd()}{os.sep}", "")

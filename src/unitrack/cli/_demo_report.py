@@ -1,0 +1,140 @@
+"""The demo's table: what each backend holds, read back, beside what was logged."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from unitrack.cli._console import cell, from_here, make_table, print_json
+from unitrack.demo.logging import Logged
+from unitrack.demo.reading import Match, read_back
+from unitrack.hookspecs import Backend
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend."""
+
+    backend: str
+    where: str | None = None
+    params: int | None = None
+    points: int | None = None
+    last_loss: float | None = None
+    artifacts: int | None = None
+    lag: float | None = None
+    """Seconds from the last log call until the backend had confirmed everything."""
+    match: Match | None = None
+    open_with: str | None = None
+    problem: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is there."""
+        return self.match in ("exact", "float32") and self.problem is None
+
+
+def row_of(backend: Backend, logged: Logged) -> Row:
+    """Read one backend back. What goes wrong is the row's problem, not the demo's."""
+    name = backend.name
+    sink = logged.report[name]
+    link = logged.links.get(name)
+    if link is None:
+        return Row(backend=name, problem=sink.last_error or f"not opened yet, {sink.pending} records pending")
+    row = Row(backend=name, where=from_here(link.location), open_with=link.open_with and from_here(link.open_with))
+    try:
+        held = read_back(backend, link)
+    except Exception as error:
+        return msgspec.structs.replace(row, problem=f"can't be read back: {type(error).__name__}: {error}")
+    return msgspec.structs.replace(
+        row,
+        where=from_here(held.where),
+        params=held.params,
+        points=len(held.points),
+        last_loss=held.last_loss,
+        artifacts=held.artifacts,
+        lag=logged.lags[name],
+        match=held.matches(logged.points),
+        problem=None if sink.ok else str(sink),
+    )
+
+
+def report_as_json(logged: Logged, rows: list[Row]) -> None:
+    """Print all of it as JSON."""
+    print_json(
+        {
+            "run": str(logged.path),
+            "logged": {"params": logged.params, "points": len(logged.points), "artifacts": logged.artifacts},
+            "log_call_us": {"p50": _percentile(logged, 50), "p99": _percentile(logged, 99)},
+            "log_share": sum(logged.call_ns) / logged.training_ns,
+            "backends": rows,
+            "agree": all(row.ok for row in rows),
+        }
+    )
+
+
+def print_report(console: Console, logged: Logged, rows: list[Row]) -> None:
+    """Print the table, whether all agree, what a log call cost, and what to do next."""
+    console.print()
+    console.print(_table(rows))
+    console.print()
+    console.print(cell(_verdict(rows, len(logged.points)), "bold green" if all(row.ok for row in rows) else "bold red"))
+    for row in rows:
+        if row.problem:
+            console.print(cell(f"{row.backend}: {row.problem}", "red"), soft_wrap=True)
+    share = sum(logged.call_ns) / logged.training_ns
+    console.print(
+        f"Logging took {share:.1%} of the training time: {_percentile(logged, 50):.0f} us a call (median of "
+        f"{len(logged.call_ns)}), however many backends there are and whether or not they are up.\n"
+    )
+    console.print(cell("See it in each one's own way", "bold"))
+    width = max(len(row.backend) for row in rows)
+    for row in rows:
+        if row.open_with:
+            console.print(cell(f"  {row.backend:<{width}}  {row.open_with}"), soft_wrap=True)
+    _print_next_steps(console, logged, rows)
+
+
+def _table(rows: list[Row]) -> Table:
+    numbers = ("params", "points", "last loss", "artifacts", "lag")
+    table = make_table("backend", "where", *numbers, right=numbers)
+    for row in rows:
+        loss = None if row.last_loss is None else f"{row.last_loss:.8f}"
+        lag = None if row.lag is None else f"{row.lag:.2f} s"
+        cells = (row.where, row.params, row.points, loss, row.artifacts, lag)
+        table.add_row(cell(row.backend, "bold"), *(cell("-" if value is None else value) for value in cells))
+    return table
+
+
+def _verdict(rows: list[Row], points: int) -> str:
+    differing = [row.backend for row in rows if not row.ok]
+    if differing:
+        return f"Not what was logged: {', '.join(differing)}"
+    rounded = [row.backend for row in rows if row.match == "float32"]
+    note = f" ({', '.join(rounded)}: as 32-bit floats)" if rounded else ""
+    who = f"All {len(rows)} backends agree" if len(rows) > 1 else f"{rows[0].backend} agrees"
+    return f"{who} with what was logged: {points} points, bit for bit{note}."
+
+
+def _percentile(logged: Logged, percent: int) -> float:
+    """Microseconds."""
+    calls = logged.call_ns
+    return (statistics.quantiles(calls, n=100, method="inclusive")[percent - 1] if len(calls) > 1 else calls[0]) / 1000
+
+
+def _print_next_steps(console: Console, logged: Logged, rows: list[Row]) -> None:
+    path = shlex.quote(from_here(logged.path))
+    names = ", ".join(f'"{row.backend}"' for row in rows)
+    console.print()
+    console.print(cell("The same in your code", "bold"))
+    console.print(cell(f"  with unitrack.start_run(sinks=[{names}]) as run:"), soft_wrap=True)
+    console.print(cell('      run.log_metrics({"loss": loss}, step=step)'))
+    console.print()
+    console.print(cell("Next", "bold"))
+    console.print(cell(f"  unitrack status {path}   what has arrived where"), soft_wrap=True)
+    console.print(cell("  unitrack doctor   whether your own servers and keys work"), soft_wrap=True)

@@ -1,0 +1,53 @@
+"""A run's delivery, printed for people: by `status`, and by `sync` when it is through."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import TYPE_CHECKING
+
+from unitrack.cli._console import ago, cell, from_here, in_words, make_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from unitrack.cli._run_state import RunState, SinkState
+
+_STYLES = {"complete": "green", "delivering": "cyan", "retrying": "yellow", "parked": "red", "pending": "yellow"}
+
+
+def print_run(console: Console, run: RunState) -> None:
+    """Print a headline, a row for each sink, and how to go on if nobody delivers."""
+    headline = cell(run.name, "bold")
+    headline.append(f"  {run.run_id}  {run.status}, started {ago(run.started)}", style="not bold")
+    console.print(headline)
+    console.print(cell(from_here(run.path), "dim"), soft_wrap=True)
+    console.print(_sinks_table(run))
+    if run.needs_sync and run.status != "running":
+        console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.path))}", "bold"), soft_wrap=True)
+    console.print()
+
+
+def _sinks_table(run: RunState) -> Table:
+    numbers = ("delivered", "pending", "refused")
+    table = make_table("sink", "state", *numbers, "", right=numbers)
+    for sink in run.sinks:
+        counts = (cell(count) for count in (sink.delivered, sink.pending, sink.dead_lettered))
+        table.add_row(cell(sink.sink), cell(sink.state, _STYLES[sink.state]), *counts, cell(_note(sink)))
+    return table
+
+
+def _note(sink: SinkState) -> str:
+    parts = []
+    if sink.delivering_pid is not None:
+        parts.append(f"process {sink.delivering_pid}")
+    elif sink.state != "complete":
+        parts.append("nobody delivers now")
+    if sink.next_retry is not None and sink.state in ("retrying", "parked"):
+        parts.append(f"next try in {in_words(max(0.0, sink.next_retry / 1000 - time.time()))}")
+    if sink.damaged:
+        parts.append(f"{sink.damaged} damaged lines skipped")
+    if sink.last_error and (sink.state != "complete" or sink.dead_lettered):
+        parts.append(sink.last_error)
+    return "; ".join(parts)

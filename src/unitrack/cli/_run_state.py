@@ -1,0 +1,124 @@
+"""How far the delivery of a run is, as its ledgers, its journal and the processes of this machine tell."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import msgspec
+import psutil
+
+from unitrack.delivery.ledger import LaneState, Ledger
+from unitrack.delivery.report import SinkReport, read_report
+from unitrack.runfolder import Manifest, RunFolder
+
+_CLOCK_SLACK_S = 1.0  # a process's start time is known to a hundredth of a second, a file's to a few milliseconds
+
+Status = Literal["running", "ended", "finished", "failed", "killed"]
+"""`ended`: nobody logs to the run any more, and not every sink has confirmed how it ended."""
+
+_ENDED: dict[str, Status] = {"finished": "finished", "failed": "failed", "killed": "killed"}
+
+
+class SinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """One sink of a run; counts are journal records (one a log call)."""
+
+    sink: str
+    backend: str
+    state: LaneState
+    delivered: int
+    pending: int
+    dead_lettered: int
+    damaged: int
+    last_error: str | None
+    next_retry: int | None
+    """Milliseconds since the epoch; None where nobody will retry."""
+    delivering_pid: int | None
+    """The process that delivers now."""
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and its sinks."""
+
+    run_id: str
+    name: str
+    project: str
+    path: str
+    started: int
+    """Milliseconds since the epoch."""
+    status: Status
+    owner_pid: int
+    owner_host: str
+    sinks: tuple[SinkState, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every sink has confirmed the end of the run."""
+        return all(sink.state == "complete" for sink in self.sinks)
+
+    @property
+    def needs_sync(self) -> bool:
+        """Whether something is left that nobody delivers."""
+        return any(sink.state != "complete" and sink.delivering_pid is None for sink in self.sinks)
+
+
+def read_run_state(folder: RunFolder) -> RunState:
+    """The state of a run. Raises `JournalError` if its manifest is missing or damaged."""
+    manifest = folder.read_manifest()
+    report = read_report(folder)
+    sinks = tuple(_sink_state(folder, manifest, spec.backend, report[spec.name]) for spec in manifest.sinks)
+    return RunState(
+        run_id=manifest.run.run_id,
+        name=manifest.run.name,
+        project=manifest.run.project,
+        path=str(folder.path.resolve()),
+        started=manifest.run.time,
+        status=_status(folder, manifest, sinks),
+        owner_pid=manifest.owner.pid,
+        owner_host=manifest.owner.host,
+        sinks=sinks,
+    )
+
+
+def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: SinkReport) -> SinkState:
+    ledger = Ledger.load(folder.ledger_file(report.sink))
+    complete = ledger.ended_writer == manifest.owner.writer
+    pid = None if complete or not manifest.owner.is_here() else _delivering_pid(folder, ledger, report.sink)
+    state = ledger.state
+    if complete:
+        state = "complete"
+    elif state == "complete" or (pid is None and manifest.owner.is_here() and state != "parked"):
+        state = "pending"  # the run was resumed, or who delivered has died without a word
+    return SinkState(
+        sink=report.sink,
+        backend=backend,
+        state=state,
+        delivered=report.delivered,
+        pending=0 if complete else report.pending,
+        dead_lettered=report.dead_lettered,
+        damaged=report.damaged,
+        last_error=report.last_error,
+        next_retry=ledger.retry_at if pid is not None else None,
+        delivering_pid=pid,
+    )
+
+
+def _delivering_pid(folder: RunFolder, ledger: Ledger, sink: str) -> int | None:
+    """The process that the ledger names, if it is alive, still at it, and not another one of the same number."""
+    if ledger.pid is None or ledger.pid == os.getpid() or ledger.state in ("pending", "complete"):
+        return None
+    try:
+        process = psutil.Process(ledger.pid)
+        written = folder.ledger_file(sink).stat().st_mtime
+        is_same = process.create_time() <= written + _CLOCK_SLACK_S and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return None
+    return ledger.pid if is_same else None
+
+
+def _status(folder: RunFolder, manifest: Manifest, sinks: tuple[SinkState, ...]) -> Status:
+    if all(sink.state == "complete" for sink in sinks) and sinks:
+        return _ENDED[Ledger.load(folder.ledger_file(sinks[0].sink)).status or "failed"]
+    if manifest.owner.is_alive() and folder.spool.exists() and not folder.ended_file.exists():
+        return "running"
+    return "ended"

@@ -1,0 +1,133 @@
+"""`unitrack doctor`: whether each configured backend can be used from here, and what to mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from unitrack.cli._check_process import CheckOrder
+    from unitrack.config import Settings, SinkSettings
+    from unitrack.hookspecs import Backend, Finding
+
+_TIMEOUT_S = 30.0
+"""Importing mlflow costs 5 to 8 s; two SDKs at once on a small machine may take twice that."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding, and of what."""
+
+    of: str
+    """"unitrack", or the name of a sink."""
+    ok: bool
+    subject: str
+    message: str
+
+
+def doctor(
+    sinks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SINK]...", help="Sinks configured here, or backends. Default: all configured."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds that one backend's check may take.")
+    ] = _TIMEOUT_S,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check each configured backend for real: package, options, reachability, credentials. Exit code 1 if any fails."""
+    from unitrack.cli._console import make_console, print_json
+    from unitrack.config import resolve
+    from unitrack.errors import ConfigError
+
+    try:
+        settings = resolve().settings
+        checked = list(_check_all(settings, sinks or [], timeout))
+    except ConfigError as error:
+        checked = [Checked(of="unitrack", ok=False, subject="configuration", message=str(error))]
+    failed = [finding for finding in checked if not finding.ok]
+    if as_json:
+        print_json(checked)
+    else:
+        console = make_console()
+        console.print(_table(checked))
+        console.print(f"\n{len(failed)} of {len(checked)} checks failed" if failed else "\nall is well")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check_all(settings: Settings, names: list[str], timeout: float) -> Iterator[Checked]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from unitrack.cli._choosing import choose_sink
+    from unitrack.cli._own_checks import check_courier, check_root
+
+    sinks = [choose_sink(settings, name) for name in names] or list(settings.sinks)
+    with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
+        courier = threads.submit(check_courier, timeout)
+        waiting = [(sink, threads.submit(_check_sink, sink, timeout)) for sink in sinks]
+        yield from (_of("unitrack", finding) for finding in (check_root(settings.tracking.root), courier.result()))
+        for sink, findings in waiting:
+            yield from (_of(sink.name, finding) for finding in findings.result())
+
+
+def _of(name: str, finding: Finding) -> Checked:
+    return Checked(of=name, ok=finding.ok, subject=finding.subject, message=finding.message)
+
+
+def _check_sink(sink: SinkSettings, timeout: float) -> list[Finding]:
+    from unitrack.cli._check_process import run_check
+    from unitrack.errors import ConfigError
+    from unitrack.hookspecs import Finding
+    from unitrack.plugins import convert_options, installed
+
+    plugins = installed()
+    try:
+        backend = plugins.backend(sink.backend)
+    except ConfigError as error:
+        return [Finding(ok=False, subject="plugin", message=str(error))]
+    found = next(plugin for plugin in plugins.plugins if sink.backend in plugin.backends)
+    findings = [Finding(ok=True, subject="plugin", message=f"{found.distribution} {found.version}")]
+    try:
+        options = convert_options(backend, sink.options, sink.name)
+    except ConfigError as error:
+        return [*findings, Finding(ok=False, subject="options", message=str(error))]
+    findings.append(Finding(ok=True, subject="options", message="valid"))
+    if backend.check is None:
+        return findings
+    return findings + run_check(_order(backend, backend.check, options), timeout)
+
+
+def _order(backend: Backend, check: str, options: msgspec.Struct) -> CheckOrder:
+    import sys
+
+    from unitrack.cli._check_process import CheckOrder
+
+    return CheckOrder(
+        check=check,
+        options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
+        options=msgspec.to_builtins(options),
+        sys_path=[path for path in sys.path if path],
+    )
+
+
+def _table(checked: list[Checked]) -> Table:
+    from unitrack.cli._console import cell, make_table
+
+    table = make_table("", "sink", "checked", "found")
+    before = ""
+    for one in checked:
+        mark = cell("ok", "green") if one.ok else cell("fail", "bold red")
+        table.add_row(mark, cell("" if one.of == before else one.of), cell(one.subject), cell(one.message))
+        before = one.of
+    return table

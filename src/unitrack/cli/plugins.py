@@ -1,0 +1,85 @@
+"""`unitrack plugins`: what can be logged to here, what is disabled and why, what could be installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from unitrack.plugins import Plugin, Plugins
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("plugins")(plugins)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One plugin."""
+
+    name: str
+    distribution: str
+    version: str
+    backends: tuple[str, ...]
+    summary: str
+    ok: bool
+    problem: str | None = None
+    """Why it can't be used, or what to install."""
+
+
+def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the plugins of this environment, and the official ones that are not installed."""
+    from unitrack.cli._console import cell, make_console, make_table, print_json
+    from unitrack.plugins import OFFICIAL, installed
+
+    found = installed()
+    rows = [_row(plugin, found) for plugin in found.plugins]
+    if as_json:
+        print_json({"plugins": rows, "not_installed": _not_installed(rows, OFFICIAL)})
+        return
+    table = make_table("plugin", "from", "backends", "")
+    for row in rows:
+        source = f"{row.distribution} {row.version}"
+        table.add_row(cell(row.name), cell(source), cell(", ".join(row.backends) or "-"), _verdict(row))
+    for name, command in _not_installed(rows, OFFICIAL).items():
+        table.add_row(cell(name, "dim"), cell("not installed", "dim"), cell("-", "dim"), cell(command, "dim"))
+    make_console().print(table)
+
+
+def _row(plugin: Plugin, found: Plugins) -> Row:
+    problem = plugin.error or _missing_packages(plugin, found)
+    return Row(
+        name=plugin.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        backends=plugin.backends,
+        summary="; ".join(found.backends[name].summary for name in plugin.backends),
+        ok=problem is None,
+        problem=problem,
+    )
+
+
+def _missing_packages(plugin: Plugin, found: Plugins) -> str | None:
+    from unitrack.errors import ConfigError
+
+    for name in plugin.backends:
+        try:
+            found.backend(name)
+        except ConfigError as error:
+            return str(error)
+    return None
+
+
+def _not_installed(rows: list[Row], official: dict[str, str]) -> dict[str, str]:
+    present = {row.name for row in rows} | {name for row in rows for name in row.backends}
+    return {name: f"pip install '{extra}'" for name, extra in official.items() if name not in present}
+
+
+def _verdict(row: Row) -> Text:
+    from unitrack.cli._console import cell
+
+    return cell(f"ok: {row.summary}" if row.summary else "ok") if row.ok else cell(f"disabled: {row.problem}", "red")

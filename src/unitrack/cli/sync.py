@@ -1,0 +1,112 @@
+"""`unitrack sync`: deliver what couriers left behind, or to one more sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from unitrack.config import SinkSettings
+    from unitrack.delivery.report import DeliveryReport
+    from unitrack.runfolder import RunFolder
+
+_TIMEOUT_S = 300.0
+"""Long enough for a cold start of each SDK and some thousand records to a slow server; the rest stays for next time."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("sync")(sync)
+
+
+def sync(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Run folders or run ids. Default: all that are not complete."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="SINK", help="Deliver everything to this sink, a new one for the run.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="S", min=0, help="Seconds for all runs together.")
+    ] = _TIMEOUT_S,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Deliver what is left of runs. Exit code 1 if something is still pending then.
+
+    SINK is one that is configured here, or a backend, whose default options then hold.
+    """
+    from unitrack.cli._choosing import choose_runs, choose_sink
+    from unitrack.cli._console import from_here, make_console, print_json
+    from unitrack.cli._run_printing import print_run
+    from unitrack.cli._run_state import read_run_state
+    from unitrack.config import resolve
+    from unitrack.errors import UnitrackError
+
+    sink = choose_sink(resolve().settings, to) if to else None
+    folders = [choice.folder for choice in choose_runs(runs or [])]
+    if not runs and sink is None:
+        folders = [folder for folder in folders if not _is_complete(folder)]
+    deadline = time.monotonic() + timeout
+    console, done, failed = make_console(), [], False
+    for folder in folders:
+        try:
+            report = _sync_one(folder, deadline - time.monotonic(), sink)
+            state = read_run_state(folder)
+        except UnitrackError as error:
+            typer.echo(f"{from_here(folder.path)}: {error}", err=True)
+            failed = True
+            continue
+        failed |= any(one.pending for one in state.sinks if one.sink in report.sinks and to in (None, one.sink))
+        done.append(state)
+        if not as_json:
+            print_run(console, state)
+    if as_json:
+        print_json(done)
+    elif not folders:
+        typer.echo("nothing to deliver: every run is complete")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _is_complete(folder: RunFolder) -> bool:
+    from unitrack.cli._run_state import read_run_state
+    from unitrack.errors import UnitrackError
+
+    try:
+        return read_run_state(folder).is_complete
+    except UnitrackError:
+        return False  # to be named with its error, not passed over
+
+
+def _sync_one(folder: RunFolder, timeout: float, to: SinkSettings | None) -> DeliveryReport:
+    from unitrack.delivery.syncing import sync_run
+
+    with _progress() as show:
+        return sync_run(folder, timeout=max(0.0, timeout), to=to, show=show)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[DeliveryReport], None]]:
+    """A bar for each sink on standard error, if that is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    from unitrack.cli._console import make_console
+
+    console = make_console(stderr=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(report: DeliveryReport) -> None:
+            for name, sink in report.sinks.items():
+                if name not in tasks:
+                    tasks[name] = progress.add_task(name)
+                passed = sink.delivered + sink.dead_lettered + sink.damaged
+                progress.update(tasks[name], completed=passed, total=passed + sink.pending)
+
+        yield show

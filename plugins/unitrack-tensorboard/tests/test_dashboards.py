@@ -91,9 +91,7 @@ def test_a_run_that_goes_on_is_running_again(open_sink, logdir, reader):
     sink = open_sink()
     sink.params({"lr": 0.1})
     sink.end("failed")
-    again = open_sink(sink.checkpoint)
-    again.metrics({"loss": 0.5}, 1)
-    again.flush()
+    open_sink(sink.checkpoint)
     with reader(logdir) as opened:
         assert sessions(opened)["run-a"][2] == api_pb2.STATUS_UNKNOWN
         assert "status | running" in texts(opened, "run-a")["unitrack/run"][0][1]
@@ -148,6 +146,21 @@ def test_figures_and_images_are_shown_at_their_steps(open_sink, logdir, folder, 
     assert (folder / "artifacts/plots/roc.png").read_bytes() == png(6, 2)
 
 
+def test_the_steps_of_a_figure_are_one_series(open_sink, folder, logdir, reader):
+    sink = open_sink()
+    for step in (5, 7):  # named as `log_figure` names them
+        sink.artifact(f"plots/roc-{step}.png", png(step, 1), "figure", step=step)
+    sink.artifact("plots/roc-9.png", png(9, 1), "figure", step=3)
+    sink.end()
+    with reader(logdir) as opened:
+        shown = images(opened, "run-a")
+    assert {tag: [step for step, *_ in series] for tag, series in shown.items()} == {
+        "artifacts/plots/roc.png": [5, 7],
+        "artifacts/plots/roc-9.png": [3],
+    }
+    assert sorted(path.name for path in (folder / "artifacts/plots").iterdir()) == [f"roc-{n}.png" for n in (5, 7, 9)]
+
+
 def test_an_image_without_a_step_is_the_next_revision(open_sink, logdir, reader):
     sink = open_sink()
     for width in (1, 2, 3):
@@ -186,12 +199,14 @@ def test_texts_and_json_are_shown(open_sink, logdir, folder, reader):
     sink = open_sink()
     sink.artifact("notes.md", b"# Title", "text", step=3)
     sink.artifact("log.txt", "a\n```\nünï".encode(), "text")
+    sink.artifact("env.yaml", b"a: 1", "text")
     sink.artifact("config.json", json.dumps({"a": 1}).encode(), "json")
     sink.end()
     with reader(logdir) as opened:
         shown = texts(opened, "run-a")
     assert shown["artifacts/notes.md"] == [(3, "# Title")]
     assert shown["artifacts/log.txt"] == [(0, "````\na\n```\nünï\n````")]
+    assert shown["artifacts/env.yaml"] == [(0, "```yaml\na: 1\n```")]
     assert shown["artifacts/config.json"] == [(0, '```json\n{"a": 1}\n```')]
     assert (folder / "artifacts/log.txt").read_text() == "a\n```\nünï"
 
@@ -212,10 +227,9 @@ def test_a_folder_replaces_what_lay_there(open_sink, folder, run):
     copy.unlink()
     (copy / "sub").mkdir(parents=True)
     (copy / "sub/x.bin").write_bytes(b"x")
-    manager = sink._manager
-    manager.hook.log_artifacts(artifacts=[record])
+    sink.batch([record])
     (copy / "sub/x.bin").rename(copy / "sub/y.bin")
-    manager.hook.log_artifacts(artifacts=[record])
+    sink.batch([record])
     sink.end()
     kept = folder / "artifacts/data"
     assert [path.relative_to(kept).as_posix() for path in kept.rglob("*")] == ["sub", "sub/y.bin"]
@@ -227,7 +241,7 @@ def test_no_artifact_leaves_its_folder(open_sink, run, name):
     record = sink.artifact("fine", b"x")
     bad = type(record)(seq=9, time=0, name=name, file=record.file)
     with pytest.raises(RecordRejectedError, match="leads out"):
-        sink._manager.hook.log_artifacts(artifacts=[bad])
+        sink.batch([bad])
 
 
 def test_an_artifact_whose_copy_is_gone_is_rejected_alone(open_sink, run, folder):
@@ -235,6 +249,6 @@ def test_an_artifact_whose_copy_is_gone_is_rejected_alone(open_sink, run, folder
     record = sink.artifact("fine", b"x")
     gone = type(record)(seq=9, time=0, name="gone", file="nowhere")
     with pytest.raises(RecordRejectedError, match="is gone"):
-        sink._manager.hook.log_artifacts(artifacts=[gone])
+        sink.batch([gone])
     sink.end()
     assert [path.name for path in (folder / "artifacts").iterdir()] == ["fine"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points, version
@@ -16,6 +19,7 @@ import unitrack_tensorboard
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import PluginSpec
 from unitrack.records import Metrics
+from unitrack_tensorboard.artifacts import keep
 from unitrack_tensorboard.check import check
 from unitrack_tensorboard.event_file import EventFile, frame, payloads
 from unitrack_tensorboard.options import TensorBoardOptions
@@ -85,33 +89,82 @@ def test_a_file_in_the_way_of_the_logdir_is_misconfigured(open_sink, tmp_path):
         open_sink(logdir=str(tmp_path / "file"))
 
 
-def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path):
-    # A limit on the size of a file stands in for a full disk: the write stops in the middle of a frame.
-    code = f"""
-import resource, signal
+FULL_DISK = """
+import os, resource, signal, sys
 from pathlib import Path
 from unitrack.errors import SinkUnavailableError
+from unitrack.records import Artifact
 from unitrack.testing.driver import SinkDriver
+from unitrack_tensorboard.layout import parts
 from unitrack_tensorboard.options import TensorBoardOptions
 from unitrack_tensorboard.sink import TensorBoardSink
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-sink = SinkDriver(TensorBoardSink(TensorBoardOptions()), SinkDriver.make_run(Path({str(tmp_path)!r}) / "run-a"))
+folder = Path(sys.argv[1])
+sink = SinkDriver(TensorBoardSink(TensorBoardOptions()), SinkDriver.make_run(folder / "run-a"))
 sink.open()
-sink.metrics({{"x": 0.0}}, 0)
+sink.metrics({"x": 0.0}, 0)
 sink.flush()
+[(_, _, events)] = parts(folder / "run-a/tensorboard/run-a")
+committed = events.stat().st_size
 for step in range(1, 1001):
-    sink.metrics({{"x": float(step)}}, step)
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+    sink.metrics({"x": float(step)}, step)
+def refuse(source, target, **_):
+    raise OSError("no hard links here")
+
+os.link = refuse
+(folder / "run-a/big").mkdir()
+(folder / "run-a/big/file").write_bytes(bytes(20_000))
+limit(10_000)
+try:
+    sink.batch([Artifact(seq=9, time=0, name="big", file="big", type="folder")])
+except SinkUnavailableError:
+    assert list((folder / "run-a/tensorboard/run-a/artifacts").iterdir()) == []
+    print("unavailable")
 try:
     sink.flush()
-except SinkUnavailableError as error:
-    print(error)
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+except SinkUnavailableError:
+    assert events.stat().st_size == committed, "a torn frame was left"
+    print("unavailable")
+limit(resource.RLIM_INFINITY)
 sink.end()
 """
-    done = run_python(code)
-    assert "can't write to" in done.stdout, done.stderr
+
+
+def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path):
+    # A limit on the size of a file stands in for a full disk: the write stops in the middle of a frame.
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("unavailable\nunavailable\n", 0), done.stderr
     assert sourced(tmp_path) == {"x": [(step, float(step)) for step in range(1001)]}
+
+
+def no_links(source: str, target: str, **_: object) -> None:
+    raise OSError(errno.EXDEV, "the artifacts are on another disk")
+
+
+def test_a_folder_is_copied_where_it_can_not_be_linked(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_links)
+    source = tmp_path / "folder"
+    source.mkdir()
+    (source / "a").write_text("fine")
+    keep(source, tmp_path / "artifacts", "folder")
+    assert (tmp_path / "artifacts/folder/a").read_text() == "fine"
+    assert (source / "a").stat().st_nlink == 1
+
+
+def test_nothing_is_left_of_an_artifact_that_could_not_be_copied(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_links)
+    source = tmp_path / "folder"
+    source.mkdir()
+    (source / "a").write_text("fine")
+    os.mkfifo(source / "pipe")
+    with pytest.raises(shutil.SpecialFileError):
+        keep(source, tmp_path / "artifacts", "folder")
+    assert list((tmp_path / "artifacts").iterdir()) == []
 
 
 @pytest.mark.parametrize("bad", [{"metrics": {"\ud800": 1.0}, "step": 1}, {"metrics": {"x": 1.0}, "step": 2**63}])

@@ -59,6 +59,7 @@ def test_the_source_gives_the_points_in_the_order_of_logging(logged, logdir):
 def test_scripts_find_the_points_with_event_accumulator_scalars(logged, folder):
     accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     assert [(event.step, event.value) for event in accumulator.Scalars("in order")] == LOGGED["in order"]
+    assert accumulator.file_version == 2  # readers handle older ones, and those that don't say, by other rules
 
 
 def test_train_and_eval_interleave_in_one_folder(open_sink, logdir, reader):

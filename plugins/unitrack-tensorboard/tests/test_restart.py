@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tensorboard_readers import data_server, points, scalars, sourced, wait_until
+from tensorboard_readers import data_server, points, scalars, sourced, texts, wait_until
 
 from unitrack.errors import SinkMisconfiguredError
-from unitrack.testing.driver import SinkDriver
+from unitrack.testing.driver import SinkDriver, now_ms
 from unitrack_tensorboard import layout
 
 # (step, value) of one metric; the late ones go to a folder that the first batch doesn't have
@@ -120,6 +120,20 @@ def test_a_data_server_that_runs_sees_what_comes_after_a_restart(open_sink, logd
         deliver(again, SECOND)
         again.flush()
         assert wait_until(lambda: points(server) == expected(FIRST, SECOND))
+        again.end("failed")
+        assert wait_until(lambda: "status | failed" in texts(server, "run-a")["unitrack/run"][-1][1])
+
+
+def test_a_file_name_is_never_used_twice(open_sink, folder):
+    # A data server that runs would go on reading the deleted file. The clock may have been set back meanwhile.
+    open_sink().flush()
+    future = layout.part_path(folder, 0, now_ms() + 86_400_000)
+    future.write_bytes(b"not committed")
+    again = open_sink()
+    deliver(again, FIRST)
+    again.flush()
+    [file] = event_files(folder)
+    assert file.name > future.name
 
 
 def test_retrying_a_flush_without_opening_again_writes_once(open_sink, logdir, reader):
@@ -142,6 +156,14 @@ def test_a_deleted_logdir_is_begun_again(open_sink, logdir, reader):
     again.end()
     with reader(logdir) as opened:
         assert points(opened) == expected([(10, 2.0)])
+
+
+def test_the_source_gives_what_is_left_of_damaged_files(crashed, folder, logdir):
+    main, *_ = event_files(folder)
+    os.truncate(main, main.stat().st_size // 2)
+    left = sourced(logdir)["loss"]
+    assert FIRST[0] in left
+    assert left[-2:] == [(3, 2.5), (3, 2.75)]
 
 
 def test_files_of_others_in_the_folder_stay(crashed, open_sink, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import warnings
 from pathlib import Path, PurePosixPath
@@ -23,9 +24,9 @@ _PARTIAL = ".unitrack-partial"
 
 
 def keep(source: Path, directory: Path, name: str) -> Path:
-    """Copy a file or folder to `directory / name`, in place of what is there, and return that path.
+    """Link or copy a file or folder to `directory / name`, in place of what is there, and return that path.
 
-    What is at `name` is whole at all times, for files. Raises `RecordRejectedError` for what can't be kept, and
+    A file at `name` is whole at all times. Raises `RecordRejectedError` for what can't be kept, and
     `OSError` for trouble with the disk.
     """
     target = directory / _checked(name)
@@ -60,10 +61,18 @@ def add_view(summary: Summary, tag: str, artifact: Artifact, path: Path) -> bool
     if artifact.type in ("text", "json") and size <= MAX_SHOWN_TEXT_BYTES:
         text = path.read_text(encoding="utf-8", errors="replace")
         markdown = path.suffix == ".md"
-        language = "json" if artifact.type == "json" else ""
+        language = path.suffix.removeprefix(".") if path.suffix != ".txt" else ""
         summaries.add_text(summary, tag, text if markdown else summaries.fenced(text, language))
         return True
     return False
+
+
+def series(artifact: Artifact) -> str:
+    """The name under which an artifact is shown: its own without the step that `log_figure` and `log_image` put in
+    ("roc-7.png"), so that one slider shows all steps.
+    """
+    path = PurePosixPath(artifact.name)
+    return path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem).as_posix()
 
 
 def _add_image(summary: Summary, tag: str, encoded: bytes) -> bool:
@@ -87,9 +96,29 @@ def _checked(name: str) -> PurePosixPath:
 
 def _copy(source: Path, target: Path) -> None:
     _remove(target)
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True)
-    else:
+    if not source.is_dir():
+        _link_or_copy(str(source), str(target))
+        return
+    failures: list[OSError] = []
+
+    def place(source: str, target: str) -> None:
+        try:
+            _link_or_copy(source, target)
+        except OSError as error:
+            failures.append(error)
+            raise
+
+    try:
+        shutil.copytree(source, target, symlinks=True, copy_function=place)
+    except shutil.Error as error:  # which doesn't tell a full disk from a missing permission
+        raise (failures[0] if failures else error) from None
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """The run's copy never changes, so a hard link, which costs no space, is as good where there can be one."""
+    try:
+        os.link(source, target, follow_symlinks=True)
+    except OSError:
         shutil.copyfile(source, target)
 
 

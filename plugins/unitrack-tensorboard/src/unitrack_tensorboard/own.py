@@ -30,13 +30,14 @@ def own_records(root: Path) -> Iterator[Metrics | Artifact]:
             if value.tag == ARTIFACT:
                 yield _artifact(value, root)
             elif value.HasField("simple_value"):
-                yield from _next_late(late, seen, value.tag)
-                points[metric_name(value.tag)] = read_scalar(value)[0]
-                seen[value.tag] += 1
+                points[value.tag] = read_scalar(value)[0]
         if points:
             yield _metrics(event, points)
-    for tag in late:
-        yield from _next_late(late, seen, tag)
+        for tag in points:
+            seen[tag] += 1
+            yield from _next_late(late, seen, tag)
+    for rest in late.values():  # only if points that came before are damaged
+        yield from (rest[order] for order in sorted(rest))
 
 
 def _next_late(late: _Late, seen: dict[str, int], tag: str) -> Iterator[Metrics]:
@@ -52,7 +53,7 @@ def _late_points(paths: Iterator[Path]) -> _Late:
         for value in event.summary.value:
             if value.HasField("simple_value"):
                 number, order = read_scalar(value)
-                late[value.tag][order or 0] = _metrics(event, {metric_name(value.tag): number})
+                late[value.tag][order or 0] = _metrics(event, {value.tag: number})
     return late
 
 
@@ -62,7 +63,9 @@ def _events(paths: Iterator[Path]) -> Iterator[Any]:
 
 
 def _metrics(event: Any, points: dict[str, float]) -> Metrics:
-    return Metrics(seq=0, time=round(event.wall_time * 1000), step=event.step, metrics={}).with_values(points)
+    """`points` are by tag; the record has their names."""
+    values = {metric_name(tag): value for tag, value in points.items()}
+    return Metrics(seq=0, time=round(event.wall_time * 1000), step=event.step, metrics={}).with_values(values)
 
 
 def _artifact(value: Any, root: Path) -> Artifact:

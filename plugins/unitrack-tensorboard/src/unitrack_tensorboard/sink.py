@@ -23,7 +23,7 @@ from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.limits import MAX_STEP
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStatus, Tags
 from unitrack_tensorboard import layout, summaries
-from unitrack_tensorboard.artifacts import add_view, keep
+from unitrack_tensorboard.artifacts import add_view, keep, series
 from unitrack_tensorboard.event_file import EventFile
 from unitrack_tensorboard.failures import classified
 from unitrack_tensorboard.options import TensorBoardOptions
@@ -46,6 +46,18 @@ class _Committed(msgspec.Struct, frozen=True):
 class TensorBoardSink:
     """One run in one TensorBoard folder."""
 
+    _run: RunContext
+    _root: Path
+    """The run's own folder."""
+    _overview: Overview
+    _saved: Overview | None
+    _committed: _Committed
+    _part: int
+    """The number of this start; see `layout.part_path`."""
+    _files: dict[int, EventFile]
+    """Of this start, by folder."""
+    _placement: Placement
+
     def __init__(self, options: TensorBoardOptions) -> None:
         """Nothing is touched before `open_run`."""
         self._options = options
@@ -59,8 +71,7 @@ class TensorBoardSink:
         logdir = Path(self._options.logdir) if self._options.logdir else run.folder / "tensorboard"
         self._root = logdir / name  # also for a logdir of one: HParams shows no metrics of a run named "."
         with classified(self._root):
-            self._overview = self._take_up(name)
-            self._saved: Overview | None = None
+            self._take_up(name)
             self._open_part(msgspec.convert(checkpoint or {}, _Committed))
             self._save_overview()
         command = f"tensorboard --logdir {shlex.quote(str(logdir))}"
@@ -70,7 +81,6 @@ class TensorBoardSink:
     def log_metrics(self, metrics: list[Metrics]) -> None:
         """Points, each in the first folder where TensorBoard shows it at its step."""
         tags = self._tags_of(metrics)  # first, as it may reject: then nothing of the batch is written
-        self._resumed()
         place = self._placement.place
         for record in metrics:
             events: dict[int, Event] = {}
@@ -98,7 +108,6 @@ class TensorBoardSink:
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
         """Every artifact as a file, figures and texts also where TensorBoard shows them."""
         prepared = [self._keep(artifact) for artifact in artifacts]  # first, as it may fail
-        self._resumed()
         for artifact, view in zip(artifacts, prepared, strict=True):
             self._append_artifact(artifact, view)
 
@@ -124,15 +133,18 @@ class TensorBoardSink:
     def close(self) -> None:
         """Nothing is held open between calls."""
 
-    def _take_up(self, name: str) -> Overview:
-        found = Overview.load(self._root)
+    def _take_up(self, name: str) -> None:
+        start = self._run.start
+        self._saved = found = Overview.load(self._root)
         if found is None:
-            return Overview(id=name, start=self._run.start)
-        if found.start.run_id != self._run.start.run_id:
+            self._overview = Overview(id=name, start=start)
+        elif found.start.run_id == start.run_id:
+            # as running: if it has ended since, that comes again
+            self._overview = msgspec.structs.replace(found, start=start, end=None)
+        else:
             raise SinkMisconfiguredError(
-                f"{self._root} holds the run {found.start.run_id}, not {self._run.start.run_id}: set another logdir"
+                f"{self._root} holds the run {found.start.run_id}, not {start.run_id}: set another logdir"
             )
-        return found
 
     def _open_part(self, committed: _Committed) -> None:
         found = [part for _, part, _ in layout.parts(self._root)]
@@ -140,9 +152,9 @@ class TensorBoardSink:
         layout.roll_back(self._root, committed.part, lengths)
         self._committed = committed
         # Above all that were ever there, as a TensorBoard that runs may still hold a deleted one open.
-        self._part: int = max(time.time_ns() // 1_000_000, committed.part + 1, *(part + 1 for part in found))
-        self._placement: Placement = Placement(committed.points)
-        self._files: dict[int, EventFile] = {}
+        self._part = max(time.time_ns() // 1_000_000, committed.part + 1, *(part + 1 for part in found))
+        self._placement = Placement(committed.points)
+        self._files = {}
 
     def _append(self, folder: int, event: Event) -> None:
         file = self._files.get(folder)
@@ -155,11 +167,11 @@ class TensorBoardSink:
         with classified(self._root):
             kept = keep(self._run.locate(artifact), self._root / layout.ARTIFACTS, artifact.name)
             view = Summary()
-            add_view(view, f"{ARTIFACTS}{artifact.name}", artifact, kept)
+            add_view(view, f"{ARTIFACTS}{series(artifact)}", artifact, kept)
             return view
 
     def _append_artifact(self, artifact: Artifact, view: Summary) -> None:
-        tag = f"{ARTIFACTS}{artifact.name}"
+        tag = f"{ARTIFACTS}{series(artifact)}"
         step = self._placement.revision(tag) if artifact.step is None else artifact.step
         own = Event(wall_time=artifact.time / 1000, step=step)
         summaries.add_own(own.summary, ARTIFACT, msgspec.json.encode(artifact))
@@ -173,27 +185,21 @@ class TensorBoardSink:
         for record in metrics:
             if not -MAX_STEP <= record.step <= MAX_STEP:
                 raise RecordRejectedError(f"step {record.step} is no int64")
-            for name in record.values().keys() - known.keys():
-                tag = metric_tag(name)
-                if not _is_text(tag):
-                    raise RecordRejectedError(f"metric name {name!r} can't be written as UTF-8")
-                known[name] = tag
+            for name in record.values():
+                if name not in known:
+                    known[name] = _checked_tag(name)
         return known
 
-    def _resumed(self) -> None:
-        """A run that ended and goes on is shown as running again."""
-        if self._overview.end:
-            self._overview = msgspec.structs.replace(self._overview, end=None)
-
     def _save_overview(self) -> None:
-        if self._overview is not self._saved:
+        if self._overview != self._saved:
             self._overview.save(self._root)
             self._saved = self._overview
 
 
-def _is_text(name: str) -> bool:
+def _checked_tag(name: str) -> str:
+    tag = metric_tag(name)
     try:
-        name.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-    return True
+        tag.encode()
+    except UnicodeEncodeError as error:  # a lone surrogate
+        raise RecordRejectedError(f"metric name {name!r} can't be written as UTF-8") from error
+    return tag

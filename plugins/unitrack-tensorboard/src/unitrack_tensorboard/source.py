@@ -21,6 +21,9 @@ from unitrack_tensorboard.foreign import foreign_records
 from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.own import own_records
 
+_Found = tuple[Path, Overview | None]
+"""A folder with event files, and what unitrack wrote of the run as a whole."""
+
 
 class TensorBoardSource:
     """The runs below one logdir."""
@@ -28,20 +31,24 @@ class TensorBoardSource:
     def __init__(self, location: str) -> None:
         """`location` is a logdir: what `tensorboard --logdir` takes."""
         self._logdir = Path(location).expanduser().absolute()
+        self._known: dict[str, _Found] = {}
 
     def runs(self) -> Iterator[RunStart]:
         """Each folder with event files. The id is the name of the run folder for a run of unitrack, and the path below
         the logdir for others'.
         """
-        for run_id, (folder, overview) in self._folders().items():
+        self._known = self._folders()
+        for run_id, (folder, overview) in self._known.items():
             yield msgspec.structs.replace(self._start(folder, overview), run_id=run_id, seq=0)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
         """The records of one run. Raises `KeyError` if there is no such run."""
-        found = self._folders().get(run_id)
-        if found is None:
+        if run_id not in self._known:
+            self._known = self._folders()
+        if run_id not in self._known:
             raise KeyError(f"no run {run_id!r} in {self._logdir}")
-        return self._records(run_id, *found)
+        folder, _ = self._known[run_id]
+        return self._records(run_id, folder, Overview.load(folder))
 
     def _records(self, run_id: str, folder: Path, overview: Overview | None) -> Iterator[AnyRecord]:
         numbers = count()
@@ -61,8 +68,8 @@ class TensorBoardSource:
         if overview and overview.end:
             yield overview.end
 
-    def _folders(self) -> dict[str, tuple[Path, Overview | None]]:
-        found: dict[str, tuple[Path, Overview | None]] = {}
+    def _folders(self) -> dict[str, _Found]:
+        found: dict[str, _Found] = {}
         for path, folders, files in os.walk(self._logdir):
             folder = Path(path)
             folders.sort()

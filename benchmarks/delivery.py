@@ -33,9 +33,7 @@ def run(folder: Path) -> Table:
             ours.append(_deliver(folder, backend, options, POINTS) / POINTS)
             count = PEER_POINTS[backend]
             theirs.append(peers[backend](folder, count) / count)
-        table.add_row(
-            backend, f"{min(ours) * 1e6:.1f}", f"{min(theirs) * 1e6:.1f}", f"{min(theirs) / min(ours):.1f}"
-        )
+        table.add_row(backend, f"{min(ours) * 1e6:.1f}", f"{min(theirs) * 1e6:.1f}", f"{min(theirs) / min(ours):.1f}")
     return table
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unitrack.delivery.modes import Delivery
 
 _SHOW_AFTER_S = 1.0
+_SHOW_EVERY_S = 0.25  # counting what is pending reads the journal
 
 
 def wait_for_sinks(
@@ -74,13 +75,14 @@ def _progress(folder: RunFolder) -> Iterator[Callable[[list[str]], None]]:
     if not sys.stderr.isatty():
         yield lambda waiting: None
         return
-    started = time.monotonic()
+    show_at = time.monotonic() + _SHOW_AFTER_S
     status = None
 
     def show(waiting: list[str]) -> None:
-        nonlocal status
-        if time.monotonic() - started < _SHOW_AFTER_S:
+        nonlocal status, show_at
+        if time.monotonic() < show_at:
             return
+        show_at = time.monotonic() + _SHOW_EVERY_S
         if status is None:
             from rich.console import Console
             from rich.status import Status

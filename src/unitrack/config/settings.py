@@ -64,7 +64,7 @@ class Logging(Section, frozen=True):
     """How often things are logged."""
 
     log_frequency: Count = 1
-    """Metrics are logged every so many steps; 1 logs them all."""
+    """Of each metric every n-th point is kept, and always the first and the last; 1 keeps all."""
     log_system_metrics: bool = False
     """Whether the machine's load (CPU, memory and the like) is logged beside the run's metrics."""
     system_metrics_interval: Annotated[float, msgspec.Meta(gt=0)] = 10.0
@@ -86,7 +86,7 @@ class Reproducibility(Section, frozen=True):
     """What it takes to run it again."""
 
     random_seed: Seed = 42
-    """The seed for random number generators. 32 bits, which is what `numpy.random.seed` takes."""
+    """The seed of `random`, NumPy and torch, set at the start of a run if it is given here. 32 bits, as NumPy takes."""
     log_git_hash: bool = False
     """Whether the commit, and whether the work tree differs from it, are logged."""
     log_environment: bool = False

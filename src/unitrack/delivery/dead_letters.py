@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,12 @@ class DeadLetters:
 
     def add(self, writer: str, record: AnyRecord, reason: str) -> None:
         """Keep a record. Raises `OSError` if the disk won't take it; the lane then goes back and judges it again."""
-        with self._path.open("ab") as file:
-            file.write(msgspec.json.encode({"writer": writer, "error": reason, "record": record}) + b"\n")
+        letter = msgspec.json.encode({"writer": writer, "error": reason, "record": record}) + b"\n"
+        with self._path.open("a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(end - 1, 0))
+            torn = end > 0 and file.read(1) != b"\n"  # by a crash: it must not take this one with it
+            file.write(b"\n" + letter if torn else letter)
         self._known.add((writer, record.seq))
 
     def _read(self) -> Iterator[tuple[str, int]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 import psutil
 
 from unitrack.delivery.dead_letters import DeadLetters
+from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.thinning import Thinning
 from unitrack.journal import JournalReader, Position, find_writers
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
@@ -29,22 +30,20 @@ class Batch(msgspec.Struct):
 class Feed:
     """Reads on from the committed positions. After a failure the lane makes a new one, and so goes back."""
 
-    def __init__(
-        self, folder: RunFolder, positions: Mapping[str, Position], thinning: Thinning, dead_letters: DeadLetters
-    ) -> None:
+    def __init__(self, folder: RunFolder, committed: Ledger, thinning: Thinning, dead_letters: DeadLetters) -> None:
         self._folder = folder
-        self._start = dict(positions)
+        self._start = dict(committed.positions)
         self._readers: dict[str, JournalReader] = {}
         self._thinning = thinning
         self._dead_letters = dead_letters
-        self.ends: dict[str, RunEnd] = {}
+        self.ends: dict[str, RunEnd] = dict(committed.ends)
         """The last record of each writer that has written one."""
         self.lines = 0
         """Lines read since the lane last committed; `damaged` and `skipped` are among them."""
         self.damaged = 0
         self.skipped = 0
         """Dead letters met again."""
-        self.last_time = 0
+        self.last_time = committed.last_time
         """The latest time of a record, in milliseconds."""
 
     def read(self) -> list[Batch]:

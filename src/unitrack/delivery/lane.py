@@ -117,11 +117,14 @@ class Lane:
             return Progress.MADE
         if self._unconfirmed:
             self._note_accepted()
+        elif self._feed.positions() != self.ledger.accepted:  # on to a new segment, which has no line yet
+            self._commit(sink)
         if self._is_over(owner_gone):
             last = self._thinning.take_last()
             if last:
                 self._batches.append(Batch(self.manifest.owner.writer, list(last)))
                 return Progress.MADE
+            self._settle_suspects()  # that of `last`
             self._end(sink)
             return Progress.DONE
         return Progress.IDLE
@@ -167,11 +170,19 @@ class Lane:
 
     def _settle_suspects(self) -> None:
         """Decide whether records that made the sink raise are bad, or the sink is."""
-        if self._suspects and not self._delivered_any:
+        if self._suspects and not self._delivered_any and not self._nothing_to_compare_with():
             raise SinkMisconfiguredError(f"the sink fails for every record: {describe(self._suspects[0][2])}")
         for writer, record, error in self._suspects:
             self._dead_letter(writer, record, error)
         self._suspects.clear()
+
+    def _nothing_to_compare_with(self) -> bool:
+        """Whether these are the last records of a run that the sink has taken so far, and were parked for before.
+
+        No other record will come to tell whether it is them or the sink, and the run must be able to end.
+        """
+        ended = self.manifest.owner.writer in self._feed.ends or not self._owner_alive
+        return ended and self.ledger.delivered > 1 and self.ledger.attempts > limits.UNEXPECTED_TRIES + 1
 
     def _dead_letter(self, writer: str, record: AnyRecord, error: BaseException) -> None:
         self.ledger.last_error = describe(error)
@@ -187,7 +198,7 @@ class Lane:
             feed.close()
         self.ledger = Ledger.load(self.folder.ledger_file(self.spec.name))
         self._thinning = Thinning(self.manifest.log_frequency, self.ledger.thinning)
-        self._feed = Feed(self.folder, self.ledger.positions, self._thinning, self._dead_letters)
+        self._feed = Feed(self.folder, self.ledger, self._thinning, self._dead_letters)
         self._batches: deque[Batch] = deque()
         self._suspects: list[tuple[str, AnyRecord, BaseException]] = []
         self._flushed_lines = 0  # of the lines that the feed has read since the last commit
@@ -208,6 +219,7 @@ class Lane:
         ledger.checkpoint = checkpoint
         ledger.thinning = self._thinning.state()
         ledger.positions = ledger.accepted = feed.positions()
+        ledger.ends, ledger.last_time = dict(feed.ends), feed.last_time
         ledger.delivered += feed.lines - feed.damaged - given_up
         ledger.dead_lettered += given_up
         ledger.damaged += feed.damaged

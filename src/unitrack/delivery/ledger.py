@@ -10,6 +10,7 @@ import msgspec
 
 from unitrack.hookspecs import Link
 from unitrack.journal import Position, count_lines, find_writers
+from unitrack.records import RunEnd
 from unitrack.runfolder import RunFolder, write_atomically
 
 LaneState = Literal["pending", "delivering", "retrying", "parked", "complete"]
@@ -32,6 +33,10 @@ class Ledger(msgspec.Struct, kw_only=True):
     """Lines that could not be read."""
     checkpoint: dict[str, Any] | None = None
     thinning: dict[str, Any] = {}
+    ends: dict[str, RunEnd] = {}
+    """By writer: its end, for those whose end is before `positions` and so will not be read again."""
+    last_time: int = 0
+    """The latest time of a record before `positions`, in milliseconds: when a run ended that nobody ended."""
     ended_writer: str | None = None
     """The owner whose end of the run is confirmed."""
     status: str | None = None

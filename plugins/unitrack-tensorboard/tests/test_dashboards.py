@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import pytest
-from PIL import Image
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.get_experiment import Handler as GetExperiment
 from tensorboard.plugins.hparams.list_session_groups import Handler as ListSessionGroups
-from tensorboard_readers import images, texts
+from tensorboard_readers import images, png, texts
 
 from unitrack.errors import RecordRejectedError
 from unitrack.testing.driver import SinkDriver
@@ -34,12 +32,6 @@ def sessions(reader):
         for group in groups
         for session in group.sessions
     }
-
-
-def png(width, height):
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), "red").save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_hparams_metrics_and_status(open_sink, logdir, reader):

@@ -12,6 +12,7 @@ from tensorboard_readers import data_server, points, python_reader, scalars, sou
 
 from unitrack.records import Metrics
 from unitrack.testing.driver import now_ms
+from unitrack_tensorboard import placement
 from unitrack_tensorboard.source import TensorBoardSource
 
 LOGGED = {
@@ -60,6 +61,19 @@ def test_scripts_find_the_points_with_event_accumulator_scalars(logged, folder):
     accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     assert [(event.step, event.value) for event in accumulator.Scalars("in order")] == LOGGED["in order"]
     assert accumulator.file_version == 2  # readers handle older ones, and those that don't say, by other rules
+
+
+def test_beyond_the_last_late_folder_no_point_is_lost(open_sink, logdir, monkeypatch):
+    monkeypatch.setattr(placement, "MAX_LATE_FOLDERS", 3)
+    sink = open_sink()
+    for value in range(20):
+        sink.metrics({"x": float(value)}, 0)
+    sink.end()
+    series = [(0, float(value)) for value in range(20)]
+    with python_reader(logdir) as opened:
+        assert points(opened) == {"x": series}
+        assert list(scalars(opened)) == ["run-a", "run-a/late-1", "run-a/late-2", "run-a/late-3"]
+    assert sourced(logdir) == {"x": series}
 
 
 def test_train_and_eval_interleave_in_one_folder(open_sink, logdir, reader):

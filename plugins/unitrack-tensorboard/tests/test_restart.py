@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tensorboard_readers import data_server, points, scalars, sourced, texts, wait_until
+from tensorboard_readers import data_server, images, png, points, scalars, sourced, texts, wait_until
 
 from unitrack.errors import SinkMisconfiguredError
 from unitrack.testing.driver import SinkDriver, now_ms
-from unitrack_tensorboard import layout
+from unitrack_tensorboard import event_file, layout
 
 # (step, value) of one metric; the late ones go to a folder that the first batch doesn't have
 FIRST = [(step, 1.0) for step in range(10)]
@@ -134,6 +134,20 @@ def test_a_file_name_is_never_used_twice(open_sink, folder):
     again.flush()
     [file] = event_files(folder)
     assert file.name > future.name
+
+
+def test_images_that_reached_the_disk_before_the_flush_are_there_once(open_sink, logdir, reader, monkeypatch):
+    monkeypatch.setattr(event_file, "_SPILL_BYTES", 0)
+    sink = open_sink()
+    sink.metrics({"x": 1.0}, 1)
+    checkpoint = sink.flush()
+    for _ in range(2):
+        sink = open_sink(checkpoint)
+        for step in range(3):
+            sink.artifact(f"a-{step}.png", png(step + 1, 1), "image", step=step)
+    sink.end()
+    with reader(logdir) as opened:
+        assert [step for step, *_ in images(opened, "run-a")["artifacts/a.png"]] == [0, 1, 2]
 
 
 def test_retrying_a_flush_without_opening_again_writes_once(open_sink, logdir, reader):

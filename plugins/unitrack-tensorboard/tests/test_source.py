@@ -121,6 +121,26 @@ def test_tensors_of_other_types_and_plugins(tmp_path):
     assert sourced(tmp_path, "run") == {"x": [(7, 0.1)]}
 
 
+def test_a_file_that_is_no_event_file_hides_nothing(tmp_path):
+    writer = Writer(str(tmp_path / "run"))
+    writer.add_scalar("x", 1.0, 1)
+    writer.close()
+    (tmp_path / "run" / "events.out.tfevents.9").write_bytes(b"nothing of the kind" * 10)
+    (tmp_path / "events.out.tfevents.0").write_bytes(b"")
+    assert [start.run_id for start in TensorBoardSource(str(tmp_path)).runs()] == [tmp_path.name, "run"]
+    assert sourced(tmp_path, "run") == {"x": [(1, 1.0)]}
+
+
+def test_an_artifact_that_was_replaced_or_deleted_is_not_listed(open_sink, folder, logdir):
+    sink = open_sink()
+    for name, content in (("a", b"old"), ("b", b"x"), ("a", b"newer")):
+        sink.artifact(name, content)
+    sink.end()
+    (folder / "artifacts/b").unlink()
+    [found] = records(logdir, "run-a", Artifact)
+    assert (found.name, found.size, Path(found.file).read_bytes()) == ("a", 5, b"newer")
+
+
 def test_hparams_of_others(tmp_path):
     event = Event(wall_time=1.0, step=0, summary=hparams_pb({"lr": 0.1, "name": "cnn", "on": True}))
     write_events(tmp_path / "run", event)

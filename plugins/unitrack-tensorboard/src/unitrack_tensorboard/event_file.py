@@ -20,6 +20,9 @@ from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
 _FILE_VERSION = "brain.Event:2"
 """What readers look for in the first event. Without it the Python reader drops points that come out of order."""
 
+_SPILL_BYTES = 16 * 1024 * 1024
+"""What may wait in memory, beside the largest image that is shown."""
+
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEADER = struct.Struct("<QI")
@@ -67,15 +70,23 @@ class EventFile:
         self.length = 0
         """What is on disk, in bytes: always whole frames."""
         self._pending = [file_header(time)]
+        self._pending_bytes = 0
 
     def append(self, event: Event) -> None:
         """Take one event for the next `flush`."""
-        self._pending.append(frame(event.SerializeToString()))
+        framed = frame(event.SerializeToString())
+        self._pending.append(framed)
+        self._pending_bytes += len(framed)
 
     @property
     def dirty(self) -> bool:
         """Whether a `flush` has something to write."""
         return (self.length > 0 and bool(self._pending)) or len(self._pending) > 1
+
+    def spill(self) -> None:
+        """A `flush` if what waits for one is large: a batch can hold thousands of images. Raises `OSError`."""
+        if self._pending_bytes > _SPILL_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was appended, and wait for the disk.
@@ -98,6 +109,7 @@ class EventFile:
                 raise
         self.length += len(data)
         self._pending.clear()
+        self._pending_bytes = 0
 
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS and Windows have only fsync

@@ -36,11 +36,16 @@ def foreign_records(paths: Iterable[Path]) -> Iterator[AnyRecord]:
                 elif value.HasField("simple_value"):
                     points[value.tag] = value.simple_value
                 elif value.HasField("tensor") and plugins.get(value.tag) == SCALARS:
-                    points[value.tag] = float(make_ndarray(value.tensor).item())
+                    points |= _tensor_point(value)
             if points:
                 yield Metrics(seq=0, time=time, step=event.step, metrics={}).with_values(points)
     if end:
         yield end
+
+
+def _tensor_point(value: Any) -> dict[str, float]:
+    array = make_ndarray(value.tensor)
+    return {value.tag: float(array.item())} if array.size == 1 and array.dtype.kind in "biuf" else {}
 
 
 def _params(value: Any) -> dict[str, Any]:

@@ -82,8 +82,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         for _, path in reversed(layout.overviews(root)):
             for payload in payloads(path):
                 for value in Event.FromString(payload).summary.value:
-                    if value.tag == RECORDS:
-                        return msgspec.json.decode(value.tensor.string_val[0], type=cls)
+                    if value.tag == RECORDS and value.tensor.string_val:
+                        with contextlib.suppress(msgspec.DecodeError):  # not what we wrote
+                            return msgspec.json.decode(value.tensor.string_val[0], type=cls)
         return None
 
     def _event(self) -> Event:

@@ -20,15 +20,17 @@ _Late = dict[str, dict[int, Metrics]]
 
 
 def own_records(root: Path) -> Iterator[Metrics | Artifact]:
-    """Points and artifacts in the order of logging, each point that came late back in its place."""
+    """Points in the order of logging, each that came late back in its place; then the artifacts that are kept."""
     files = list(layout.parts(root))
     late = _late_points(path for number, _, path in files if number)
     seen: dict[str, int] = defaultdict(int)
+    artifacts: dict[str, Artifact] = {}  # the last one of a name, as only its file is there
     for event in _events(path for number, _, path in files if not number):
         points: dict[str, float] = {}
         for value in event.summary.value:
             if value.tag == ARTIFACT:
-                yield _artifact(value, root)
+                artifact = _artifact(value, root)
+                artifacts[artifact.name] = artifact
             elif value.HasField("simple_value"):
                 points[value.tag] = read_scalar(value)[0]
         if points:
@@ -38,6 +40,7 @@ def own_records(root: Path) -> Iterator[Metrics | Artifact]:
             yield from _next_late(late, seen, tag)
     for rest in late.values():  # only if points that came before are damaged
         yield from (rest[order] for order in sorted(rest))
+    yield from (artifact for artifact in artifacts.values() if Path(artifact.file).exists())
 
 
 def _next_late(late: _Late, seen: dict[str, int], tag: str) -> Iterator[Metrics]:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
 
 from unitrack import hookimpl
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
@@ -68,7 +67,7 @@ class TensorBoardSink:
         """Roll back to `checkpoint` and show the run."""
         self._run = run
         name = run.folder.name
-        logdir = Path(self._options.logdir) if self._options.logdir else run.folder / "tensorboard"
+        logdir = Path(self._options.logdir).absolute() if self._options.logdir else run.folder / "tensorboard"
         self._root = logdir / name  # also for a logdir of one: HParams shows no metrics of a run named "."
         with classified(self._root):
             self._take_up(name)
@@ -107,9 +106,12 @@ class TensorBoardSink:
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
         """Every artifact as a file, figures and texts also where TensorBoard shows them."""
-        prepared = [self._keep(artifact) for artifact in artifacts]  # first, as it may fail
-        for artifact, view in zip(artifacts, prepared, strict=True):
-            self._append_artifact(artifact, view)
+        with classified(self._root):
+            directory = self._root / layout.ARTIFACTS
+            # first, as it may reject: then no event of the batch is written
+            kept = [keep(self._run.locate(artifact), directory, artifact.name) for artifact in artifacts]
+            for artifact, path in zip(artifacts, kept, strict=True):
+                self._append_artifact(artifact, path)
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
@@ -163,22 +165,17 @@ class TensorBoardSink:
             file = self._files[folder] = EventFile(path, self._run.start.time / 1000)
         file.append(event)
 
-    def _keep(self, artifact: Artifact) -> Summary:
-        with classified(self._root):
-            kept = keep(self._run.locate(artifact), self._root / layout.ARTIFACTS, artifact.name)
-            view = Summary()
-            add_view(view, f"{ARTIFACTS}{series(artifact)}", artifact, kept)
-            return view
-
-    def _append_artifact(self, artifact: Artifact, view: Summary) -> None:
+    def _append_artifact(self, artifact: Artifact, path: Path) -> None:
         tag = f"{ARTIFACTS}{series(artifact)}"
         step = self._placement.revision(tag) if artifact.step is None else artifact.step
         own = Event(wall_time=artifact.time / 1000, step=step)
         summaries.add_own(own.summary, ARTIFACT, msgspec.json.encode(artifact))
         self._append(0, own)
-        if view.value:
+        view = Event(wall_time=artifact.time / 1000, step=step)
+        if add_view(view.summary, tag, artifact, path):
             folder, _ = self._placement.place(tag, step)
-            self._append(folder, Event(wall_time=artifact.time / 1000, step=step, summary=view))
+            self._append(folder, view)
+            self._files[folder].spill()
 
     def _tags_of(self, metrics: list[Metrics]) -> dict[str, str]:
         known = self._tags

@@ -14,7 +14,7 @@ from unitrack_wandb.options import WandbOptions
 def check(options: WandbOptions) -> Iterator[Finding]:
     """The package, then the folder (offline) or the server and the key (online)."""
     try:
-        import wandb
+        from unitrack_wandb.sdk import wandb
     except ImportError as error:
         yield Finding(ok=False, subject="package", message=f"wandb can't be imported ({error}): pip install -U wandb")
         return
@@ -33,17 +33,19 @@ def _folder(folder: Path) -> Finding:
 
 
 def _server(options: WandbOptions) -> Iterator[Finding]:
-    from unitrack_wandb import sdk
+    from unitrack_wandb import account
 
     try:
-        sdk.find_api_key(options)
+        account.find_api_key(options)
     except SinkError as error:
         yield Finding(ok=False, subject="credentials", message=str(error))
         return
     try:
-        api = sdk.connect(options)
+        api = account.connect(options)
         entity = options.entity or api.default_entity
     except Exception as error:
         yield Finding(ok=False, subject="server", message=f"{error}; check base_url, the network and the API key")
         return
-    yield Finding(ok=True, subject="server", message=f"{sdk.base_url(options)} accepts the API key, entity {entity}")
+    yield Finding(
+        ok=True, subject="server", message=f"{account.base_url(options)} accepts the API key, entity {entity}"
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pydantic
-import wandb
 
 from unitrack.errors import SinkError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack_wandb.sdk import wandb
 
 _STATUS = re.compile(r"\b(?:error|status|HTTP)[: ]+(\d{3})\b", re.IGNORECASE)
 _TRANSIENT = {408, 425, 429}

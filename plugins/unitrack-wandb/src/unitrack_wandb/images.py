@@ -6,9 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import wandb
-
 from unitrack.records import Artifact
+from unitrack_wandb.sdk import wandb
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif"})
 """What `wandb.Image` takes from a path (0.31)."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from wandb.proto.wandb_internal_pb2 import Record
+from unitrack_wandb.sdk import pb
 
 _BLOCK = 32 * 1024
 _FILE_HEADER = 7
@@ -25,7 +25,7 @@ class NotAWandbFileError(ValueError):
     """The file does not start as a `.wandb` file does."""
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path) -> Iterator[pb.Record]:
     """The records of a file in order, up to where it was torn or damaged.
 
     Raises `NotAWandbFileError` if it is something else, `OSError` if it can't be read.
@@ -34,7 +34,7 @@ def read_records(path: Path) -> Iterator[Record]:
         if file.read(_FILE_HEADER)[:4] != b":W&B":
             raise NotAWandbFileError(f"{path} is no .wandb file: it does not begin with :W&B")
         for message in _messages(file):
-            yield Record.FromString(message)
+            yield pb.Record.FromString(message)
 
 
 def _messages(file: BinaryIO) -> Iterator[bytes]:

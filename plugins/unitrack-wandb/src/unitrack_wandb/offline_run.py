@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from wandb.proto.wandb_internal_pb2 import ConfigItem, ConfigRecord, HistoryItem, HistoryRecord, Record
 
 from unitrack_wandb.naming import RECORD
 from unitrack_wandb.offline_file import read_records
+from unitrack_wandb.sdk import pb
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     """Run files that were saved, relative to `OfflineRun.files_folder`."""
     rows: int = 0
+    first_row: int = 0
+    """W&B's step of the first row; not 0 if an earlier part of the run went to the server from another folder."""
     exit_code: int | None = None
     """None: the file ends before the run did."""
 
@@ -54,6 +56,11 @@ class OfflineRun:
         return found[0]
 
     @property
+    def synced(self) -> bool:
+        """Whether `wandb sync` has taken the run, of which it leaves a mark."""
+        return self.file.with_name(f"{self.file.name}.synced").exists()
+
+    @property
     def files_folder(self) -> Path:
         """Where the SDK keeps the run's files."""
         return self.folder / "files"
@@ -64,10 +71,11 @@ class OfflineRun:
         header = Header()
         config: dict[str, Any] = {}
         files: dict[str, None] = {}
-        rows, exit_code = 0, None
+        rows, first_row, exit_code = 0, 0, None
         for record in read_records(self.file):
             kind = record.WhichOneof("record_type")
             if kind == "history":
+                first_row = first_row if rows else record.history.step.num
                 rows += 1
             elif kind == "run":
                 header = _with_run(header, record)
@@ -78,7 +86,9 @@ class OfflineRun:
                 files |= dict.fromkeys(item.path for item in record.files.files)
             elif kind == "exit":
                 exit_code = record.exit.exit_code
-        return msgspec.structs.replace(header, config=config, files=tuple(files), rows=rows, exit_code=exit_code)
+        return msgspec.structs.replace(
+            header, config=config, files=tuple(files), rows=rows, first_row=first_row, exit_code=exit_code
+        )
 
     def rows(self) -> Iterator[dict[str, str]]:
         """The history, streaming: for each row its columns with their values as JSON text.
@@ -107,7 +117,7 @@ def decode(text: str) -> Any:
     return json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
 
 
-def _with_run(header: Header, record: Record) -> Header:
+def _with_run(header: Header, record: pb.Record) -> Header:
     run = record.run
     return msgspec.structs.replace(
         header,
@@ -120,18 +130,18 @@ def _with_run(header: Header, record: Record) -> Header:
     )
 
 
-def _apply(config: dict[str, Any], change: ConfigRecord) -> None:
+def _apply(config: dict[str, Any], change: pb.ConfigRecord) -> None:
     for item in change.update:
         _put(config, _path(item), item.value_json)
     for item in change.remove:
         config.pop(_path(item)[0], None)
 
 
-def _columns(history: HistoryRecord) -> dict[tuple[str, ...], str]:
+def _columns(history: pb.HistoryRecord) -> dict[tuple[str, ...], str]:
     return {_path(item): item.value_json for item in history.item}
 
 
-def _path(item: ConfigItem | HistoryItem) -> tuple[str, ...]:
+def _path(item: pb.ConfigItem | pb.HistoryItem) -> tuple[str, ...]:
     return tuple(item.nested_key) or (item.key,)
 
 

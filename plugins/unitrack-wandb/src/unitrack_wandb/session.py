@@ -9,14 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import wandb
-
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
-from unitrack_wandb import sdk
+from unitrack_wandb import account
 from unitrack_wandb.errors import sink_error
 from unitrack_wandb.naming import RECORD, STEP, flat_tags, wandb_project
 from unitrack_wandb.options import WandbOptions
+from unitrack_wandb.sdk import wandb
 
 _live: set[str] = set()
 """Ids that a sink of this process has open: wandb-core takes each id once at a time."""
@@ -45,7 +44,7 @@ class Session:
             raise
 
     def _init(self, options: WandbOptions, run: RunContext, root: Path, config: dict[str, Any]) -> Any:
-        sdk.quiet()
+        account.quiet()
         identity = {
             "id": self.id,
             "project": wandb_project(options.project or run.start.project),
@@ -62,7 +61,7 @@ class Session:
         except Exception as error:
             # A failed init leaves its id taken in wandb-core, and the next attempt would be refused.
             with contextlib.suppress(Exception):
-                wandb.attach(self.id).finish()
+                wandb.attach(self.id).finish()  # type: ignore[attr-defined]  # public, yet not in the stub
             raise sink_error(error, f"opening the W&B run {self.id!r}") from error
         self.folder = Path(opened.dir).parent
         if opened.id != self.id or not self.folder.is_relative_to(root):
@@ -140,9 +139,9 @@ def wandb_settings(options: WandbOptions) -> wandb.Settings:
         "finish_timeout_raises": True,
     }
     if options.mode == "online":
-        settings["base_url"] = sdk.base_url(options)
+        settings["base_url"] = account.base_url(options)
         # The journal is the log to recover from; a second one here might get synced on top of ours.
         settings["x_skip_transaction_log"] = True
-        if key := sdk.find_api_key(options):
+        if key := account.find_api_key(options):
             settings["api_key"] = key
     return wandb.Settings(**settings)

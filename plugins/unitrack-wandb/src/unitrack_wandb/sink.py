@@ -18,7 +18,7 @@ from unitrack import hookimpl
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags
-from unitrack_wandb import sdk
+from unitrack_wandb import account
 from unitrack_wandb.attempts import Attempt, Attempts
 from unitrack_wandb.confirm import confirm_offline, confirm_online
 from unitrack_wandb.delivery import Delivered
@@ -59,20 +59,20 @@ class WandbSink:
         if last:
             self._attempts.discard(last, keep=base)
         if not self._offline:
-            self._api = sdk.connect(self._options)
+            self._api = account.connect(self._options)
         self._attempt = self._attempts.begin()
         self._session = Session(self._options, run, id, root, self._state.config(run.start))
         self._attempt = self._attempts.opened(self._attempt, self._session.folder)
         self._ended = None
         self._changed = False
         self._path = str(self._session.run.path)
-        self._replaced = base if self._offline else None
+        self._replaced: Path | None = None
         self._there = 0 if self._offline else int(self._session.run.starting_step)
         """How many rows the server has already."""
-        self._first = self._state.rows if self._offline and base is None else 0
-        """The first row of the offline folder: not 0 if the committed one was taken away."""
-        if self._replaced:
-            self._carry_over(self._replaced)
+        self._first = self._state.rows if self._offline else 0
+        """The first row in the offline folder."""
+        if self._offline and base:
+            self._go_on_from(base)
         self._state.folder = str(self._session.folder)
         return self._link()
 
@@ -193,11 +193,19 @@ class WandbSink:
             folder = Path(last.folder)  # the checkpoint after the one we have was not committed
         return folder if folder.exists() else None
 
-    def _carry_over(self, folder: Path) -> None:
-        """Write the rows and files of an earlier, complete folder into this one: `wandb sync` keeps one per run."""
+    def _go_on_from(self, folder: Path) -> None:
+        """Continue a run that ended in `folder`, so that `wandb sync` makes one whole run of what is there.
+
+        If it was synced, the server appends what comes now. If not, its rows and files move into the new folder.
+        """
         base = OfflineRun(folder)
-        rows, self._state.rows = self._state.rows, 0
-        for row in itertools.islice(base.logged(), rows):
+        if base.synced:
+            self._there = self._first = max(self._first, base.header.first_row + base.header.rows)
+            return
+        self._replaced = folder
+        rows = self._state.rows
+        self._first = self._state.rows = base.header.first_row if base.header.rows else rows
+        for row in itertools.islice(base.logged(), rows - self._first):
             self._log({key: value for key, value in row.items() if key not in ("_step", "_runtime")})
         run_files = Path(self._live.run.dir)
         for name in base.header.files:

@@ -121,7 +121,7 @@ def _artifacts(part: OfflineRun, seq: Iterator[int], time: int) -> Iterator[Arti
     for entry in (part.header.record or {}).get("artifacts", []):
         names = list(entry.get("files", {}))
         known.update(names)
-        if names:
+        if names and (part.files_folder / names[0]).exists():  # an earlier part of the run may hold it
             wrapped = names[0].startswith(ARTIFACTS + entry["name"])
             yield _artifact(part, next(seq), entry, ARTIFACTS + entry["name"] if wrapped else entry["name"])
     for name in part.header.files:

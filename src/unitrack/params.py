@@ -30,9 +30,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
     if isinstance(value, str):
-        return str(value)
+        return plain_text(value)
     if isinstance(value, int):
-        return int(value) if abs(value) <= _JSON_INT_MAX else str(value)
+        return int(value) if abs(value) <= _JSON_INT_MAX else _digits(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
     if isinstance(value, Mapping):
@@ -58,18 +58,35 @@ def _object_to_plain(value: Any) -> Any:
     if hasattr(value, "model_dump") and not isinstance(value, type):  # pydantic
         return to_plain(value.model_dump())
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return plain_text(os.fsdecode(value))
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, tensors
         return to_plain(value.tolist())
     if isinstance(value, type) or callable(value):
         return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-    return _ADDRESS.sub("", repr(value))
+    return plain_text(_ADDRESS.sub("", repr(value)))
 
 
 def _plain_key(key: Any) -> str:
-    return str(key.value) if isinstance(key, enum.Enum) else str(key)
+    return plain_text(key.value if isinstance(key, enum.Enum) else key)
+
+
+def plain_text(value: object) -> str:
+    """`value` as a string that UTF-8 can hold: the bytes of a file name that is no UTF-8 are written out."""
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python writes out in decimal
+        return hex(value)
 
 
 def as_mapping(params: Any) -> dict[str, Any]:

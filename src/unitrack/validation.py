@@ -19,12 +19,18 @@ import msgspec
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError, UnitrackError
 from unitrack.hookspecs import Validators
 from unitrack.limits import MAX_STEP, Limits
-from unitrack.params import as_mapping
+from unitrack.params import as_mapping, plain_text
 from unitrack.records import flatten
 from unitrack.redaction import redact
 
 if TYPE_CHECKING:
     from unitrack.config import Safeguards
+
+
+MAX_FILE_NAME_BYTES = 240
+"""ext4, XFS, APFS and NTFS take 255; the rest is for the names of temporary files beside it."""
+MAX_PATH_BYTES = 2048
+"""Linux takes 4096 in all, of which the run folder is a part."""
 
 
 def check_name(name: object, kind: str, max_length: int) -> str:
@@ -58,7 +64,7 @@ def check_step(step: object) -> int:
         except TypeError:
             raise InvalidTypeError(f"step must be an integer, got {type(step).__name__} {step!r}") from None
     if not 0 <= whole <= MAX_STEP:
-        raise InvalidValueError(f"step {whole} is outside 0 ... 2**63 - 1")
+        raise InvalidValueError(f"step {_brief(whole)} is outside 0 ... 2**63 - 1")
     return whole
 
 
@@ -94,7 +100,10 @@ def to_float(name: str, value: Any) -> float:
 
 
 def _brief(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python writes out
+        text = f"one of type {type(value).__name__} with thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -105,6 +114,15 @@ def check_artifact_name(name: str) -> str:
     if not posix.strip("/ ") or path.is_absolute() or ".." in path.parts or posix[1:2] == ":" or "\0" in posix:
         raise InvalidValueError(
             f"artifact path {name!r} must be relative and stay inside the run's artifacts (no '..', no leading '/')"
+        )
+    try:
+        parts = [part.encode() for part in path.parts]
+    except UnicodeEncodeError:
+        raise InvalidValueError(f"artifact path {name!r} holds broken Unicode; give it another name") from None
+    if max(map(len, parts), default=0) > MAX_FILE_NAME_BYTES or sum(map(len, parts)) > MAX_PATH_BYTES:
+        raise InvalidValueError(
+            f"artifact path {_brief(name)} is too long: {MAX_FILE_NAME_BYTES} bytes a part and {MAX_PATH_BYTES} in all "
+            "is what file systems take"
         )
     return path.as_posix()
 
@@ -255,7 +273,9 @@ class ValidationChain:
         """Tags as strings, checked, without secrets."""
         if not isinstance(tags, Mapping):
             raise InvalidTypeError(f"tags must be a mapping of names to strings, got {type(tags).__name__}")
-        checked = {check_name(name, "tag", self.limits.max_name_length): str(value) for name, value in tags.items()}
+        checked = {
+            check_name(name, "tag", self.limits.max_name_length): plain_text(value) for name, value in tags.items()
+        }
         redacted: dict[str, str] = redact(checked, extra_keys=self._safeguards.redact)
         return redacted
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import requests
@@ -25,7 +26,15 @@ from unitrack.testing.driver import SinkDriver
 from unitrack_mlflow import MlflowOptions
 from unitrack_mlflow.sink import MlflowSink
 
-SERVER_START_S = 45
+SERVER_START_S = 120
+
+
+class Server(NamedTuple):
+    """A server's process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +52,9 @@ def database(empty_database: Path, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-@pytest.fixture(scope="session")
-def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an MLflow server on this machine."""
+@pytest.fixture(scope="session", autouse=True)
+def starting_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
+    """An MLflow server that starts while the first tests run."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, folder / "mlflow.db")
     port = free_port()
@@ -53,15 +62,28 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     command += ["--allowed-hosts", f"127.0.0.1:{port}"]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=env, start_new_session=True)
         try:
-            url = f"http://127.0.0.1:{port}"
-            wait_for(f"{url}/health", process, folder / "log")
-            yield url
+            yield Server(f"http://127.0.0.1:{port}", process, folder / "log")
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # it would wait for idle connections to close
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(starting_server: Server) -> str:
+    """The URL of an MLflow server on this machine, which answers."""
+    end = time.monotonic() + SERVER_START_S
+    while time.monotonic() < end:
+        assert starting_server.process.poll() is None, starting_server.log.read_text()
+        try:
+            if requests.get(f"{starting_server.url}/health", timeout=1).ok:
+                return starting_server.url
+        except requests.RequestException:
+            time.sleep(0.1)
+    pytest.fail(f"the server did not start:\n{starting_server.log.read_text()}")
 
 
 @pytest.fixture(params=["database", "folder", "server"])
@@ -92,8 +114,8 @@ class Opened:
     def __init__(
         self, uri: str, run: RunContext, checkpoint: dict[str, object] | None = None, **options: object
     ) -> None:
-        sink = MlflowSink(MlflowOptions(tracking_uri=uri, **options))  # type: ignore[arg-type]
-        self.driver = SinkDriver(sink, run, checkpoint)
+        self.sink = MlflowSink(MlflowOptions(tracking_uri=uri, **options))  # type: ignore[arg-type]
+        self.driver = SinkDriver(self.sink, run, checkpoint)
         self.link = self.driver.open()
         self.client = MlflowClient(uri)
 
@@ -129,17 +151,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until `url` answers; fails with the log."""
-    end = time.monotonic() + SERVER_START_S
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()
-        try:
-            if requests.get(url, timeout=1).ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{log.read_text()}")

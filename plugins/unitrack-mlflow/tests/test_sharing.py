@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from unitrack.hookspecs import RunContext
 from unitrack.testing.driver import SinkDriver
 
 from unitrack_mlflow import MlflowOptions, register_backends, stores
@@ -19,7 +20,7 @@ from unitrack_mlflow import MlflowOptions, register_backends, stores
 OpenSink = Callable[..., Any]
 
 
-def test_eight_runs_of_one_process_do_not_mix(open_sink: OpenSink, uri: str, tmp_path: Path) -> None:
+def test_four_runs_of_one_process_do_not_mix(open_sink: OpenSink, uri: str, tmp_path: Path) -> None:
     errors: list[BaseException] = []
     opened: dict[int, Any] = {}
 
@@ -27,7 +28,7 @@ def test_eight_runs_of_one_process_do_not_mix(open_sink: OpenSink, uri: str, tmp
         try:
             run = SinkDriver.make_run(tmp_path / str(number), run_id=f"{tmp_path.name}-{number}", project=tmp_path.name)
             opened[number] = sink = open_sink(uri, run)
-            for step in range(20):
+            for step in range(10):
                 sink.driver.metrics({f"m{key}": float(number) for key in range(20)}, step=step)
             sink.driver.params({"number": number})
             sink.driver.artifact("number.txt", str(number).encode())
@@ -35,7 +36,7 @@ def test_eight_runs_of_one_process_do_not_mix(open_sink: OpenSink, uri: str, tmp
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=deliver, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=deliver, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -47,7 +48,34 @@ def test_eight_runs_of_one_process_do_not_mix(open_sink: OpenSink, uri: str, tmp
         data = sink.stored.data
         assert data.params == {"number": str(number)}
         assert data.metrics == {f"m{key}": float(number) for key in range(20)}
-        assert len(sink.points("m7")) == 20
+        assert len(sink.points("m7")) == 10
+
+
+CREATE = """
+import sys
+from pathlib import Path
+from unitrack_mlflow import new_database
+print("ready", flush=True)
+sys.stdin.readline()
+new_database.ensure(Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_may_create_one_database(tmp_path: Path, open_sink: OpenSink, run: RunContext) -> None:
+    path = tmp_path / "new" / "mlflow.db"
+    command = [sys.executable, "-c", CREATE, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        opened = open_sink(f"sqlite:///{path}", run)
+        opened.driver.metrics({"loss": 1.0}, step=0)
+        other.communicate(timeout=100)
+    assert other.returncode == 0
+    assert len(opened.points("loss")) == 1
+    assert [file.name for file in path.parent.iterdir()] == ["mlflow.db"]
 
 
 def test_importing_the_plugin_imports_no_sdk() -> None:

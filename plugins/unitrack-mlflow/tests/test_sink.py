@@ -66,7 +66,7 @@ def test_delivering_everything_twice_leaves_what_once_leaves(open_sink: OpenSink
     again = open_sink(uri, run)  # as after a crash before the first commit
     again.driver.params({"lr": 0.001})
     again.driver.batch(points)
-    again.driver._manager.hook.log_artifacts(artifacts=[artifact])
+    again.sink.log_artifacts([artifact])
     again.driver.tags({"team": "vision"})
     again.driver.end()
 
@@ -195,7 +195,7 @@ def test_a_folder_and_a_renamed_file_arrive_under_their_names(open_sink: OpenSin
         Artifact(seq=90, time=1, name="data/set", file=".spool/files/7", type="folder"),
         Artifact(seq=91, time=1, name="notes/today.txt", file=".spool/files/8"),
     ]
-    opened.driver._manager.hook.log_artifacts(artifacts=artifacts)
+    opened.sink.log_artifacts(artifacts)
 
     folder = Path(opened.client.download_artifacts(opened.link.id, "", str(run.folder / "down")))
     found = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
@@ -210,7 +210,7 @@ def test_a_folder_and_a_renamed_file_arrive_under_their_names(open_sink: OpenSin
 def test_an_artifact_whose_copy_is_gone_is_rejected(open_sink: OpenSink, database: str, run: RunContext) -> None:
     opened = open_sink(database, run)
     with pytest.raises(RecordRejectedError, match=r"gone\.txt"):
-        opened.driver._manager.hook.log_artifacts(artifacts=[Artifact(seq=1, time=1, name="gone.txt", file="gone.txt")])
+        opened.sink.log_artifacts([Artifact(seq=1, time=1, name="gone.txt", file="gone.txt")])
 
 
 def test_a_record_that_mlflow_refuses_is_rejected_and_others_pass(

@@ -42,6 +42,7 @@ NAMES = [
     "x" * 250,
     "_x6c_oss",
 ]
+FILES = ["mean@1", "mean_x40_1", "ümlaut é 漢字", "tab\tnew\nline", "100%?#", "unitrack/params/mine.json"]
 
 
 def read(uri: str, run_id: str) -> list[Any]:
@@ -100,8 +101,7 @@ def test_a_run_comes_back_as_it_was_logged(open_sink: OpenSink, uri: str, run: R
         ("acc", first.time, 5, "nan"),
         ("loss", 2001, 2, "-inf"),
         ("loss", 2002, 2, "0.25"),
-    ] or sorted(points(records)[:2]) == [("acc", 2000, 5, "nan"), ("loss", 2000, 5, "0.5")]
-    assert points(records)[2:] == [("loss", 2001, 2, "-inf"), ("loss", 2002, 2, "0.25")]
+    ]
     assert sum(isinstance(record, Metrics) for record in records) == 3
     (artifact,) = (record for record in records if isinstance(record, Artifact))
     assert (artifact.name, artifact.size) == ("plots/roc #1.txt", 5)
@@ -119,9 +119,8 @@ def test_every_name_comes_back(open_sink: OpenSink, uri: str, run: RunContext) -
     opened.driver.metrics(dict.fromkeys(NAMES, math.inf), step=2, time=1001)
     opened.driver.params(values)
     opened.driver.tags({name: str(value) for name, value in values.items()})
-    for name in NAMES:
-        if name.strip("./") and not name.startswith("/") and ".." not in name and "/" not in name and len(name) < 200:
-            opened.driver.artifact(name, name.encode())
+    for name in FILES:
+        opened.driver.artifact(name, name.encode())
 
     again = open_sink(uri, run)  # the names that are there already are found, not made anew
     again.driver.metrics(dict(reversed(values.items())), step=1, time=1000)
@@ -135,7 +134,7 @@ def test_every_name_comes_back(open_sink: OpenSink, uri: str, run: RunContext) -
     assert {name: tags[name] for name in NAMES} == {name: str(value) for name, value in values.items()}
     source = MlflowSource(uri)
     artifacts = [record for record in records if isinstance(record, Artifact)]
-    assert len(artifacts) > 8
+    assert sorted(artifact.name for artifact in artifacts) == sorted(FILES)
     for number, artifact in enumerate(artifacts):
         folder = run.folder / f"down{number}"
         folder.mkdir()

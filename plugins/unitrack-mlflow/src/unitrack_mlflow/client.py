@@ -6,6 +6,7 @@ import os
 
 from mlflow import MlflowClient
 
+from unitrack_mlflow import new_database
 from unitrack_mlflow.stores import Store
 
 
@@ -22,4 +23,6 @@ def connect(store: Store, request_timeout: int) -> MlflowClient:
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
     if store.is_folder:
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    elif store.path is not None:
+        new_database.ensure(store.path)
     return MlflowClient(tracking_uri=store.uri)

@@ -6,9 +6,11 @@ import dataclasses
 import datetime
 import enum
 import math
+import numbers
 import os
 import re
 import sys
+import uuid
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -61,6 +63,8 @@ def _object_to_plain(value: Any) -> Any:
         return plain_text(os.fsdecode(value))
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, numbers.Number | uuid.UUID | datetime.timedelta) and not hasattr(value, "tolist"):
+        return str(value)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, tensors
         return to_plain(value.tolist())
     if isinstance(value, type) or callable(value):

@@ -10,15 +10,21 @@ from typing import Any
 REDACTED = "[redacted]"
 
 _SECRET_KEY = re.compile(
-    r"(^|[_\-.])(password|passwd|passphrase|secret|secrets|credentials?|api[_\-]?key|access[_\-]?key|private[_\-]?key"
-    r"|secret[_\-]?key|(auth|access|api|bearer|refresh|session|hf|wandb|github|gitlab)[_\-]?token|token|authorization)$",
-    re.IGNORECASE,
+    r"(^|_)(password|passwd|passphrase|secrets?|credentials?|(api|access|private|secret)_?key|(auth|access|api)?token"
+    r"|authorization)$"
 )
-"""Not `eos_token` or `tokenizer`: those are hyperparameters."""
+"""Searched in a key in snake case."""
+
+_NO_SECRET_KEY = re.compile(
+    r"(^|_)(eos|bos|pad|unk|mask|cls|sep|start|end|stop|prefix|suffix|special|image|audio|video|separator|trigger)_token$"
+)
+"""What language models call their hyperparameters."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _SECRET_VALUES = re.compile(
     r"""
-      (?P<userinfo>(?<=://)[^/\s@:]*:[^/\s@]+(?=@))               # https://user:password@host
+      (?P<userinfo>(?<=://)[^/\s@:]*:[^/\s]+(?=@))                # https://user:password@host
     | \b(?:sk|pk|rk)-[A-Za-z0-9_\-]{16,}                          # OpenAI, Anthropic, Stripe
     | \bhf_[A-Za-z0-9]{16,}                                       # Hugging Face
     | \b(?:ghp|gho|ghu|ghs|ghr|github_pat)_[A-Za-z0-9_]{16,}      # GitHub
@@ -41,14 +47,31 @@ def redact_text(text: str) -> str:
 def redact(value: Any, key: str = "", extra_keys: Sequence[str] = ()) -> Any:
     """A copy of a JSON-like value without its secrets.
 
-    A string (or a list of them) under a key that names a secret is replaced whole; any other string is searched for
-    credentials. `extra_keys` are more such keys, as globs (the `safeguards.redact` of the configuration).
+    Under a key that names a secret every string and number is replaced, however deep; other strings are searched for
+    credentials. What is empty, None or a bool stays: that no secret was set is none. `extra_keys` are more such keys,
+    as globs (the `safeguards.redact` of the configuration), in any case.
     """
+    if _names_secret(key, extra_keys):
+        return _hide(value)
     if isinstance(value, Mapping):
         return {name: redact(item, str(name), extra_keys) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [redact(item, key, extra_keys) for item in value]
-    if not isinstance(value, str):
-        return value
-    named_secret = _SECRET_KEY.search(key) or any(fnmatch.fnmatch(key, pattern) for pattern in extra_keys)
-    return REDACTED if named_secret and value else redact_text(value)
+        return [redact(item, "", extra_keys) for item in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _names_secret(key: str, extra_keys: Sequence[str]) -> bool:
+    if not key:
+        return False
+    snake = _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
+    if _SECRET_KEY.search(snake) and not _NO_SECRET_KEY.search(snake):
+        return True
+    return any(fnmatch.fnmatchcase(key.lower(), pattern.lower()) for pattern in extra_keys)
+
+
+def _hide(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _hide(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hide(item) for item in value]
+    return value if value is None or value == "" or isinstance(value, bool) else REDACTED

@@ -9,13 +9,13 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
+from unitrack.warning import warn_from_thread
 
 if TYPE_CHECKING:
     from unitrack.run import EndStatus, Run
@@ -68,7 +68,7 @@ def _finish_all() -> None:
         try:
             run.finish(_exit_status, timeout=max(0.0, deadline - time.monotonic()))
         except UnitrackError as error:
-            warnings.warn(f"run {run.name!r}: {error}", DeliveryWarning, stacklevel=1)
+            warn_from_thread(f"run {run.name!r}: {error}", DeliveryWarning)
 
 
 def _on_sigterm(signum: int, frame: FrameType | None) -> None:
@@ -126,9 +126,8 @@ class _Housekeeper(threading.Thread):
             ledger = Ledger.load(run._folder.ledger_file(sink.name))
             if ledger.state in ("retrying", "parked") and (run.id, sink.name) not in self._warned:
                 self._warned.add((run.id, sink.name))
-                warnings.warn(
-                    f"sink {sink.name!r} of run {run.name!r} is {ledger.state}: {ledger.last_error}. "
-                    "Training goes on, nothing is lost.",
+                warn_from_thread(
+                    f"sink {sink.name!r} of run {run.name!r} is {ledger.state}; training goes on, nothing is lost: "
+                    f"{ledger.last_error}",
                     DeliveryWarning,
-                    stacklevel=1,
                 )

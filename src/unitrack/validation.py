@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from unitrack.limits import MAX_STEP, Limits
 from unitrack.params import as_mapping, plain_text
 from unitrack.records import flatten
 from unitrack.redaction import redact
+from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.config import Safeguards
@@ -235,7 +235,7 @@ class ValidationChain:
     def _warn_once(self, key: str, message: str) -> None:
         if key not in self._warned:
             self._warned.add(key)
-            warnings.warn(message, stacklevel=5)
+            warn_caller(message)
 
     def params(self, params: Any) -> dict[str, Any]:
         """Params as plain JSON values, checked, without their secrets."""

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from unitrack.delivery.orders import Order
 from unitrack.errors import JournalError
 from unitrack.limits import MAX_COURIER_RESTARTS
 from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.delivery.workers import LaneThread
@@ -134,10 +134,9 @@ class CourierPool:
                 courier.give(order)
         except OSError as error:
             self._couriers.pop(lane.backend, None)
-            warnings.warn(
+            warn_caller(
                 f"unitrack can't start a courier process for {lane.backend} ({error}); a thread of this process "
-                "delivers instead, as with delivery='thread'",
-                stacklevel=4,
+                "delivers instead, as with delivery='thread'"
             )
             from unitrack.delivery.lane import Lane
             from unitrack.delivery.workers import LaneThread

@@ -10,6 +10,7 @@ import msgspec
 
 from unitrack.config import SinkSettings, resolve
 from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport, read_report
 from unitrack.errors import ConfigError
 from unitrack.journal import JournalWriter, find_writers
@@ -37,7 +38,7 @@ def sync_run(
     if to is not None:
         _add_sink(folder, to)
     manifest = folder.read_manifest()
-    lanes = [Lane(folder, _with_secrets(spec)) for spec in manifest.sinks if to is None or spec.name == to.name]
+    lanes = [Lane(folder, _current(folder, spec)) for spec in manifest.sinks if to is None or spec.name == to.name]
     deadline = time.monotonic() + timeout
     workers = [threading.Thread(target=_deliver, args=(lane, deadline), daemon=True) for lane in lanes]
     for worker in workers:
@@ -69,17 +70,24 @@ def _deliver(lane: Lane, deadline: float) -> None:
         lane.release()
 
 
-def _with_secrets(spec: LaneSpec) -> LaneSpec:
-    """A lane with the secrets that its manifest leaves out, from the configuration that holds here and now."""
-    if REDACTED not in str(spec.options):
+def _current(folder: RunFolder, spec: LaneSpec) -> LaneSpec:
+    """The lane as it can be opened here and now.
+
+    The configuration counts, not the manifest, where that leaves out a secret, and where nothing has been delivered:
+    then somebody may have mended a wrong address. Once something has, a run stays where it is.
+    """
+    incomplete = REDACTED in str(spec.options)
+    if not incomplete and Ledger.load(folder.ledger_file(spec.name)).checkpoint is not None:
         return spec
     for sink in resolve().settings.sinks:
-        if sink.name == spec.name and sink.backend == spec.backend:
+        if sink.name == spec.name and sink.backend == spec.backend and (incomplete or sink.options):
             return _lane(sink)
-    raise ConfigError(
-        f"the options of sink {spec.name!r} hold a secret, which is not kept with the run: "
-        f"configure {spec.name!r} in unitrack.yaml and sync again"
-    )
+    if incomplete:
+        raise ConfigError(
+            f"the options of sink {spec.name!r} hold a secret, which is not kept with the run: "
+            f"configure {spec.name!r} in unitrack.yaml and sync again"
+        )
+    return spec
 
 
 def _lane(sink: SinkSettings) -> LaneSpec:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +16,7 @@ from unitrack.errors import DeliveryError, DeliveryWarning
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MIN_S
 from unitrack.runfolder import RunFolder
+from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.delivery.modes import Delivery
@@ -114,7 +114,7 @@ def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
     how = (
         f"Go on with: unitrack sync {path}" if any(sink.pending for sink in lacking) else f"See: unitrack status {path}"
     )
-    warnings.warn(f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning, stacklevel=3)
+    warn_caller(f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning)
 
 
 def raise_for_trouble(report: DeliveryReport) -> None:

@@ -13,7 +13,7 @@ from unitrack.hookspecs import Finding
 
 from unitrack_mlflow import stores
 from unitrack_mlflow.client import connect
-from unitrack_mlflow.failures import translated
+from unitrack_mlflow.failures import classify, translated
 from unitrack_mlflow.options import MlflowOptions
 from unitrack_mlflow.stores import Store
 
@@ -40,7 +40,7 @@ def _reach_server(store: Store, timeout: int) -> Finding:
     try:
         answer = requests.get(url, timeout=timeout)
     except requests.RequestException as error:
-        message = f"{store.shareable} does not answer: {error}. Is the server running, and tracking_uri right?"
+        message = f"{classify(error, store)} Is tracking_uri right?"
         return Finding(ok=False, subject="server", message=message)
     # a proxy or a hosted MLflow may not know /health; whether it is one, the next call shows
     return Finding(ok=True, subject="server", message=f"{store.shareable} answers ({answer.status_code})")

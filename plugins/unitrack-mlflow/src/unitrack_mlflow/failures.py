@@ -38,6 +38,14 @@ _HOST_CHECK = "the server refuses the host name in the URL: start it with MLFLOW
 _FULL_OR_BUSY = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _SQLITE_MEND = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_PERM", "SQLITE_AUTH")
+_NETWORK = {
+    r"Connection refused": "refuses connections; is the server running?",
+    r"Name or service not known|Temporary failure in name resolution|Failed to resolve": "has a host name nobody knows",
+    r"(Read|Connect) ?timed out|ConnectTimeoutError|ReadTimeoutError": "did not answer in time",
+    r"Connection reset|Connection aborted|RemoteDisconnected": "broke the connection off",
+    r"No route to host|Network is unreachable": "can't be reached over the network",
+}
+"""The causes that a user meets, in place of the four exceptions that requests wraps around each."""
 _HTTP_STATUS = re.compile(r"failed with error code (\d{3})\b")
 
 
@@ -133,4 +141,7 @@ def _of_system(error: OSError, store: Store) -> SinkError | None:
 
 def _text(error: BaseException, store: Store) -> str:
     line = str(error).strip().partition("\n")[0]
+    for pattern, meaning in _NETWORK.items():
+        if re.search(pattern, line):
+            return f"{store.shareable} {meaning}"
     return f"{store.shareable}: {store.without_password(line)[:500]}"

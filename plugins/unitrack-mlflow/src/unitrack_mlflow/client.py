@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from mlflow import MlflowClient
@@ -21,6 +22,7 @@ def connect(store: Store, request_timeout: int) -> MlflowClient:
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     # too long a value is shortened visibly before, so one that MLflow would cut is a mistake to be told of
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
+    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)  # what it says of tables is no news to a user
     if store.is_folder:
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     elif store.path is not None:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from unitrack.cli._console import cell, from_here, make_table, print_json
-from unitrack.demo.logging import Logged
+from unitrack.demo.logged_run import Logged
 from unitrack.demo.reading import Match, read_back
 from unitrack.hookspecs import Backend
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+_NUMBERS_WIDTH = 60
+"""Columns that the table takes without `where`."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,7 @@ def report_as_json(logged: Logged, rows: list[Row]) -> None:
             "run": str(logged.path),
             "logged": {"params": logged.params, "points": len(logged.points), "artifacts": logged.artifacts},
             "log_call_us": {"p50": _percentile(logged, 50), "p99": _percentile(logged, 99)},
-            "log_share": sum(logged.call_ns) / logged.training_ns,
+            "log_share": _share(logged),
             "backends": rows,
             "agree": all(row.ok for row in rows),
         }
@@ -79,34 +82,35 @@ def report_as_json(logged: Logged, rows: list[Row]) -> None:
 
 
 def print_report(console: Console, logged: Logged, rows: list[Row]) -> None:
-    """Print the table, whether all agree, what a log call cost, and what to do next."""
+    """Print the table, whether all agree, what logging cost, and what to do next."""
+    where_fits = console.width >= _NUMBERS_WIDTH + max(len(row.where or "") for row in rows)
     console.print()
-    console.print(_table(rows))
+    console.print(_table(rows, where_fits))
     console.print()
     console.print(cell(_verdict(rows, len(logged.points)), "bold green" if all(row.ok for row in rows) else "bold red"))
     for row in rows:
         if row.problem:
             console.print(cell(f"{row.backend}: {row.problem}", "red"), soft_wrap=True)
-    share = sum(logged.call_ns) / logged.training_ns
     console.print(
-        f"Logging took {share:.1%} of the training time: {_percentile(logged, 50):.0f} us a call (median of "
-        f"{len(logged.call_ns)}), however many backends there are and whether or not they are up.\n"
+        f"Logging took {_share(logged):.1%} of the training time: {_percentile(logged, 50):.0f} us a call (median of "
+        f"{len(logged.call_ns)}).\n"
     )
-    console.print(cell("See it in each one's own way", "bold"))
+    console.print(cell("Open it" if where_fits else "Where it lies, and what opens it", "bold"))
     width = max(len(row.backend) for row in rows)
     for row in rows:
-        if row.open_with:
-            console.print(cell(f"  {row.backend:<{width}}  {row.open_with}"), soft_wrap=True)
+        lines = [line for line in (None if where_fits else row.where, row.open_with) if line]
+        for label, line in zip((row.backend, ""), lines, strict=False):
+            console.print(cell(f"  {label:<{width}}  {line}"), soft_wrap=True)
     _print_next_steps(console, logged, rows)
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(rows: list[Row], with_where: bool) -> Table:
     numbers = ("params", "points", "last loss", "artifacts", "lag")
-    table = make_table("backend", "where", *numbers, right=numbers)
+    table = make_table("backend", *numbers, *(["where"] if with_where else []), right=numbers)
     for row in rows:
         loss = None if row.last_loss is None else f"{row.last_loss:.8f}"
         lag = None if row.lag is None else f"{row.lag:.2f} s"
-        cells = (row.where, row.params, row.points, loss, row.artifacts, lag)
+        cells = (row.params, row.points, loss, row.artifacts, lag, *([row.where] if with_where else []))
         table.add_row(cell(row.backend, "bold"), *(cell("-" if value is None else value) for value in cells))
     return table
 
@@ -125,6 +129,10 @@ def _percentile(logged: Logged, percent: int) -> float:
     """Microseconds."""
     calls = logged.call_ns
     return (statistics.quantiles(calls, n=100, method="inclusive")[percent - 1] if len(calls) > 1 else calls[0]) / 1000
+
+
+def _share(logged: Logged) -> float:
+    return sum(logged.call_ns) / logged.training_ns
 
 
 def _print_next_steps(console: Console, logged: Logged, rows: list[Row]) -> None:

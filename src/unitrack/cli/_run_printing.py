@@ -18,12 +18,15 @@ _STYLES = {"complete": "green", "delivering": "cyan", "retrying": "yellow", "par
 
 
 def print_run(console: Console, run: RunState) -> None:
-    """Print a headline, a row for each sink, and how to go on if nobody delivers."""
+    """Print a headline, a row for each sink, what is wrong, and how to go on if nobody delivers."""
     headline = cell(run.name, "bold")
     headline.append(f"  {run.run_id}  {run.status}, started {ago(run.started)}", style="not bold")
     console.print(headline)
     console.print(cell(from_here(run.path), "dim"), soft_wrap=True)
     console.print(_sinks_table(run))
+    for sink in run.sinks:
+        if sink.last_error and (sink.state != "complete" or sink.dead_lettered):
+            console.print(cell(f"{sink.sink}: {sink.last_error}", "red"))
     if run.needs_sync and run.status != "running":
         console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.path))}", "bold"), soft_wrap=True)
     console.print()
@@ -41,13 +44,11 @@ def _sinks_table(run: RunState) -> Table:
 def _note(sink: SinkState) -> str:
     parts = []
     if sink.delivering_pid is not None:
-        parts.append(f"process {sink.delivering_pid}")
+        parts.append(f"process {sink.delivering_pid} delivers")
     elif sink.state != "complete":
-        parts.append("nobody delivers now")
+        parts.append("nobody delivers")
     if sink.next_retry is not None and sink.state in ("retrying", "parked"):
         parts.append(f"next try in {in_words(max(0.0, sink.next_retry / 1000 - time.time()))}")
     if sink.damaged:
         parts.append(f"{sink.damaged} damaged lines skipped")
-    if sink.last_error and (sink.state != "complete" or sink.dead_lettered):
-        parts.append(sink.last_error)
-    return "; ".join(parts)
+    return ", ".join(parts)

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from unitrack.cli._demo_report import Row
-    from unitrack.demo.logging import Logged
+    from unitrack.demo.logged_run import Logged
     from unitrack.demo.training import Step
     from unitrack.plugins import Plugins
 
@@ -73,7 +73,7 @@ def _need_packages() -> None:
 
 
 def _log(entries: list[dict[str, dict[str, object]]], steps: int, folder: Path) -> Logged:
-    from unitrack.demo.logging import log_training
+    from unitrack.demo.logged_run import log_training
     from unitrack.demo.training import Training
 
     with _training_bar(steps) as show:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from unitrack.demo.logging import LOSS, Points
+from unitrack.demo.logged_run import LOSS, Points
 from unitrack.hookspecs import Backend, Link
 from unitrack.plugins import load_object
 from unitrack.records import Artifact, Metrics, Params, flatten

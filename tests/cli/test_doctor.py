@@ -1,0 +1,194 @@
+"""`unitrack doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import Result
+
+from unitrack.cli._check_process import CheckOrder, run_check
+from unitrack.cli._own_checks import check_courier, check_root
+from unitrack.hookspecs import Finding
+
+Invoke = Callable[..., Result]
+
+CHECKS = """
+import os, subprocess, sys, time
+from pathlib import Path
+from unitrack.hookspecs import Finding
+
+def passes(options):
+    print("an SDK says hello")
+    yield Finding(True, "server", "is up")
+
+def hangs(options):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path("child.pid").write_text(str(child.pid), encoding="utf-8")
+    yield Finding(True, "package", "is there")
+    time.sleep(600)
+
+def raises(options):
+    yield Finding(True, "package", "is there")
+    raise ValueError("a bug with https://ada:hunter2secret@db/")
+
+def dies(options):
+    os.abort()
+    yield
+
+def tells_a_secret(options):
+    yield Finding(False, "credentials", "https://ada:hunter2secret@db/ refused us")
+"""
+
+
+def check(name: str, timeout: float = 30) -> list[Finding]:
+    Path("sickly_checks.py").write_text(CHECKS, encoding="utf-8")
+    order = CheckOrder(
+        check=f"sickly_checks:{name}",
+        options_type="unitrack.hookspecs:SinkOptions",
+        options={},
+        sys_path=[*sys.path, str(Path.cwd())],
+    )
+    return run_check(order, timeout)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_check_that_passes_may_print(root: Path) -> None:
+    assert check("passes") == [Finding(True, "server", "is up")]
+
+
+def test_a_check_that_hangs_is_a_finding_and_is_ended_with_its_children(root: Path) -> None:
+    began = time.monotonic()
+    first, second = check("hangs", timeout=4)
+    assert time.monotonic() - began < 10
+    assert first == Finding(True, "package", "is there")
+    assert (second.ok, second.subject) == (False, "check")
+    assert "no answer within 4 s" in second.message
+    child = int(Path("child.pid").read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 10  # a kill is not waited for
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(child)
+
+
+def test_a_check_that_raises_is_a_finding_without_secrets(root: Path) -> None:
+    first, second = check("raises")
+    assert first.ok
+    assert second.message.startswith("the check ended with exit code 1: ValueError: a bug with")
+    assert "hunter2secret" not in second.message
+
+
+def test_a_check_that_crashes_is_a_finding(root: Path) -> None:
+    [finding] = check("dies")
+    assert not finding.ok
+    assert "was killed by signal 6" in finding.message
+
+
+def test_a_finding_holds_no_secret(root: Path) -> None:
+    assert [finding.message for finding in check("tells_a_secret")] == ["https://[redacted]@db/ refused us"]
+
+
+def test_all_is_well_for_local_files(invoke: Invoke, root: Path) -> None:
+    result = invoke("doctor", "--json")
+    assert result.exit_code == 0
+    checked = json.loads(result.stdout)
+    assert all(one["ok"] for one in checked)
+    looked_at = {(one["of"], one["subject"]) for one in checked}
+    assert looked_at >= {("unitrack", "root"), ("unitrack", "courier"), ("local", "plugin"), ("local", "options")}
+    assert ("local", "disk") in looked_at, "the backend's own check ran"
+    assert list(root.iterdir()) == [], "nothing is left behind"
+
+
+def test_bad_options_and_unknown_backends_fail_beside_good_ones(invoke: Invoke, root: Path) -> None:
+    (root / "unitrack.yaml").write_text(
+        "tracking: {sinks: [local, {probe: {out: x, trubles: []}}, mlfow]}", encoding="utf-8"
+    )
+    result = invoke("doctor", "--json")
+    assert result.exit_code == 1
+    failed = {one["of"]: one for one in json.loads(result.stdout) if not one["ok"]}
+    assert set(failed) == {"probe", "mlfow"}
+    assert failed["probe"]["subject"] == "options"
+    assert "did you mean 'troubles'?" in failed["probe"]["message"]
+    assert failed["mlfow"]["subject"] == "plugin"
+    assert "did you mean 'mlflow'?" in failed["mlfow"]["message"]
+
+
+def test_sinks_can_be_named(invoke: Invoke, root: Path) -> None:
+    (root / "unitrack.yaml").write_text("tracking: {sinks: [mlfow]}", encoding="utf-8")
+    result = invoke("doctor", "local")
+    assert result.exit_code == 0
+    assert "mlfow" not in result.stdout
+    assert result.stdout.splitlines()[-1] == "all is well"
+
+
+def test_a_configuration_that_cannot_be_read_is_a_finding(invoke: Invoke, root: Path) -> None:
+    (root / "unitrack.yaml").write_text("logging: {log_frequncy: 1}", encoding="utf-8")
+    result = invoke("doctor", "--json")
+    assert result.exit_code == 1
+    [finding] = json.loads(result.stdout)
+    assert finding["subject"] == "configuration"
+    assert 'did you mean "log_frequency"?' in finding["message"]
+
+
+def test_a_root_below_a_file_fails(root: Path) -> None:
+    (root / "file").write_text("", encoding="utf-8")
+    finding = check_root("file/runs")
+    assert not finding.ok
+    assert "set tracking.root (or UNITRACK_ROOT)" in finding.message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_root_without_permission_fails(root: Path) -> None:
+    (root / "locked").mkdir(mode=0o500)
+    assert not check_root("locked/runs").ok
+
+
+def test_no_courier_without_an_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    finding = check_courier(10)
+    assert not finding.ok
+    assert "tracking.delivery to thread" in finding.message
+
+
+def test_mlflow_that_refuses_connections(invoke: Invoke, root: Path) -> None:
+    pytest.importorskip("unitrack_mlflow")
+    (root / "unitrack.yaml").write_text(
+        "tracking: {sinks: [{mlflow: {tracking_uri: 'http://127.0.0.1:9', request_timeout: 2}}]}", encoding="utf-8"
+    )
+    result = invoke("doctor", "--json", "--timeout", 60)
+    assert result.exit_code == 1
+    [failed] = [one for one in json.loads(result.stdout) if not one["ok"]]
+    assert (failed["of"], failed["subject"]) == ("mlflow", "server")
+    assert "127.0.0.1:9" in failed["message"]
+
+
+def test_wandb_offline_and_tensorboard_are_well(invoke: Invoke, root: Path) -> None:
+    pytest.importorskip("unitrack_wandb")
+    pytest.importorskip("unitrack_tensorboard")
+    (root / "unitrack.yaml").write_text(
+        "tracking: {sinks: [{wandb: {mode: offline}}, {tensorboard: {logdir: tb}}]}", encoding="utf-8"
+    )
+    result = invoke("doctor", "--json", "--timeout", 60)
+    assert result.exit_code == 0, result.stdout
+    looked_at = {(one["of"], one["subject"]) for one in json.loads(result.stdout)}
+    assert looked_at >= {("wandb", "package"), ("tensorboard", "package"), ("tensorboard", "logdir")}
+
+
+def test_the_check_process_is_no_command() -> None:
+    """Modules with an underscore are not registered."""
+    result = subprocess.run([sys.executable, "-m", "unitrack.cli._check_process"], input=b"", capture_output=True)
+    assert result.returncode == 1
+    assert b"DecodeError" in result.stderr

@@ -1,0 +1,149 @@
+"""`unitrack status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from typer.testing import Result
+
+from unitrack import Run, start_run
+from unitrack.delivery.report import read_report
+from unitrack.runfolder import RunFolder
+
+Invoke = Callable[..., Result]
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+SUDDEN_DEATH = """
+import json, os, signal, sys, time
+from pathlib import Path
+import unitrack
+run = unitrack.start_run("dead", run_id="dead-1", sinks=["local"])
+run.log_metrics({"loss": 1.0}, step=0)
+run.flush(20)
+courier = json.loads((run.path / ".unitrack/local.ledger.json").read_text())["pid"]
+os.kill(courier, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def read(invoke: Invoke, *arguments: object) -> list[dict[str, Any]]:
+    result = invoke("status", *arguments, "--json")
+    assert result.exit_code == 0
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def test_lists_what_is_not_complete(invoke: Invoke, complete_run: Run, pending_run: Run) -> None:
+    [state] = read(invoke)
+    assert (state["run_id"], state["status"]) == ("stuck-1", "ended")
+    local, probe = state["sinks"]
+    assert (local["state"], local["delivered"], local["pending"]) == ("complete", 4, 0)
+    assert (probe["state"], probe["delivered"], probe["pending"]) == ("pending", 0, 4)
+    assert "503 for the tests" in probe["last_error"]
+    report = read_report(RunFolder(pending_run.path))
+    assert (report["probe"].pending, report["local"].delivered) == (probe["pending"], local["delivered"])
+
+
+def test_text_says_why_and_how_to_go_on(invoke: Invoke, complete_run: Run, pending_run: Run) -> None:
+    lines = invoke("status").stdout.splitlines()
+    assert "probe: 503 for the tests" in [line.rstrip() for line in lines]
+    assert "go on with: unitrack sync experiments/stuck" in lines
+    assert ["probe", "pending", "0", "4", "0", "nobody", "delivers"] in [line.split() for line in lines]
+    assert lines[-1] == "1 run is complete (--all shows them)"
+
+
+def test_all_shows_complete_runs_newest_first(invoke: Invoke, complete_run: Run) -> None:
+    start_run("later", sinks=["local"], delivery="inline").finish("failed")
+    states = read(invoke, "--all")
+    assert [state["name"] for state in states] == ["later", "done"]
+    assert [state["status"] for state in states] == ["failed", "finished"]
+
+
+@pytest.mark.parametrize("argument", ["done-1", "done", "experiments/done"])
+def test_a_run_is_named_by_id_folder_or_path(invoke: Invoke, complete_run: Run, argument: str) -> None:
+    """Named, it is shown although it is complete."""
+    assert [state["run_id"] for state in read(invoke, argument)] == ["done-1"]
+
+
+def test_a_folder_of_runs_is_no_named_run(invoke: Invoke, complete_run: Run) -> None:
+    assert read(invoke, "experiments") == []
+
+
+def test_an_unknown_run_names_what_is_near(complete_run: Run, call_program: Program) -> None:
+    result = call_program("status", "dne-1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "did you mean 'done-1'?" in result.stderr
+
+
+def test_an_empty_root_has_no_runs(invoke: Invoke, root: Path) -> None:
+    assert invoke("status").stdout == "no runs here\n"
+
+
+def test_a_parked_sink_stays_parked_without_anybody_delivering(
+    invoke: Invoke, root: Path, run_in_trouble: Callable[..., Run]
+) -> None:
+    run_in_trouble("open_run", "misconfigured")
+    probe = read(invoke)[0]["sinks"][1]
+    assert (probe["state"], probe["delivering_pid"], probe["next_retry"]) == ("parked", None, None)
+
+
+def test_counts_what_a_backend_refused(invoke: Invoke, root: Path, run_in_trouble: Callable[..., Run]) -> None:
+    run_in_trouble("log_metrics", "rejected", value=2.0)
+    probe = read(invoke, "stuck")[0]["sinks"][1]
+    assert (probe["state"], probe["delivered"], probe["dead_lettered"]) == ("complete", 3, 1)
+    assert "1 of them with records that a backend refused" in invoke("status").stdout
+    assert "probe: 400 for the tests" in invoke("status", "--all").stdout
+
+
+def test_a_running_run_names_its_courier(invoke: Invoke, root: Path) -> None:
+    run = start_run("busy", sinks=["local"])
+    try:
+        run.log_metrics({"loss": 1.0}, step=0)
+        run.flush(30)
+        [state] = read(invoke)
+        assert (state["status"], state["owner_pid"]) == ("running", os.getpid())
+        courier = psutil.Process(state["sinks"][0]["delivering_pid"])
+        assert "unitrack.delivery.courier" in courier.cmdline()
+        assert "go on with" not in invoke("status").stdout
+    finally:
+        run.finish(timeout=30)
+
+
+def test_a_deliverer_that_was_killed_delivers_no_more(invoke: Invoke, root: Path) -> None:
+    """Its ledger still says "delivering"."""
+    trainer = subprocess.run([sys.executable, "-c", SUDDEN_DEATH], timeout=60)
+    assert trainer.returncode == -9
+    [state] = read(invoke)
+    assert state["status"] == "ended"
+    assert (state["sinks"][0]["state"], state["sinks"][0]["delivering_pid"]) == ("pending", None)
+    assert "go on with: unitrack sync experiments/dead" in invoke("status").stdout
+
+
+def test_a_damaged_run_hides_no_other(invoke: Invoke, complete_run: Run, pending_run: Run) -> None:
+    RunFolder(complete_run.path).manifest_file.write_text("{", encoding="utf-8")
+    result = invoke("status")
+    assert "stuck-1" in result.stdout
+    assert result.stderr.startswith("experiments/done: not a run folder of unitrack")
+
+
+def test_is_quick_for_many_runs(invoke: Invoke, root: Path) -> None:
+    """200 complete runs; a ledger takes well under a millisecond to read, so this fails for anything quadratic."""
+    first = start_run("many", sinks=["local"], delivery="inline")
+    first.finish()
+    manifest = first.path / ".unitrack"
+    for number in range(200):
+        copy = root / "experiments" / f"copy-{number}" / ".unitrack"
+        copy.mkdir(parents=True)
+        for file in manifest.iterdir():
+            os.link(file, copy / file.name)
+    began = time.monotonic()
+    assert invoke("status").stdout == "201 runs are complete (--all shows them)\n"
+    assert time.monotonic() - began < 10

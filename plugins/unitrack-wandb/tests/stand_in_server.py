@@ -114,6 +114,9 @@ class StandInServer:
         viewer = {"id": "u", "entity": ENTITY, "username": "someone", "email": "", "admin": False, "flags": "{}"}
         return {"viewer": viewer | {"teams": teams, "apiKeys": {"edges": []}}}
 
+    def _on_ServerFeaturesQuery(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"serverInfo": {"features": []}}
+
     def _on_GetDefaultEntity(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"viewer": {"id": "u", "entity": ENTITY}}
 

@@ -52,6 +52,6 @@ def _do_nothing(self: DisabledRun, *args: Any, **kwargs: Any) -> None:
     """Do nothing."""
 
 
-for _name in vars(Run):
+for _name in dir(Run):
     if _name.startswith(("log_", "set_")) and _name not in vars(DisabledRun):
         setattr(DisabledRun, _name, _do_nothing)

@@ -15,7 +15,9 @@ import msgspec
 SCHEMA_VERSION = 1
 
 RunStatus = Literal["running", "finished", "failed", "killed"]
-ArtifactType = Literal["file", "folder", "text", "json", "figure", "image", "model"]
+ArtifactType = Literal[
+    "file", "folder", "text", "json", "figure", "image", "model", "histogram", "table", "audio", "video", "html"
+]
 
 
 class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):

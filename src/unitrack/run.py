@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import msgspec
-
 from unitrack import lifecycle
-from unitrack.artifacts import Stage, artifact_name, with_step
+from unitrack.artifacts import Stage
 from unitrack.config import Settings
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
-from unitrack.errors import InvalidValueError, RunFinishedError
+from unitrack.errors import RunFinishedError
+from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
 from unitrack.limits import MAX_STEP
-from unitrack.media import figure_bytes, image_bytes
-from unitrack.models import save_model
-from unitrack.params import as_mapping
-from unitrack.records import Artifact, ArtifactType, Metrics, Params, Record, RunEnd, RunStart, Tags
-from unitrack.redaction import redact
+from unitrack.records import Metrics, Params, Record, RunEnd, RunStart, Tags
 from unitrack.runfolder import RunFolder
 from unitrack.validation import ValidationChain, check_step
 
@@ -38,7 +34,7 @@ _EXACT_INT = 2**53
 EndStatus = Literal["finished", "failed", "killed"]
 
 
-class Run:
+class Run(FileLogging):
     """One run, delivered to all its sinks. Made by `unitrack.start_run`; threads may share it.
 
     Use it as a context manager, or call `finish()`. An exception that leaves the `with` block ends the run as
@@ -118,10 +114,13 @@ class Run:
         no number, `InvalidValueError` (a `ValueError`) for NaN, infinity, steps and names that can't be accepted, and
         `JournalError` (an `OSError`) if the disk is full. What was logged before is never lost.
         """
-        journal = self._journal
-        with journal.lock:
+        with self._journal.lock:
+            journal = self._journal  # only now: another thread may have finished the run while this one waited
             if type(step) is not int or not 0 <= step <= MAX_STEP:
-                step = self._next_step if step is None else check_step(step)
+                if step is None and self._next_step <= MAX_STEP:
+                    step = self._next_step
+                else:
+                    step = check_step(self._next_step if step is None else step)
             known = self._known_metrics
             failure = None
             if self._fast and type(metrics) is dict and 0 < len(metrics) <= self._max_metrics:
@@ -150,8 +149,8 @@ class Run:
                 journal.append(record)
                 for name in accepted:
                     known[name] = known.get(name, 0) + 1
-                if step >= self._next_step:
-                    self._next_step = step + 1
+            if step >= self._next_step and (accepted or (metrics and failure is None)):  # a dropped NaN has a step too
+                self._next_step = step + 1
         if self._pump is not None:
             self._pump()
         if failure is not None:
@@ -183,100 +182,11 @@ class Run:
         if checked:
             self._log(Tags(**self._stamp(), tags=checked))
 
-    # -- artifacts -----------------------------------------------------------------------------------------------------
-
-    def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Log a file or a folder as it is now; the run keeps a copy.
-
-        `artifact_path`: a folder among the artifacts ("plots/", or a name without suffix), or the whole name
-        ("weights/best.pt"). Raises `ArtifactNotFoundError` (a `FileNotFoundError`), `InvalidValueError` for one that is
-        larger than `safeguards.max_artifact_bytes` or whose path leaves the run, `JournalError` if the disk is full.
-        """
-        source = Path(path)
-        self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
-
-    def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`."""
-        base = Path(folder)
-        self._validation.artifact(base, artifact_path or base.name)
-        if not base.is_dir():
-            raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
-        prefix = f"{artifact_path.rstrip('/')}/" if artifact_path else ""
-        for path in sorted(base.rglob("*")):
-            if path.is_file():
-                self._log_copy(path, prefix + path.relative_to(base).as_posix(), "file")
-
-    def log_text(self, text: str, name: str) -> None:
-        """Log a text as the file `name`, without what looks like a credential."""
-        self._log_bytes(redact(text).encode(), name, "text")
-
-    def log_dict(self, content: Any, name: str) -> None:
-        """Log nested data as the file `name`: YAML if it ends in .yaml or .yml, else JSON. Secrets are redacted."""
-        plain = redact(as_mapping({"content": content}), extra_keys=self._settings.safeguards.redact)["content"]
-        if name.endswith((".yaml", ".yml")):
-            import yaml
-
-            self._log_bytes(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode(), name, "text")
-        else:
-            self._log_bytes(msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n", name, "json")
-
-    def log_figure(self, figure: Any, name: str, step: int | None = None) -> None:
-        """Log a matplotlib or plotly figure as the file `name`, whose suffix is the format.
-
-        With a `step` the name gets it ("roc-7.png"), so that a series is kept. Does nothing with
-        `artifacts.save_plots: false`.
-        """
-        if self._settings.artifacts.save_plots:
-            self._log_bytes(figure_bytes(figure, name), name, "figure", step)
-
-    def log_image(self, image: Any, name: str, step: int | None = None) -> None:
-        """Log an image as the file `name`: a path, a PIL image, or an array of shape (H, W), (H, W, C) or (C, H, W),
-        uint8 or float in 0 ... 1. With a `step` the name gets it, as in `log_figure`.
-        """
-        if isinstance(image, str | os.PathLike):
-            self._log_copy(Path(image), name, "image", step)
-        else:
-            self._log_bytes(image_bytes(image, name), name, "image", step)
-
-    def log_model(self, model: Any, name: str = "model") -> None:
-        """Log a model below the folder `name`: a path, or an object that `models.save_model` can save.
-
-        Does nothing with `artifacts.save_model: false`.
-        """
-        if not self._settings.artifacts.save_model:
-            return
-        if isinstance(model, str | os.PathLike):
-            source = Path(model)
-            self._log_copy(source, f"{name}/{source.name}", "model")
-            return
-        place = self._stage.new_file(self._journal.writer, "model").parent
-        saved = save_model(model, place)
-        safe, size = self._validation.artifact(saved, f"{name}/{saved.name}")
-        self._log_staged(saved, safe, "model", size)
-
     def log_environment(self) -> None:
-        """Log what it takes to run this again as params `environment.*`: Python, platform, packages, git commit."""
+        """Log what it takes to run this again as params: Python, platform, packages, git commit."""
         from unitrack.reproduce.environment import capture_environment
 
-        self.log_params({"environment": capture_environment()})
-
-    def _log_copy(self, source: Path, name: str, kind: ArtifactType, step: int | None = None) -> None:
-        self._check_open()
-        step = None if step is None else check_step(step)
-        safe, size = self._validation.artifact(source, with_step(name, step))
-        self._log_staged(self._stage.copy(self._journal.writer, source, safe), safe, kind, size, step)
-
-    def _log_bytes(self, data: bytes, name: str, kind: ArtifactType, step: int | None = None) -> None:
-        self._check_open()
-        step = None if step is None else check_step(step)
-        name = with_step(name, step)
-        staged = self._stage.write(self._journal.writer, name, data)
-        safe, size = self._validation.artifact(staged, name)
-        self._log_staged(staged, safe, kind, size, step)
-
-    def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
-        file = staged.relative_to(self.path).as_posix()
-        self._log(Artifact(**self._stamp(), name=name, file=file, type=kind, size=size, step=step))
+        self.log_params(capture_environment())
 
     # -- appending -----------------------------------------------------------------------------------------------------
 
@@ -388,9 +298,11 @@ class _ForkedJournal:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._real: JournalWriter | None = None
+        self._making = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        if self._real is None:
-            self._real = JournalWriter(self._run._folder.spool)
-            self._run._journal = self._real
+        with self._making:
+            if self._real is None:
+                self._real = JournalWriter(self._run._folder.spool)
+                self._run._journal = self._real
         return getattr(self._real, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -14,12 +15,14 @@ import msgspec
 
 from unitrack import lifecycle
 from unitrack.config import ExperimentConfig, Resolved, Settings, resolve
+from unitrack.delivery.ledger import highest_step
 from unitrack.disabled import DisabledRun
-from unitrack.errors import ConfigError, RunExistsError
+from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
+from unitrack.params import plain_text
 from unitrack.plugins import Plugins, convert_options, installed
 from unitrack.records import RunStart
-from unitrack.redaction import redact
+from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
 from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run_folders
 from unitrack.validation import ValidationChain
@@ -87,7 +90,11 @@ def start_resolved(
         run, sample_every = _take_up(existing, settings, lanes, validation)
     run._delivery.start(run._folder, lanes, sample_every)
     lifecycle.watch(run)
-    _log_beginnings(run, resolved, params)
+    try:
+        _log_beginnings(run, resolved, params)
+    except BaseException:
+        run.finish("failed", timeout=0.0)
+        raise
     return run
 
 
@@ -131,8 +138,9 @@ def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
 
 def _find(root: Path, run_id: str) -> RunFolder | None:
     for folder in find_run_folders(root):
-        if folder.read_manifest().run.run_id == run_id:
-            return folder
+        with contextlib.suppress(JournalError):  # what can't be read is not the run that was asked for
+            if folder.read_manifest().run.run_id == run_id:
+                return folder
     return None
 
 
@@ -142,9 +150,9 @@ def _new_start(settings: Settings, run_id: str | None) -> RunStart:
         seq=0,
         time=time.time_ns() // 1_000_000,
         run_id=run_id or os.urandom(6).hex(),
-        name=experiment.name or f"run_{datetime.now():%Y%m%d_%H%M%S}",
-        project=experiment.project,
-        description=experiment.description,
+        name=plain_text(experiment.name or "") or f"run_{datetime.now():%Y%m%d_%H%M%S}",
+        project=plain_text(experiment.project),
+        description=redact_text(plain_text(experiment.description)),
         tags=redact(experiment.tags, extra_keys=settings.safeguards.redact),
     )
 
@@ -167,15 +175,18 @@ def _take_up(
     """Go on with a run that exists: a new journal in its spool, its identity kept."""
     with folder.spool_lock():
         before = folder.read_manifest()
-        if before.owner.is_here() and before.owner.is_alive() and before.owner.pid != os.getpid():
-            raise RunExistsError(f"run {before.run.run_id!r} is being logged to by process {before.owner.pid}")
+        if folder.is_open(before.owner):
+            where = "this process" if before.owner.pid == os.getpid() else f"process {before.owner.pid}"
+            raise RunExistsError(f"run {before.run.run_id!r} is still open in {where}; finish it there first")
         folder.prepare()
         folder.ended_file.unlink(missing_ok=True)
         journal = JournalWriter(folder.spool)
         _write_manifest(folder, before.run, journal, lanes, settings)
         journal.append(before.run)
         journal.next_seq = 1
-    return _make_run(before.run, folder, settings, journal, validation)
+    run, sample_every = _make_run(before.run, folder, settings, journal, validation)
+    run._next_step = highest_step(folder) + 1
+    return run, sample_every
 
 
 def _write_manifest(
@@ -215,8 +226,8 @@ def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:
         seed_everything(reproducibility.random_seed)
         run.log_params({"random_seed": reproducibility.random_seed})
     if reproducibility.log_environment:
-        run.log_params({"environment": capture_environment()})
+        run.log_params(capture_environment())
     elif reproducibility.log_git_hash:
-        run.log_params({"environment": capture_git()})
+        run.log_params(capture_git())
     if settings.artifacts.save_config:
         run.log_dict(msgspec.to_builtins(settings), "config.yaml")

@@ -1,0 +1,210 @@
+"""Logging files, and what becomes one: a copy goes into the spool, a record of it into the journal."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from unitrack.artifacts import Stage, artifact_name, with_step
+from unitrack.config import Settings
+from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.journal import JournalWriter
+from unitrack.params import plain_text, to_plain
+from unitrack.records import Artifact, ArtifactType, Record
+from unitrack.redaction import redact
+from unitrack.validation import ValidationChain, check_artifact_name, check_step
+
+
+class FileLogging(ABC):
+    """The part of a run that logs files. Names are paths among the run's artifacts: relative, POSIX, no "..".
+
+    Every method raises `InvalidValueError` for a name that leaves the run or content that is larger than
+    `safeguards.max_artifact_bytes`, and `JournalError` if the disk is full. With a `step` the name gets it
+    ("roc-7.png"), so that a series is kept. A name without suffix gets the format's own.
+    """
+
+    _settings: Settings
+    _journal: JournalWriter
+    _validation: ValidationChain
+    _stage: Stage
+
+    @property
+    @abstractmethod
+    def path(self) -> Path:
+        """The run folder."""
+
+    @abstractmethod
+    def _stamp(self) -> dict[str, int]:
+        """Sequence number and time of the next record."""
+
+    @abstractmethod
+    def _log(self, record: Record) -> None:
+        """Append to the journal."""
+
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Raise if the run has finished."""
+
+    def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Log a file or a folder as it is now; the run keeps a copy.
+
+        `artifact_path`: a folder among the artifacts ("plots/", or a name without suffix), or the whole name
+        ("weights/best.pt"). Raises `ArtifactNotFoundError` (a `FileNotFoundError`), `InvalidValueError` for one that is
+        larger than `safeguards.max_artifact_bytes` or whose path leaves the run, `JournalError` if the disk is full.
+        """
+        source = Path(path)
+        self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
+
+    def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`."""
+        base = Path(folder)
+        self._validation.artifact(base, artifact_path or artifact_name(base, None))
+        if not base.is_dir():
+            raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
+        prefix = f"{artifact_path.rstrip('/')}/" if artifact_path else ""
+        for path in sorted(base.rglob("*")):
+            if path.is_file():
+                self._log_copy(path, prefix + path.relative_to(base).as_posix(), "file")
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text as the file `name`, without what looks like a credential."""
+        if not isinstance(text, str):
+            raise InvalidTypeError(f"log_text takes a string, got {type(text).__name__}; use log_dict for nested data")
+        self._log_bytes(plain_text(redact(text)).encode(), name, "text")
+
+    def log_dict(self, content: Any, name: str) -> None:
+        """Log nested data as the file `name`: YAML if it ends in .yaml or .yml, else JSON. Secrets are redacted."""
+        try:
+            plain = redact(to_plain(content), extra_keys=self._settings.safeguards.redact)
+        except RecursionError:
+            raise InvalidValueError(f"log_dict {name!r}: nested too deeply, or contains itself") from None
+        if name.endswith((".yaml", ".yml")):
+            import yaml
+
+            self._log_bytes(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode(), name, "text")
+        else:
+            self._log_bytes(msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n", name, "json")
+
+    def log_figure(self, figure: Any, name: str, step: int | None = None) -> None:
+        """Log a matplotlib or plotly figure; the suffix is the format. Does nothing with `save_plots: false`."""
+        if not self._settings.artifacts.save_plots:
+            return
+        from unitrack.media.figures import figure_bytes
+
+        name = _with_suffix(name, ".png" if hasattr(figure, "savefig") else ".html")
+        self._log_bytes(figure_bytes(figure, name), name, "figure", step)
+
+    def log_image(self, image: Any, name: str, step: int | None = None) -> None:
+        """Log an image: a path, a PIL image, or an array of shape (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4,
+        uint8 or float in 0 ... 1.
+        """
+        if isinstance(image, str | os.PathLike):
+            self._log_copy(Path(image), _with_suffix(name, Path(image).suffix), "image", step)
+            return
+        from unitrack.media.images import image_bytes
+
+        name = _with_suffix(name, ".png")
+        self._log_bytes(image_bytes(image, name), name, "image", step)
+
+    def log_histogram(self, values: Any, name: str, step: int | None = None, *, bins: int = 64) -> None:
+        """Log a histogram of samples, or of the pair (counts, edges) that `numpy.histogram` returns, as JSON."""
+        from unitrack.media.histograms import histogram_bytes
+
+        self._log_bytes(histogram_bytes(values, name, bins), _with_suffix(name, ".json"), "histogram", step)
+
+    def log_table(
+        self, table: Any, name: str, step: int | None = None, *, columns: Sequence[str] | None = None
+    ) -> None:
+        """Log a pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`, as JSON."""
+        from unitrack.media.tables import table_bytes
+
+        self._log_bytes(table_bytes(table, name, columns), _with_suffix(name, ".json"), "table", step)
+
+    def log_audio(self, sound: Any, name: str, step: int | None = None, *, sample_rate: int = 44_100) -> None:
+        """Log a sound: a path, or an array of shape (samples,) or (samples, channels), float in -1 ... 1 or int16.
+
+        `sample_rate`: of an array, in Hz.
+        """
+        if isinstance(sound, str | os.PathLike):
+            self._log_copy(Path(sound), _with_suffix(name, Path(sound).suffix), "audio", step)
+            return
+        from unitrack.media.audio import audio_bytes
+
+        self._log_bytes(audio_bytes(sound, name, sample_rate), _with_suffix(name, ".wav"), "audio", step)
+
+    def log_video(self, video: Any, name: str, step: int | None = None, *, fps: float = 10.0) -> None:
+        """Log a video: a path, or frames of shape (T, H, W, C) or (T, C, H, W) as an animated GIF of `fps` frames/s."""
+        if isinstance(video, str | os.PathLike):
+            self._log_copy(Path(video), _with_suffix(name, Path(video).suffix), "video", step)
+            return
+        from unitrack.media.video import video_bytes
+
+        self._log_bytes(video_bytes(video, name, fps), _with_suffix(name, ".gif"), "video", step)
+
+    def log_html(self, html: str | os.PathLike[str], name: str, step: int | None = None) -> None:
+        """Log a page: its HTML, or the path (a `pathlib.Path`) of a file that holds it."""
+        name = _with_suffix(name, ".html")
+        if isinstance(html, os.PathLike):
+            self._log_copy(Path(html), name, "html", step)
+        else:
+            self._log_bytes(redact(html).encode(), name, "html", step)
+
+    def log_model(self, model: Any, name: str = "model") -> None:
+        """Log a model below the folder `name`: a path, or an object that `models.save_model` can save.
+
+        Does nothing with `artifacts.save_model: false`.
+        """
+        if not self._settings.artifacts.save_model:
+            return
+        if isinstance(model, str | os.PathLike):
+            source = Path(model)
+            self._log_copy(source, artifact_name(source, f"{name}/"), "model")
+            return
+        from unitrack.models import save_model
+
+        place = self._stage.new_file(self._journal.writer, "model")
+        try:
+            saved = save_model(model, place.parent)
+        except BaseException:
+            self._stage.discard(place)
+            raise
+        self._log_made(saved, f"{name}/{saved.name}", "model")
+
+    def _log_copy(self, source: Path, name: str, kind: ArtifactType, step: int | None = None) -> None:
+        self._check_open()
+        step = None if step is None else check_step(step)
+        safe, size = self._validation.artifact(source, with_step(check_artifact_name(name), step))
+        self._log_staged(self._stage.copy(self._journal.writer, source, safe), safe, kind, size, step)
+
+    def _log_bytes(self, data: bytes, name: str, kind: ArtifactType, step: int | None = None) -> None:
+        self._check_open()
+        step = None if step is None else check_step(step)
+        name = with_step(check_artifact_name(name), step)
+        staged = self._stage.write(self._journal.writer, check_artifact_name(name), data)
+        self._log_made(staged, name, kind, step)
+
+    def _log_made(self, staged: Path, name: str, kind: ArtifactType, step: int | None = None) -> None:
+        """Log a file that was made in the spool, and not taken over from somebody's."""
+        try:
+            safe, size = self._validation.artifact(staged, name)
+        except BaseException:
+            self._stage.discard(staged)
+            raise
+        self._log_staged(staged, safe, kind, size, step)
+
+    def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
+        file = staged.relative_to(self.path).as_posix()
+        try:
+            self._log(Artifact(**self._stamp(), name=name, file=file, type=kind, size=size, step=step))
+        except BaseException:
+            self._stage.discard(staged)
+            raise
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    return name if PurePosixPath(name).suffix else f"{name}{suffix}"

@@ -1,0 +1,34 @@
+"""Sound as a WAV file of 16-bit samples."""
+
+from __future__ import annotations
+
+import io
+import wave
+from typing import Any
+
+from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.media.arrays import as_array, numpy
+
+
+def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
+    """Sound of shape (samples,) or (samples, channels), float in -1 ... 1 or int16. `sample_rate`: in Hz.
+
+    Raises `InvalidTypeError` or `InvalidValueError` for others.
+    """
+    np = numpy("log_audio of an array")
+    samples = as_array(sound)
+    if samples.ndim not in (1, 2) or samples.size == 0:
+        raise InvalidValueError(f"audio {name!r} has shape {samples.shape}, not (samples,) or (samples, channels)")
+    if np.issubdtype(samples.dtype, np.floating):
+        if not np.isfinite(samples).all() or np.abs(samples).max() > 1:
+            raise InvalidValueError(f"audio {name!r}: float samples must be in -1 ... 1, scale them first")
+        samples = np.round(samples * 32767).astype("<i2")
+    elif samples.dtype != np.int16:
+        raise InvalidTypeError(f"audio {name!r} must be float or int16, got {samples.dtype}")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return buffer.getvalue()

@@ -1,0 +1,23 @@
+"""Figures as the bytes of a file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+from typing import Any
+
+from unitrack.errors import InvalidTypeError
+
+
+def figure_bytes(figure: Any, name: str) -> bytes:
+    """A matplotlib or plotly figure in the format that the name's suffix says (PNG, PDF, SVG; HTML for plotly)."""
+    suffix = PurePosixPath(name).suffix.lstrip(".").lower()
+    buffer = io.BytesIO()
+    if hasattr(figure, "savefig"):
+        figure.savefig(buffer, format=suffix or "png", bbox_inches="tight")
+        return buffer.getvalue()
+    if hasattr(figure, "write_html"):
+        if suffix in ("html", ""):
+            return str(figure.to_html(include_plotlyjs="cdn")).encode()
+        return bytes(figure.to_image(format=suffix))
+    raise InvalidTypeError(f"figure {name!r} must be a matplotlib or plotly figure, got {type(figure).__name__}")

@@ -1,0 +1,38 @@
+"""Histograms as JSON: {"counts": [...], "edges": [...]}, one more edge than counts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from unitrack.errors import InvalidValueError
+from unitrack.media.arrays import as_array, numpy
+
+
+def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
+    """A histogram of samples in `bins` bins, or the pair (counts, edges) that `numpy.histogram` returns.
+
+    Raises `InvalidValueError` for samples that are not finite, and for counts and edges that don't fit together.
+    """
+    if isinstance(values, tuple) and len(values) == 2:
+        counts, edges = (_floats(part) for part in values)
+    else:
+        samples = as_array(values).ravel()
+        np = numpy("log_histogram")
+        if samples.size == 0 or not np.isfinite(samples).all():
+            raise InvalidValueError(f"histogram {name!r}: the samples must be finite and at least one")
+        counts, edges = (_floats(part) for part in np.histogram(samples, bins=bins))
+    rising = all(low < high for low, high in itertools.pairwise(edges))
+    if len(edges) != len(counts) + 1 or not rising or not all(map(math.isfinite, (*counts, *edges))):
+        raise InvalidValueError(
+            f"histogram {name!r}: {len(counts)} counts need {len(counts) + 1} finite, rising edges, got {len(edges)}"
+        )
+    return msgspec.json.encode({"counts": counts, "edges": edges}) + b"\n"
+
+
+def _floats(values: Sequence[float]) -> list[float]:
+    return [float(value) for value in values]

@@ -1,0 +1,45 @@
+"""Tables as JSON in pandas' "split" form, {"columns": [...], "data": [[...], ...]}: what MLflow and W&B read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.params import to_plain
+
+
+def table_bytes(table: Any, name: str, columns: Sequence[str] | None) -> bytes:
+    """A pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`.
+
+    Raises `InvalidTypeError` for anything else, `InvalidValueError` for rows of another length than the columns.
+    """
+    found, rows = _parts(table, columns)
+    if found is None:
+        raise InvalidTypeError(
+            f"table {name!r} must be a data frame, a list of dicts, a dict of columns, or rows with columns=, "
+            f"got {type(table).__name__}"
+        )
+    for number, row in enumerate(rows):
+        if len(row) != len(found):
+            raise InvalidValueError(f"table {name!r}: row {number} has {len(row)} values for {len(found)} columns")
+    return msgspec.json.encode({"columns": found, "data": to_plain(rows)}) + b"\n"
+
+
+def _parts(table: Any, columns: Sequence[str] | None) -> tuple[list[str] | None, list[list[Any]]]:
+    if hasattr(table, "columns") and hasattr(table, "to_dict"):  # pandas, and polars by way of rows()
+        rows = table.rows() if hasattr(table, "rows") else table.to_dict("split")["data"]
+        return [str(column) for column in table.columns], [list(row) for row in rows]
+    if isinstance(table, Mapping):
+        values = [list(column) for column in table.values()]
+        if len({len(column) for column in values}) > 1:
+            raise InvalidValueError(f"the columns differ in length: {[len(column) for column in values]}")
+        return [str(column) for column in table], [list(row) for row in zip(*values, strict=True)]
+    if not isinstance(table, Sequence) or isinstance(table, str | bytes):
+        return None, []
+    if all(isinstance(row, Mapping) for row in table) and (table or columns is None):
+        found = list(columns or dict.fromkeys(str(key) for row in table for key in row))
+        return found, [[row.get(column) for column in found] for row in table]
+    return (None, []) if columns is None else (list(columns), [list(row) for row in table])

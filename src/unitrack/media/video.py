@@ -1,0 +1,27 @@
+"""Moving pictures as an animated GIF, by Pillow."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from unitrack.errors import InvalidValueError, MissingPackageError
+from unitrack.media.arrays import as_array
+from unitrack.media.images import pixels
+
+
+def video_bytes(video: Any, name: str, fps: float) -> bytes:
+    """Frames of shape (T, H, W), (T, H, W, C) or (T, C, H, W), uint8 or float in 0 ... 1. `fps`: frames a second."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingPackageError("log_video of frames needs Pillow: run `pip install pillow`") from None
+    frames = as_array(video)
+    if frames.ndim not in (3, 4) or len(frames) == 0:
+        raise InvalidValueError(f"video {name!r} must have shape (T, H, W, C) or (T, C, H, W), got {frames.shape}")
+    pictures = [Image.fromarray(pixels(frame, name)) for frame in frames]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer, format="GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0
+    )
+    return buffer.getvalue()

@@ -18,10 +18,11 @@ def artifact_name(source: Path, artifact_path: str | None) -> str:
     Without `artifact_path` it keeps its own name. One that ends in "/", or that has no suffix while the file has one,
     names a folder, as in MLflow; any other is the whole name, as in the document's tracker.
     """
+    name = source.name if source.name not in ("", "..") else source.resolve().name
     if not artifact_path:
-        return source.name
+        return name
     is_folder = artifact_path.endswith("/") or (source.suffix != "" and PurePosixPath(artifact_path).suffix == "")
-    return f"{artifact_path.rstrip('/')}/{source.name}" if is_folder else artifact_path
+    return f"{artifact_path.rstrip('/')}/{name}" if is_folder else artifact_path
 
 
 def with_step(name: str, step: int | None) -> str:
@@ -70,6 +71,11 @@ class Stage:
             shutil.rmtree(copy.parent, ignore_errors=True)
             raise _not_stored(name, error) from error
         return copy
+
+    @staticmethod
+    def discard(copy: Path) -> None:
+        """Remove a copy that was refused."""
+        shutil.rmtree(copy.parent, ignore_errors=True)
 
 
 def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:

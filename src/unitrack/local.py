@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
+from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Backend, Checkpoint, Finding, Link, RunContext, SinkOptions, hookimpl
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
 from unitrack.runfolder import write_atomically
@@ -104,7 +104,10 @@ class LocalSink:
         """Put the run's copy under `artifacts/`: a link to it, which costs no space and no time."""
         for artifact in artifacts:
             with _answering_os_errors():
-                _place(self._folder / artifact.file, self._folder / _ARTIFACTS / artifact.name)
+                try:
+                    _place(self._folder / artifact.file, self._folder / _ARTIFACTS / artifact.name)
+                except (FileExistsError, NotADirectoryError) as error:  # "a/b" when "a" is a file
+                    raise RecordRejectedError(f"{artifact.name!r} lies below an artifact that is a file") from error
             self._artifacts[artifact.name] = {
                 "type": artifact.type,
                 "size": artifact.size,
@@ -266,14 +269,21 @@ def _place(copy: Path, destination: Path) -> None:
     """Link `copy` (a file or a folder) to `destination`, replacing what is there."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     aside = destination.with_name(f".{destination.name}.new")
+    _remove(aside)
     if copy.is_dir():
-        shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(copy, aside, copy_function=_link_or_copy)
-        shutil.rmtree(destination, ignore_errors=True)
     else:
-        aside.unlink(missing_ok=True)
         _link_or_copy(str(copy), str(aside))
+    if copy.is_dir() or destination.is_dir():
+        _remove(destination)
     os.replace(aside, destination)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _link_or_copy(source: str, destination: str) -> None:

@@ -29,7 +29,7 @@ from unitrack.hookspecs import Backend, SinkOptions
 from unitrack.records import RunStart
 
 _UNSAFE = re.compile(r"[^\w.\- ]+")
-_MAX_FOLDER_NAME = 100  # characters; file systems take 255 bytes, of which a character may be four
+_MAX_FOLDER_NAME = 200  # bytes; file systems take 255, of which a few are for a number
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ class RunFolder:
         The folder's name holds no separators and no leading dot, whatever the run is called. Raises `ConfigError` if
         the root can't be written.
         """
-        safe = _UNSAFE.sub("_", name).strip(" .")[:_MAX_FOLDER_NAME] or "run"
+        safe = _UNSAFE.sub("_", name).encode()[:_MAX_FOLDER_NAME].decode(errors="ignore").strip(" .") or "run"
         number = 1
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -168,6 +168,10 @@ class RunFolder:
     def ended_file(self) -> Path:
         """There once the owner has ended the run: a sign for those who log beside it and read no journal."""
         return self.spool / "ended"
+
+    def is_open(self, owner: Owner) -> bool:
+        """Whether a living process of this machine has the run open."""
+        return owner.is_here() and owner.is_alive() and self.spool.exists() and not self.ended_file.exists()
 
     def mark_ended(self) -> None:
         """Make `ended_file`. That the spool is already gone, or the disk full, is no reason to fail: it is a hint."""

@@ -8,7 +8,7 @@ import msgspec
 import psutil
 
 from unitrack.delivery.dead_letters import DeadLetters
-from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.ledger import Ledger, step_of
 from unitrack.delivery.thinning import Thinning
 from unitrack.journal import JournalReader, Position, find_writers
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
@@ -43,6 +43,8 @@ class Feed:
         self.damaged = 0
         self.skipped = 0
         """Dead letters met again."""
+        self.last_step = committed.last_step
+        """The highest step of a record of training."""
         self.last_time = committed.last_time
         """The latest time of a record, in milliseconds."""
 
@@ -76,6 +78,7 @@ class Feed:
     def _take(self, writer: str, record: AnyRecord) -> AnyRecord | None:
         """What of a record goes to the sink; None if nothing does."""
         self.last_time = max(self.last_time, record.time)
+        self.last_step = max(self.last_step, step_of(record))
         if isinstance(record, RunEnd):
             self.ends[writer] = record
             return None

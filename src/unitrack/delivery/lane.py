@@ -219,7 +219,7 @@ class Lane:
         ledger.checkpoint = checkpoint
         ledger.thinning = self._thinning.state()
         ledger.positions = ledger.accepted = feed.positions()
-        ledger.ends, ledger.last_time = dict(feed.ends), feed.last_time
+        ledger.ends, ledger.last_step, ledger.last_time = dict(feed.ends), feed.last_step, feed.last_time
         ledger.delivered += feed.lines - feed.damaged - given_up
         ledger.dead_lettered += given_up
         ledger.damaged += feed.damaged

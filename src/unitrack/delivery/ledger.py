@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.hookspecs import Link
-from unitrack.journal import Position, count_lines, find_writers
-from unitrack.records import RunEnd
+from unitrack.journal import JournalReader, Position, count_lines, find_writers
+from unitrack.records import AnyRecord, Metrics, RunEnd
 from unitrack.runfolder import RunFolder, write_atomically
 
 LaneState = Literal["pending", "delivering", "retrying", "parked", "complete"]
@@ -35,6 +37,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     thinning: dict[str, Any] = {}
     ends: dict[str, RunEnd] = {}
     """By writer: its end, for those whose end is before `positions` and so will not be read again."""
+    last_step: int = -1
+    """The highest step before `positions` that training logged: a resumed run goes on after it."""
     last_time: int = 0
     """The latest time of a record before `positions`, in milliseconds: when a run ended that nobody ended."""
     ended_writer: str | None = None
@@ -73,3 +77,22 @@ def lines_after(folder: RunFolder, positions: Mapping[str, Position]) -> int:
         count_lines(folder.spool, writer, segments, positions.get(writer, Position()))
         for writer, segments in find_writers(folder.spool).items()
     )
+
+
+def highest_step(folder: RunFolder) -> int:
+    """The highest step that a run has logged, delivered or not; -1 if it has none."""
+    ledgers = [Ledger.load(folder.ledger_file(sink.name)) for sink in folder.read_manifest().sinks]
+    highest = max((ledger.last_step for ledger in ledgers), default=-1)
+    for writer in find_writers(folder.spool):
+        start = min((ledger.positions.get(writer, Position()) for ledger in ledgers), default=Position())
+        with contextlib.closing(JournalReader(folder.spool, writer, start)) as reader:
+            while reader.position != (chunk := reader.read()).end:
+                highest = max(highest, *map(step_of, chunk.records), -1)
+    return highest
+
+
+def step_of(record: AnyRecord) -> int:
+    """The step at which training logged a record; -1 for other records, and for system metrics."""
+    if not isinstance(record, Metrics) or all(name.startswith(SYSTEM_PREFIX) for name in record.values()):
+        return -1
+    return record.step

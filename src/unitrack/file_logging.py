@@ -12,7 +12,7 @@ import msgspec
 
 from unitrack.artifacts import Stage, artifact_name, with_step
 from unitrack.config import Settings
-from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError
 from unitrack.journal import JournalWriter
 from unitrack.params import plain_text, to_plain
 from unitrack.records import Artifact, ArtifactType, Record
@@ -201,7 +201,7 @@ class FileLogging(ABC):
         file = staged.relative_to(self.path).as_posix()
         try:
             self._log(Artifact(**self._stamp(), name=name, file=file, type=kind, size=size, step=step))
-        except BaseException:
+        except UnitrackError:  # and not for Ctrl-C, which may come once the record is written
             self._stage.discard(staged)
             raise
 

@@ -108,6 +108,8 @@ class LocalSink:
                     _place(self._folder / artifact.file, self._folder / _ARTIFACTS / artifact.name)
                 except (FileExistsError, NotADirectoryError) as error:  # "a/b" when "a" is a file
                     raise RecordRejectedError(f"{artifact.name!r} lies below an artifact that is a file") from error
+                except FileNotFoundError as error:
+                    raise RecordRejectedError(f"the run's copy of {artifact.name!r} is gone") from error
             self._artifacts[artifact.name] = {
                 "type": artifact.type,
                 "size": artifact.size,

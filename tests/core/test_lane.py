@@ -16,7 +16,9 @@ from unitrack import limits
 from unitrack.delivery.lane import Lane, Progress
 from unitrack.delivery.ledger import Ledger
 from unitrack.journal import JournalWriter, find_writers, segment_path
+from unitrack.plugins import installed
 from unitrack.records import Artifact, Metrics, Params, RunEnd, Tags
+from unitrack.runfolder import LaneSpec
 
 HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "flush", "end_run")
 
@@ -487,3 +489,20 @@ def test_secrets_in_a_sinks_error_do_not_reach_the_disk(root: Path) -> None:
     assert "hunter2" not in text
     assert "abcdefghijklmnop" not in text
     assert "\n" not in text
+
+
+def test_an_artifact_whose_copy_is_gone_is_a_dead_letter(root: Path) -> None:
+    """It will not come back: the local sink gives up the one record, not the run."""
+    bench = Bench(root)
+    bench.append(Artifact(seq=0, time=now(), name="x.txt", file=".spool/files/gone/x.txt", size=3))
+    bench.points(1)
+    bench.end()
+    backend = installed().backend("local")
+    spec = LaneSpec.of("local", backend, backend.options())
+    bench.folder.write_manifest(msgspec.structs.replace(bench.manifest, sinks=(spec,)))
+    lane = Lane(bench.folder, spec)
+    assert lane.acquire()
+    assert settle(lane) is Progress.DONE
+    assert bench.report("local").dead_lettered == 1
+    assert "gone" in (bench.report("local").last_error or "")
+    lane.release()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +41,14 @@ def records(run: unitrack.Run, kind: type) -> list[Any]:
 def logged(run: unitrack.Run) -> list[tuple[int, dict[str, float]]]:
     """The points in the local files."""
     return [(record.step, record.values()) for record in records(run, Metrics)]
+
+
+def gone(path: Path) -> bool:
+    """Whether a path goes within a few seconds: a courier tidies up after it has reported the end."""
+    deadline = time.monotonic() + 5
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not path.exists()
 
 
 def metadata(run: unitrack.Run) -> dict[str, Any]:
@@ -96,7 +107,7 @@ def test_everything_that_is_logged_is_in_the_local_files(root: Path, delivery: M
     ]
     params = json.loads((run.path / "params.json").read_text())
     assert (params["seed"], params["model"], params["lr"]) == (1, {"depth": 4}, 0.2)
-    assert "packages" in str(params["environment"]) or params["environment"]
+    assert params["python_version"]
     meta = metadata(run)
     assert (meta["run_name"], meta["status"], meta["run_id"]) == ("everything", "completed", run.id)
     assert meta["tags"] == {"team": "vision", "stage": "late", "n": "1"}
@@ -117,7 +128,7 @@ def test_everything_that_is_logged_is_in_the_local_files(root: Path, delivery: M
         "d.yaml": b"a:\n- 1\n- 2\n",
         "model/model.pt": b"weights",
     }
-    assert not (run.path / ".spool").exists()
+    assert gone(run.path / ".spool")
     assert sorted(path.name for path in root.iterdir()) == ["folder", "model.pt", "runs"]
 
 
@@ -228,11 +239,11 @@ def test_names_of_artifacts_that_leave_the_run_write_nothing(root: Path) -> None
     """By any method, neither in the run nor outside of it, and nothing is left in the spool."""
     (root / "file").write_text("x")
     with unitrack.start_run("a", delivery="inline", root=root / "runs") as run:
-        for name in ("../x", "/tmp/x", "..", "a/../../x", "..\\x", "", "a\0b"):
+        for name in ("../x", "/tmp/x", "..", "a/../../x", "\\x", "", "a\0b"):
             for log in (
                 lambda name=name: run.log_text("t", name),
                 lambda name=name: run.log_dict({}, name),
-                lambda name=name: run.log_image(np.zeros((2, 2), np.uint8), name + "/x.png" if name else ""),
+                lambda name=name: run.log_image(np.zeros((2, 2), np.uint8), (name or "..") + "/x.png"),
                 lambda name=name: run.log_artifact("file", name or "../"),
                 lambda name=name: run.log_model("file", name or ".."),
             ):
@@ -273,8 +284,6 @@ def test_the_working_directory_can_be_logged(root: Path) -> None:
     work.mkdir()
     (work / "a.txt").write_text("a")
     with unitrack.start_run("a", delivery="inline", root=root / "runs") as run:
-        import os
-
         os.chdir(work)
         run.log_artifact(".")
         run.log_artifacts(".")
@@ -474,9 +483,13 @@ def test_no_secret_is_in_any_byte_of_the_run_folder(root: Path, delivery: Mode) 
     key = f"sk-{SECRET}{SECRET}"
 
     def assert_clean() -> None:
-        for path in root.rglob("*"):
-            if path.is_file():
-                assert SECRET.encode() not in path.read_bytes(), path
+        seen = 0
+        for folder, _, files in os.walk(root):  # which doesn't mind that the courier tidies up meanwhile
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    assert SECRET.encode() not in Path(folder, file).read_bytes(), (folder, file)
+                    seen += 1
+        assert seen > 5
 
     sinks = ["local", {"probe": {"out": str(root / "probe"), "troubles": []}}]
     with unitrack.start_run(
@@ -587,7 +600,7 @@ def test_a_run_goes_on_where_it_ended(root: Path, delivery: Mode) -> None:
     assert records(run, Params)[0].params == {"a": 1, "b": 2}
     assert [artifact.name for artifact in records(run, Artifact)] == ["one.txt"]
     assert [end.status for end in records(run, RunEnd)] == ["finished"]
-    assert not (run.path / ".spool").exists()
+    assert gone(run.path / ".spool")
 
 
 def test_disabled_leaves_no_trace(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -624,8 +637,6 @@ def test_disabled_leaves_no_trace(root: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_manifest_is_readable_by_others(root: Path) -> None:
     """It names the run, its sinks and its owner."""
-    import os
-
     with unitrack.start_run("a", delivery="inline", root=root) as run:
         manifest = RunFolder(run.path).read_manifest()
         assert manifest.run.run_id == run.id

@@ -129,6 +129,33 @@ def test_a_backend_that_nobody_knows_is_an_error(root: Path) -> None:
         choose(["lokal"], only_local(), root)
 
 
+@needs_packages
+def test_a_backend_without_a_reader_is_no_failure(root: Path) -> None:
+    """It has confirmed everything, and nothing shows that it lacks any."""
+    from unitrack.cli._demo_report import row_of
+    from unitrack.demo.logged_run import log_training
+    from unitrack.demo.training import Training
+    from unitrack.plugins import installed
+
+    logged = log_training(Training(2), [{"probe": {"out": str(root / "backend")}}], root, lambda step: None)
+    row = row_of(installed().backend("probe"), logged)
+    assert (row.ok, row.match, row.points) == (True, None, None)
+
+
+@needs_packages
+def test_a_backend_that_lacks_a_point_is_a_failure(root: Path) -> None:
+    from unitrack.cli._demo_report import row_of
+    from unitrack.demo.logged_run import log_training
+    from unitrack.demo.training import Training
+    from unitrack.plugins import installed
+
+    logged = log_training(Training(3), [{"local": {}}], root, lambda step: None)
+    metrics = logged.path / "metrics.jsonl"
+    metrics.write_bytes(b"".join(metrics.read_bytes().splitlines(keepends=True)[:-1]))
+    row = row_of(installed().backend("local"), logged)
+    assert (row.ok, row.match, row.points) == (False, "different", 4)
+
+
 def judged(*points: tuple[str, int, float]) -> str:
     """What the demo says of a backend that holds these points, where 0.1 and 0.7 were logged."""
     from unitrack.demo.reading import Holding
@@ -141,7 +168,6 @@ def as_float32(value: float) -> float:
     return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
-@needs_packages
 @pytest.mark.parametrize(
     ("points", "match"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,9 +63,6 @@ def _crash(code: int, errors: str) -> str:
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
     """End the process and what it started."""
-    import contextlib
-    import signal
-
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

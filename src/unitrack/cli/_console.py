@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -69,4 +70,7 @@ def ago(milliseconds: int) -> str:
 
 def from_here(text: str | Path) -> str:
     """A path, or a URI or a command that holds paths, with those below the working directory made relative."""
-    return str(text).replace(f"{Path.cwd()}{os.sep}", "")
+    here = Path.cwd()
+    if here == here.parent:  # at the root of the file system "below" is everything, and tells nothing
+        return str(text)
+    return re.sub(rf"(?<![^\s/'\"=:]){re.escape(f'{here}{os.sep}')}", "", str(text))

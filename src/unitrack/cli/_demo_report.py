@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from unitrack.cli._console import cell, from_here, make_table, print_json
-from unitrack.demo.logged_run import Logged
 from unitrack.demo.reading import Match, read_back
 from unitrack.hookspecs import Backend
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from unitrack.demo.logged_run import Logged
 
 _NUMBERS_WIDTH = 60
 """Columns that the table takes without `where`."""
@@ -33,13 +34,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     lag: float | None = None
     """Seconds from the last log call until the backend had confirmed everything."""
     match: Match | None = None
+    """None if it could not be read back."""
     open_with: str | None = None
     problem: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether everything is there."""
-        return self.match in ("exact", "float32") and self.problem is None
+        """Whether nothing is known to be missing: a plugin without a reader can't be held against it."""
+        return self.problem is None and self.match != "different"
 
 
 def row_of(backend: Backend, logged: Logged) -> Row:
@@ -49,7 +51,15 @@ def row_of(backend: Backend, logged: Logged) -> Row:
     link = logged.links.get(name)
     if link is None:
         return Row(backend=name, problem=sink.last_error or f"not opened yet, {sink.pending} records pending")
-    row = Row(backend=name, where=from_here(link.location), open_with=link.open_with and from_here(link.open_with))
+    row = Row(
+        backend=name,
+        where=from_here(link.location),
+        lag=logged.lags[name],
+        open_with=link.open_with and from_here(link.open_with),
+        problem=None if sink.ok else str(sink),
+    )
+    if backend.source is None:
+        return row
     try:
         held = read_back(backend, link)
     except Exception as error:
@@ -61,9 +71,7 @@ def row_of(backend: Backend, logged: Logged) -> Row:
         points=len(held.points),
         last_loss=held.last_loss,
         artifacts=held.artifacts,
-        lag=logged.lags[name],
         match=held.matches(logged.points),
-        problem=None if sink.ok else str(sink),
     )
 
 
@@ -119,10 +127,14 @@ def _verdict(rows: list[Row], points: int) -> str:
     differing = [row.backend for row in rows if not row.ok]
     if differing:
         return f"Not what was logged: {', '.join(differing)}"
+    unread = [row.backend for row in rows if row.match is None]
     rounded = [row.backend for row in rows if row.match == "float32"]
-    note = f" ({', '.join(rounded)}: as 32-bit floats)" if rounded else ""
-    who = f"All {len(rows)} backends agree" if len(rows) > 1 else f"{rows[0].backend} agrees"
-    return f"{who} with what was logged: {points} points, bit for bit{note}."
+    notes = [f"{name} as 32-bit floats" for name in rounded] + [f"{name} can't be read back" for name in unread]
+    names = [row.backend for row in rows if row.match is not None]
+    who = f"All {len(names)} backends agree" if len(names) > 1 else f"{''.join(names)} agrees"
+    what = f"{who} with what was logged: {points} points, bit for bit" if names else "Nothing was compared"
+    suffix = f" ({'; '.join(notes)})" if notes else ""
+    return f"{what}{suffix}."
 
 
 def _percentile(logged: Logged, percent: int) -> float:

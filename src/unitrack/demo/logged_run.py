@@ -11,20 +11,18 @@ import msgspec
 
 from unitrack.config import resolve
 from unitrack.delivery.report import DeliveryReport
+from unitrack.demo.points import ACCURACY, LOSS, Points
 from unitrack.demo.sinks import SinkEntry
 from unitrack.demo.training import Step, Training
 from unitrack.errors import DeliveryWarning
 from unitrack.hookspecs import Link
+from unitrack.records import flatten
 from unitrack.run import Run
 from unitrack.runfolder import RunFolder
 from unitrack.start import start_resolved
 
 PROJECT = "unitrack-demo"
-LOSS, ACCURACY = "loss", "accuracy"
 _FINISH_TIMEOUT_S = 180.0  # a cold `import mlflow` and a new database on a busy machine; usually it takes 10 s
-
-Points = dict[tuple[str, int], float]
-"""By metric and step."""
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +70,7 @@ def log_training(training: Training, sinks: list[SinkEntry], folder: Path, show:
             report = run.finish(timeout=_FINISH_TIMEOUT_S)
     return Logged(
         path=run.path,
-        params=_leaves(training.params),
+        params=len(flatten(training.params)),
         points=points,
         artifacts=2,
         call_ns=call_ns,
@@ -81,12 +79,6 @@ def log_training(training: Training, sinks: list[SinkEntry], folder: Path, show:
         report=report,
         links=run.links(),
     )
-
-
-def _leaves(params: dict[str, object]) -> int:
-    from unitrack.records import flatten
-
-    return len(flatten(params))
 
 
 def _lag(run: Run, sink: str, report: DeliveryReport, logged_at: float) -> float | None:

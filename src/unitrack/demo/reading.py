@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from unitrack.demo.logged_run import LOSS, Points
+from unitrack.demo.points import LOSS, Points
 from unitrack.hookspecs import Backend, Link
 from unitrack.plugins import load_object
 from unitrack.records import Artifact, Metrics, Params, flatten
@@ -44,9 +44,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_back(backend: Backend, link: Link) -> Holding:
-    """Everything of one run. Raises whatever the backend's reader raises."""
-    if backend.source is None:
-        raise LookupError(f"the plugin of {backend.name} can't read yet")
+    """Everything of one run. Raises whatever the backend's reader raises; there must be one."""
+    assert backend.source is not None
     params: dict[str, object] = {}
     points: list[tuple[str, int, float]] = []
     artifacts = 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from unitrack.delivery.pool import pool
 from unitrack.plugins import GROUP, installed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +23,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "document" in metafunc.fixturenames:
         names = [path.relative_to(REPOSITORY).as_posix() for path in DOCUMENTS]
         metafunc.parametrize("document", DOCUMENTS, ids=names)
+
+
+@pytest.fixture(autouse=True)
+def own_couriers() -> Iterator[None]:
+    """A document is one program: it leaves no courier, with its folder and its modules, to the next one."""
+    yield
+    pool.let_go()
 
 
 @pytest.fixture

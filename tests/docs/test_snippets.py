@@ -17,6 +17,7 @@ from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
+import unitrack
 from unitrack.plugins import OFFICIAL, installed
 
 FILES = {"model.pt": b"weights", "data.csv": b"x,y\n1,2\n"}
@@ -28,11 +29,17 @@ def test_python_snippets_run(document: Path, tmp_path: Path, install_plugin: Any
     """They do what they say; where one needs a package that is not here, the rest of its document is skipped."""
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
-    for example in _examples(document, tmp_path, install_plugin):
-        lacking = _lacking(example)
-        if lacking:
-            pytest.skip(f"from line {example.line} on: needs {lacking}")
-        example.evaluate()
+    namespace: dict[str, Any] = {}
+    try:
+        for example in _examples(document, tmp_path, install_plugin):
+            namespace = example.namespace
+            lacking = _lacking(example)
+            if lacking:
+                pytest.skip(f"from line {example.line} on: needs {lacking}")
+            example.evaluate()
+    finally:
+        for run in [value for value in namespace.values() if isinstance(value, unitrack.Run)]:
+            run.finish(timeout=10)
 
 
 def _examples(document: Path, folder: Path, install_plugin: Any) -> Iterator[Example]:

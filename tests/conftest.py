@@ -29,8 +29,14 @@ def plugin_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unitrack-probe\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[unitrack]\nprobe = unitrack_probe\n")
     sys.path.append(str(site))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (before, str(SUPPORT), str(site))))  # for trainers
     yield
     sys.path.remove(str(site))
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,7 +52,7 @@ def no_courier_left_behind(plugin_of_the_tests: None) -> Iterator[None]:
     while (left := couriers_of(token)) and time.monotonic() < deadline:
         time.sleep(0.1)
     if left:
-        named = [f"{process.pid}: orders of {process.cwd()}" for process in left]
+        named = [f"{process.pid}, started in {process.cwd()}" for process in left]
         for process in left:
             process.kill()
         pytest.fail(f"couriers left behind: {named}", pytrace=False)

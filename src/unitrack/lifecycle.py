@@ -40,12 +40,11 @@ def forget(run: Run) -> None:
 
 def _install() -> None:
     global _installed
-    if _installed:
-        return
-    _installed = True
-    atexit.register(_finish_all)
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-    _watch_exceptions()
+    if not _installed:
+        _installed = True
+        atexit.register(_finish_all)
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+        _watch_exceptions()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_sigterm)
 

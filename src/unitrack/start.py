@@ -15,7 +15,7 @@ import msgspec
 
 from unitrack import lifecycle
 from unitrack.config import ExperimentConfig, Resolved, Settings, resolve
-from unitrack.delivery.ledger import highest_step
+from unitrack.delivery.ledger import forget_trouble, highest_step
 from unitrack.disabled import DisabledRun
 from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
@@ -182,6 +182,8 @@ def _take_up(
         folder.ended_file.unlink(missing_ok=True)
         journal = JournalWriter(folder.spool)
         _write_manifest(folder, before.run, journal, lanes, settings)
+        for lane in lanes:
+            forget_trouble(folder.ledger_file(lane.name))
         journal.append(before.run)
         journal.next_seq = 1
     run, sample_every = _make_run(before.run, folder, settings, journal, validation)

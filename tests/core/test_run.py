@@ -443,7 +443,7 @@ def fast_and_slow(tmp_path_factory: pytest.TempPathFactory) -> Any:
         root = tmp_path_factory.mktemp("runs")
         config = {"safeguards": {"non_finite": policy, "on_invalid": rest, "max_points_per_metric": 4}}
         run = unitrack.start_run("a", config=config, delivery="inline", root=root)
-        run._fast = fast
+        run._has_fast_path = fast
         answers: list[Any] = []
         import warnings
 

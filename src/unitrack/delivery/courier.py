@@ -77,7 +77,7 @@ class Courier:
             sampler.stop()
         for lane in self._lanes:
             lane.drain()
-        while any(lane.is_alive() for lane in self._lanes):
+        while any(lane.is_alive() and not lane.is_hung() for lane in self._lanes):
             time.sleep(limits.POLL_MIN_S)
 
 

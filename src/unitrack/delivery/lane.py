@@ -316,6 +316,10 @@ class Lane:
         self.ledger.retry_at = int((time.time() + delay) * 1000)
         self._set_state(state)
 
+    def is_superseded(self) -> bool:
+        """Whether the run was taken up again since, so that a newer lane waits for this one's place."""
+        return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
+
     def retry_now(self) -> None:
         """Forget the back-off: somebody says that the trouble is mended."""
         self._retry_due = 0.0

@@ -79,6 +79,14 @@ def lines_after(folder: RunFolder, positions: Mapping[str, Position]) -> int:
     )
 
 
+def forget_trouble(file: Path) -> None:
+    """A run is taken up again: what was wrong the last time says nothing about this one."""
+    ledger = Ledger.load(file)
+    if ledger.state in ("retrying", "parked"):
+        ledger.state, ledger.attempts, ledger.retry_at = "pending", 0, None
+        ledger.save(file)
+
+
 def highest_step(folder: RunFolder) -> int:
     """The highest step that a run has logged, delivered or not; -1 if it has none."""
     ledgers = [Ledger.load(folder.ledger_file(sink.name)) for sink in folder.read_manifest().sinks]

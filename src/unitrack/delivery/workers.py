@@ -9,6 +9,11 @@ from collections.abc import Callable
 from unitrack import limits
 from unitrack.delivery.lane import Lane, Progress
 
+_FAILING_STALLS = 4
+"""A minute of failures, in which a large batch that has to be sent again gets through."""
+_HUNG_STALLS = 20
+"""A call may take long, as an upload does; but five minutes are no upload that a later sync can't make better."""
+
 
 class LaneThread(threading.Thread):
     """Runs one lane until its run has ended, it is told to stop, or, once drained is all it can do, it stalls."""
@@ -19,6 +24,7 @@ class LaneThread(threading.Thread):
         self._wait_for_lock = wait_for_lock
         self._stop_now = threading.Event()
         self._draining = threading.Event()
+        self._progressed_at = self._healthy_at = time.monotonic()
 
     def run(self) -> None:
         """Step the lane, resting when there is nothing to do."""
@@ -37,24 +43,41 @@ class LaneThread(threading.Thread):
 
     def _work(self) -> None:
         rest = limits.POLL_MIN_S
-        progressed_at = time.monotonic()
+        self._progressed_at = self._healthy_at = time.monotonic()
         while not self._stop_now.is_set():
             progress = self.lane.step()
             if progress is Progress.DONE:
                 return
+            if progress is Progress.WAITING and self.lane.is_superseded():
+                return
             if progress is Progress.MADE:
                 rest = limits.POLL_MIN_S
-                progressed_at = time.monotonic()
+                self._progressed_at = time.monotonic()
+                if not self.lane.ledger.attempts:
+                    self._healthy_at = time.monotonic()
                 continue
-            if self._draining.is_set() and time.monotonic() - progressed_at > limits.DRAIN_STALL_S:
+            if self._draining.is_set() and self._is_stalled():
                 return
             self._stop_now.wait(rest)
             rest = min(rest * 1.5, limits.POLL_MAX_S)
 
+    def _is_stalled(self) -> bool:
+        """Whether it is no use to go on: nothing happens, or it fails, begins again and fails."""
+        unhealthy_for = time.monotonic() - self._healthy_at
+        return self._stalled_for() > limits.DRAIN_STALL_S or unhealthy_for > _FAILING_STALLS * limits.DRAIN_STALL_S
+
+    def _stalled_for(self) -> float:
+        return time.monotonic() - self._progressed_at
+
+    def is_hung(self) -> bool:
+        """Whether a sink has kept a call for so long that it will not return."""
+        return self.is_alive() and self._stalled_for() > _HUNG_STALLS * limits.DRAIN_STALL_S
+
     def drain(self) -> None:
         """Nobody will log any more: deliver what is there, and give up when that makes no progress."""
-        self._draining.set()
+        self._progressed_at = self._healthy_at = time.monotonic()  # the clock starts now: it may have been idle
         self.lane.check_owner_now()
+        self._draining.set()
 
     def stop(self) -> None:
         """Stop after the step under way; what is committed stays, the rest is taken up by whoever comes next."""

@@ -107,17 +107,17 @@ class JournalWriter:
         body = encode_record(record)
         line = b"%08x %b\n" % (crc32(body), body)
         if self._torn:
-            line = b"\n" + line
+            line, self._torn = b"\n" + line, False
         try:
             written = os.write(self._fd, line)
         except OSError as error:
+            self._torn = line.startswith(b"\n")  # nothing was written, not even that
             raise self._failed(error.errno or 0, error.strerror or "") from error
         if written != len(line):
             self._end_torn_line()
             raise self._failed(28, "the disk is full: a part of the line was written, and is marked as damaged")
-        self._torn = False
-        self._size += written
-        if self._size >= self._segment_bytes:
+        self._size = size = self._size + written
+        if size >= self._segment_bytes:
             self._rotate()
 
     def _failed(self, errno: int, why: str) -> JournalError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from time import time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,7 +16,7 @@ from unitrack.config import Settings
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
-from unitrack.errors import RunFinishedError
+from unitrack.errors import RunFinishedError, UnitrackError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _EXACT_INT = 2**53
 """Up to here every int is a float64."""
+
+
+def _is_exact_int(value: object) -> bool:
+    return type(value) is int and -_EXACT_INT <= value <= _EXACT_INT
+
 
 EndStatus = Literal["finished", "failed", "killed"]
 
@@ -60,9 +65,8 @@ class Run(FileLogging):
         self._pid = os.getpid()
         self._next_step = 0
         self._report: DeliveryReport | None = None
-        self._known_metrics = validation.points
-        # The fast path counts points only by call; past this many the slow path counts them exactly.
-        self._fast = not validation.has_metric_checks
+        self._points = validation.points
+        self._has_fast_path = not validation.has_metric_checks
         self._max_points = validation.limits.max_points_per_metric
         self._max_metrics = validation.limits.max_metrics_per_call
         self._pump = delivery.pump if settings.tracking.delivery == "inline" else None
@@ -117,44 +121,45 @@ class Run(FileLogging):
         with self._journal.lock:
             journal = self._journal  # only now: another thread may have finished the run while this one waited
             if type(step) is not int or not 0 <= step <= MAX_STEP:
-                if step is None and self._next_step <= MAX_STEP:
-                    step = self._next_step
-                else:
-                    step = check_step(self._next_step if step is None else step)
-            known = self._known_metrics
+                step = check_step(self._next_step if step is None else step)
+            points, most = self._points, self._max_points
             failure = None
-            if self._fast and type(metrics) is dict and 0 < len(metrics) <= self._max_metrics:
+            if self._has_fast_path and type(metrics) is dict and 0 < len(metrics) <= self._max_metrics:
                 for name, value in metrics.items():
-                    kind = type(value)
                     if (
-                        not (
-                            (kind is float and value - value == 0.0)
-                            or (kind is int and -_EXACT_INT <= value <= _EXACT_INT)
-                        )
-                        or name not in known
-                        or known[name] >= self._max_points
+                        (value - value != 0.0 if type(value) is float else not _is_exact_int(value))
+                        or name not in points
+                        or points[name] >= most
                     ):
-                        accepted, failure = self._validation.metrics(metrics, step)
+                        failure = self._log_checked(journal, metrics, step)
                         break
                 else:
-                    accepted = metrics
+                    seq = journal.next_seq
+                    journal.next_seq = seq + 1
+                    journal.append(Metrics(seq=seq, time=time_ns() // 1_000_000, step=step, metrics=metrics))
+                    for name in metrics:
+                        points[name] += 1
+                    if step >= self._next_step:
+                        self._next_step = step + 1
             else:
-                accepted, failure = self._validation.metrics(metrics, step)
-            if accepted:
-                seq = journal.next_seq
-                record = Metrics(seq=seq, time=time.time_ns() // 1_000_000, step=step, metrics=accepted)
-                if accepted is not metrics:
-                    record = record.with_values(accepted)
-                journal.next_seq = seq + 1
-                journal.append(record)
-                for name in accepted:
-                    known[name] = known.get(name, 0) + 1
-            if step >= self._next_step and (accepted or (metrics and failure is None)):  # a dropped NaN has a step too
-                self._next_step = step + 1
+                failure = self._log_checked(journal, metrics, step)
         if self._pump is not None:
             self._pump()
         if failure is not None:
             raise failure
+
+    def _log_checked(self, journal: JournalWriter, metrics: Mapping[str, Any], step: int) -> UnitrackError | None:
+        """What is not obviously right goes through the whole chain; returns the error to raise afterwards."""
+        accepted, failure = self._validation.metrics(metrics, step)
+        if accepted:
+            stamp = self._stamp()
+            record = Metrics(seq=stamp["seq"], time=stamp["time"], step=step, metrics={})
+            journal.append(record.with_values(accepted))
+            for name in accepted:
+                self._points[name] = self._points.get(name, 0) + 1
+        if step >= self._next_step and (accepted or (metrics and failure is None)):  # a dropped NaN has a step too
+            self._next_step = step + 1
+        return failure
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Log one metric; see `log_metrics`."""
@@ -194,7 +199,7 @@ class Run(FileLogging):
         with self._journal.lock:
             seq = self._journal.next_seq
             self._journal.next_seq = seq + 1
-        return {"seq": seq, "time": time.time_ns() // 1_000_000}
+        return {"seq": seq, "time": time_ns() // 1_000_000}
 
     def _log(self, record: Record) -> None:
         with self._journal.lock:

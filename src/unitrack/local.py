@@ -74,6 +74,7 @@ class LocalSink:
             self._artifacts = self._metadata.setdefault("artifacts", {})
             self._metrics = open(run.folder / _METRICS, "ab")  # noqa: SIM115 (closed by close)
             self._metrics.truncate(committed)
+            self._metrics.seek(committed)  # appending goes to the end anyway, but `flush` asks where that is
             self._write_metadata()
         return Link(id=run.folder.name, location=str(run.folder.parent), open_with=f"unitrack show {run.folder}")
 

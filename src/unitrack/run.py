@@ -249,7 +249,7 @@ class Run(FileLogging):
             self._delivery.close()
         warn_of_trouble(self._report, self.path)
         if self._settings.tracking.on_sink_error == "raise":
-            raise_for_trouble(self._report)
+            raise_for_trouble(self._report, at_end=True)
         return self._report
 
     def _end_journal(self, status: EndStatus) -> None:

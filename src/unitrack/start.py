@@ -78,12 +78,12 @@ def start_resolved(
     plugins = installed()
     lanes = tuple(_lanes(settings, plugins))
     validation = ValidationChain(settings.safeguards, plugins.validators())
-    root = Path(settings.tracking.root)
+    root = Path(settings.tracking.root).absolute()  # couriers may work in another folder
     existing = _find(root, run_id) if run_id is not None else None
     if existing is not None and resume == "never":
         raise RunExistsError(f"run {run_id!r} exists in {existing.path}; pass resume='allow' to go on with it")
     if existing is None and resume == "must":
-        raise RunExistsError(f"no run {run_id!r} under {root.absolute()} to resume; is `root` right?")
+        raise RunExistsError(f"no run {run_id!r} under {root} to resume; is `root` right?")
     if existing is None:
         run, sample_every = _create(root, settings, run_id, lanes, validation)
     else:

@@ -24,7 +24,7 @@ class Tracker:
     def __init__(self, config: ExperimentConfig | Mapping[str, Any] | str | Path | None = None) -> None:
         self._resolved = resolve(config)
         self._config = config
-        self._active: ContextVar[tuple[Run, ...]] = ContextVar("active", default=())
+        self._active: ContextVar[tuple[Run, ...] | None] = ContextVar("active", default=None)
         self._started: list[Run] = []
 
     def start_run(self, run_name: str | None = None) -> Run:
@@ -33,15 +33,16 @@ class Tracker:
         if run_name is not None:
             resolved = resolve(self._config, call={"experiment": {"name": run_name}})
         run = start_resolved(resolved)
-        self._active.set((*self._active.get(), run))
+        self._active.set((*(self._active.get() or ()), run))
         self._started.append(run)
         return run
 
     @property
     def active_run(self) -> Run | None:
         """The run that log calls made here go to."""
-        here = [run for run in self._active.get() if run in self._started]
-        return here[-1] if here else (self._started[-1] if self._started else None)
+        here = self._active.get()
+        candidates = self._started if here is None else [run for run in here if run in self._started]
+        return candidates[-1] if candidates else None
 
     def _require_run(self) -> Run:
         run = self.active_run
@@ -67,7 +68,8 @@ class Tracker:
         if run is None:
             return
         self._started.remove(run)
-        self._active.set(tuple(one for one in self._active.get() if one is not run))
+        if (here := self._active.get()) is not None:
+            self._active.set(tuple(one for one in here if one is not run))
         run.finish(status)
 
 

@@ -117,8 +117,8 @@ def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
     warn_caller(f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning)
 
 
-def raise_for_trouble(report: DeliveryReport) -> None:
-    """Raise `DeliveryError` if a sink is in trouble: `on_sink_error: raise`."""
-    troubled = [str(sink) for sink in report.sinks.values() if in_trouble(sink)]
+def raise_for_trouble(report: DeliveryReport, *, at_end: bool = False) -> None:
+    """Raise `DeliveryError` if a sink is in trouble, or `at_end` has not got everything: `on_sink_error: raise`."""
+    troubled = [str(sink) for sink in report.sinks.values() if in_trouble(sink) or (at_end and not sink.ok)]
     if troubled:
         raise DeliveryError("; ".join(troubled))

@@ -1,0 +1,379 @@
+"""The document's trackers: its examples as printed, and active runs that don't mix."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import unitrack
+from unitrack import LocalExperimentTracker, Tracker
+from unitrack.local import LocalSource
+from unitrack.records import Metrics
+
+
+def losses(run: unitrack.Run) -> list[float]:
+    """The values of `loss` in the local files."""
+    found = LocalSource(str(run.path)).records(run.path.name)
+    return [record.values()["loss"] for record in found if isinstance(record, Metrics)]
+
+
+def inline(root: Path) -> Tracker:
+    """A tracker whose runs are delivered as they are logged."""
+    return Tracker({"tracking": {"root": str(root), "delivery": "inline"}})
+
+
+# From the document, as printed.
+def compare_experiments(exp_dirs: list) -> dict:
+    """
+    Compare multiple experiments.
+
+    Safeguard: Validates experiment directories exist.
+    """
+    comparisons = {}
+
+    for exp_dir in exp_dirs:
+        path = Path(exp_dir)
+        if not path.exists():
+            continue
+
+        # Load params
+        params_file = path / "params.json"
+        params = json.loads(params_file.read_text()) if params_file.exists() else {}
+
+        # Load final metrics
+        metrics_file = path / "metrics.jsonl"
+        final_metrics = {}
+        if metrics_file.exists():
+            lines = metrics_file.read_text().strip().split("\n")
+            if lines:
+                final_metrics = json.loads(lines[-1]).get("metrics", {})
+
+        comparisons[path.name] = {"params": params, "final_metrics": final_metrics}
+
+    return comparisons
+
+
+# From the document, as printed.
+def run_sweep(param_grid: dict, train_fn: Any, tracker: Any) -> list:
+    """
+    Run hyperparameter sweep.
+
+    Safeguard: Validates param grid.
+    Bounds: Limits total runs.
+    """
+    from itertools import product
+
+    # Generate all combinations
+    keys = list(param_grid.keys())
+    values = list(param_grid.values())
+    combinations = list(product(*values))
+
+    # Bounds safeguard
+    if len(combinations) > 100:
+        raise ValueError(f"Too many combinations: {len(combinations)}")
+
+    results = []
+
+    for i, combo in enumerate(combinations):
+        params = dict(zip(keys, combo))  # noqa: B905 (as printed)
+
+        # Start run
+        run_id = tracker.start_run(f"sweep-{i}")
+        tracker.log_params(params)
+
+        # Train
+        metrics = train_fn(**params)
+        tracker.log_metrics(metrics)
+
+        # End run
+        tracker.end_run()
+
+        results.append({"run_id": run_id, "params": params, "metrics": metrics})
+
+    return results
+
+
+MAX_ARTIFACT_SIZE = 100 * 1024 * 1024  # 100MB
+
+
+# From the document, as printed.
+def safe_log_artifact(tracker: Any, path: str) -> None:
+    """
+    Log artifact with size limit.
+
+    Safeguard: Prevents oversized artifacts.
+    Bounds: Maximum file size limit.
+    """
+    file_path = Path(path)
+    if not file_path.exists():
+        raise FileNotFoundError(path)
+
+    size = file_path.stat().st_size
+    if size > MAX_ARTIFACT_SIZE:
+        raise ValueError(f"Artifact too large: {size / 1024 / 1024:.1f}MB")
+
+    tracker.log_artifact(path)
+
+
+# From the document, as printed.
+def log_environment(tracker: Any) -> None:
+    """
+    Log complete environment for reproducibility.
+
+    Safeguard: Handles missing git gracefully.
+    """
+    import platform
+    import subprocess
+    import sys
+
+    env_info = {
+        "python_version": sys.version,
+        "platform": platform.platform(),
+    }
+
+    # Git info
+    try:
+        git_hash = subprocess.check_output(["git", "rev-parse", "HEAD"], stderr=subprocess.DEVNULL).decode().strip()
+        env_info["git_hash"] = git_hash
+
+        git_diff = subprocess.check_output(["git", "diff", "--stat"], stderr=subprocess.DEVNULL).decode().strip()
+        env_info["git_dirty"] = bool(git_diff)
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        env_info["git_hash"] = "unknown"
+
+    tracker.log_params(env_info)
+
+
+def test_example_1_and_3_run_as_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Basic tracking against couriers, then the comparison of two experiments."""
+
+    def train_epoch(model: object, data: object) -> float:
+        return 1 / (epoch + 1)
+
+    model = data = None
+    for run_name, learning_rate in (("run_20241201", 0.001), ("run_20241202", 0.01)):
+        # Initialize tracker
+        tracker = LocalExperimentTracker("experiments")
+
+        # Start run
+        run_id = tracker.start_run(run_name)
+
+        # Log hyperparameters
+        tracker.log_params({"learning_rate": learning_rate, "batch_size": 32, "epochs": 100, "optimizer": "adam"})
+
+        # Training loop with metric logging
+        for epoch in range(100):
+            loss = train_epoch(model, data)
+
+            tracker.log_metrics({"loss": loss, "epoch": epoch}, step=epoch)
+
+        # Save model artifact
+        Path("model.pt").write_bytes(b"weights")
+        tracker.log_artifact("model.pt")
+
+        # End run
+        tracker.end_run()
+        assert f"{run_id}" == run_id.id
+
+    # Compare experiments
+    results = compare_experiments(
+        [
+            "experiments/run_20241201",
+            "experiments/run_20241202",
+        ]
+    )
+
+    # Print comparison table
+    print("Experiment Comparison:")
+    for name, data in results.items():
+        loss = data["final_metrics"].get("loss", "N/A")
+        lr = data["params"].get("learning_rate", "N/A")
+        print(f"  {name}: loss={loss}, lr={lr}")
+
+    assert capsys.readouterr().out == (
+        "Experiment Comparison:\n  run_20241201: loss=0.01, lr=0.001\n  run_20241202: loss=0.01, lr=0.01\n"
+    )
+    folder = root / "experiments" / "run_20241201"
+    assert (folder / "artifacts" / "model.pt").read_bytes() == b"weights"
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["metrics"]["epoch"]) for line in lines] == [(epoch, epoch) for epoch in range(100)]
+    meta = json.loads((folder / "metadata.json").read_text())
+    assert meta["status"] == "completed"
+    assert {"run_name", "start_time", "end_time"} <= meta.keys()
+
+
+def test_example_4_runs_as_printed(root: Path) -> None:
+    """The environment as params; outside of a repository the commit is unknown."""
+    tracker = LocalExperimentTracker()
+    tracker.start_run("reproducible-run")
+    log_environment(tracker)
+    tracker.end_run()
+    params = json.loads((root / "experiments" / "reproducible-run" / "params.json").read_text())
+    assert params.keys() >= {"python_version", "platform", "git_hash"}
+
+
+def test_example_5_runs_as_printed(root: Path) -> None:
+    """A sweep of twelve runs, each with its params and metrics."""
+    tracker = LocalExperimentTracker("experiments")
+    param_grid = {"learning_rate": [0.001, 0.0001], "batch_size": [16, 32, 64], "hidden_size": [128, 256]}
+
+    def train_model(learning_rate: float, batch_size: int, hidden_size: int) -> dict[str, float]:
+        return {"loss": learning_rate * batch_size / hidden_size}
+
+    results = run_sweep(param_grid, train_model, tracker)
+    best_run = min(results, key=lambda x: x["metrics"]["loss"])
+    assert best_run["params"] == {"learning_rate": 0.0001, "batch_size": 16, "hidden_size": 256}
+    compared = compare_experiments([root / "experiments" / f"sweep-{i}" for i in range(12)])
+    for i, result in enumerate(results):
+        assert compared[f"sweep-{i}"] == {"params": result["params"], "final_metrics": result["metrics"]}
+
+
+def test_the_documents_safeguards_hold(root: Path) -> None:
+    """Its `safe_log_artifact` works, and what it and `validate_metric` refuse is refused without them too."""
+    tracker = inline(root / "runs")
+    for call in (
+        lambda: tracker.log_params({"a": 1}),
+        lambda: tracker.log_metrics({"a": 1}),
+        lambda: tracker.log_artifact("x"),
+    ):
+        with pytest.raises(RuntimeError, match="No active run"):
+            call()
+    tracker.end_run()  # without a run it does nothing
+    run = tracker.start_run("a")
+    Path("small.bin").write_bytes(b"x")
+    safe_log_artifact(tracker, "small.bin")
+    with pytest.raises(FileNotFoundError):
+        safe_log_artifact(tracker, "missing.bin")
+    with open("large.bin", "wb") as file:
+        file.truncate(MAX_ARTIFACT_SIZE + 1)
+    with pytest.raises(ValueError, match="Artifact too large"):
+        tracker.log_artifact("large.bin")
+    with pytest.raises(FileNotFoundError, match="Artifact not found"):
+        tracker.log_artifact("missing.bin")
+    with pytest.raises(TypeError, match="numeric"):
+        tracker.log_metrics({"loss": "0.5"})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="NaN or Inf"):
+        tracker.log_metrics({"loss": math.nan})
+    tracker.end_run()
+    assert [path.name for path in (run.path / "artifacts").iterdir()] == ["small.bin"]
+
+
+def test_nested_runs_of_one_tracker(root: Path) -> None:
+    """Ending the inner one makes the outer one active again."""
+    tracker = inline(root)
+    outer = tracker.start_run("outer")
+    tracker.log_metrics({"loss": 1})
+    inner = tracker.start_run("inner")
+    assert tracker.active_run is inner
+    tracker.log_metrics({"loss": 2})
+    tracker.end_run()
+    assert tracker.active_run is outer
+    tracker.log_metrics({"loss": 3})
+    tracker.end_run()
+    assert tracker.active_run is None
+    assert losses(outer) == [1, 3]
+    assert losses(inner) == [2]
+
+
+def test_trackers_do_not_mix(root: Path) -> None:
+    """Each has its own active run."""
+    one, other = inline(root / "1"), inline(root / "2")
+    first, second = one.start_run("a"), other.start_run("a")
+    one.log_metrics({"loss": 1})
+    other.log_metrics({"loss": 2})
+    one.end_run()
+    with pytest.raises(unitrack.NoActiveRunError):
+        one.log_metrics({"loss": 3})
+    other.log_metrics({"loss": 4})
+    other.end_run()
+    assert (losses(first), losses(second)) == ([1], [2, 4])
+
+
+def test_threads_of_one_tracker_do_not_mix(root: Path) -> None:
+    """Each thread logs to the run that it started; one whose run has ended has none."""
+    tracker = inline(root)
+    barrier = threading.Barrier(4)
+    wrong: list[Any] = []
+    runs: dict[int, unitrack.Run] = {}
+
+    def work(number: int) -> None:
+        runs[number] = tracker.start_run(f"thread-{number}")
+        barrier.wait()
+        for _ in range(20):
+            tracker.log_metrics({"loss": number})
+        barrier.wait()
+        if number % 2:
+            tracker.end_run()
+            try:
+                tracker.log_metrics({"loss": -1})
+                wrong.append(number)
+            except unitrack.NoActiveRunError:
+                pass
+        barrier.wait()
+        if not number % 2:
+            tracker.end_run()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert {number: losses(run) for number, run in runs.items()} == {n: [n] * 20 for n in range(4)}
+
+
+def test_a_helper_thread_logs_to_the_run_of_the_tracker(root: Path) -> None:
+    """One that started none: a data loader, a callback."""
+    tracker = inline(root)
+    run = tracker.start_run("a")
+    thread = threading.Thread(target=lambda: tracker.log_metrics({"loss": 5}))
+    thread.start()
+    thread.join()
+    tracker.end_run()
+    assert losses(run) == [5]
+
+
+def test_asyncio_tasks_of_one_tracker_do_not_mix(root: Path) -> None:
+    """Each task has its own run, and inherits that of the one that started it until it starts its own."""
+    tracker = inline(root)
+
+    async def work(number: int) -> tuple[int, unitrack.Run]:
+        tracker.log_metrics({"loss": 100 + number})
+        run = tracker.start_run(f"task-{number}")
+        for _ in range(5):
+            await asyncio.sleep(0)
+            tracker.log_metrics({"loss": number})
+        tracker.end_run()
+        return number, run
+
+    async def main() -> tuple[unitrack.Run, list[tuple[int, unitrack.Run]]]:
+        outer = tracker.start_run("outer")
+        done = await asyncio.gather(*(work(number) for number in range(5)))
+        tracker.log_metrics({"loss": 1})
+        tracker.end_run()
+        return outer, done
+
+    outer, done = asyncio.run(main())
+    assert losses(outer) == [100, 101, 102, 103, 104, 1]
+    for number, run in done:
+        assert losses(run) == [number] * 5
+
+
+def test_a_mistake_in_the_configuration_raises_when_the_tracker_is_made(root: Path) -> None:
+    """Not at its first run."""
+    with pytest.raises(unitrack.ConfigError):
+        Tracker({"traking": {}})
+
+
+def test_the_mlflow_tracker_names_its_sink(root: Path) -> None:
+    """It is a configuration of the same thing; without the plugin it says what to install."""
+    tracker = unitrack.MLflowTracker("sqlite:///x.db", "digits")
+    (sink,) = tracker._resolved.settings.sinks
+    assert (sink.backend, sink.options["tracking_uri"]) == ("mlflow", "sqlite:///x.db")
+    assert tracker._resolved.settings.experiment.project == "digits"

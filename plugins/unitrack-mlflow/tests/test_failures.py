@@ -70,7 +70,7 @@ def test_a_server_that_refuses_is_for_somebody_to_mend(open_sink: OpenSink, run:
 
 def test_a_server_that_is_down_is_noticed_at_once(open_sink: OpenSink, run: RunContext, closed_url: str) -> None:
     begin = time.monotonic()
-    with pytest.raises(SinkUnavailableError, match="refused"):
+    with pytest.raises(SinkUnavailableError, match="refuses connections"):
         open_sink(closed_url, run)
     assert time.monotonic() - begin < 5
 
@@ -147,7 +147,7 @@ def test_doctor_says_what_is_wrong(tmp_path: Path, closed_url: str, uri: str) ->
     assert all(finding.ok for finding in check(MlflowOptions(tracking_uri=uri)))
     *_, last = check(MlflowOptions(tracking_uri=closed_url, request_timeout=2))
     assert not last.ok
-    assert "Is the server running" in last.message
+    assert "is the server running" in last.message
     (tmp_path / "file").touch()
     *_, last = check(MlflowOptions(tracking_uri=f"sqlite:///{tmp_path}/file/x.db"))
     assert not last.ok

@@ -20,9 +20,9 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
 from mlflow import MlflowClient
+
 from unitrack.hookspecs import RunContext
 from unitrack.testing.driver import SinkDriver
-
 from unitrack_mlflow import MlflowOptions
 from unitrack_mlflow.sink import MlflowSink
 

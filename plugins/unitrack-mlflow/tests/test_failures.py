@@ -17,9 +17,9 @@ import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
-
 from unitrack_mlflow import MlflowOptions, stores
 from unitrack_mlflow.check import check
 from unitrack_mlflow.failures import translated

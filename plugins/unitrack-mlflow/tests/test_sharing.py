@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from unitrack.hookspecs import RunContext
 from unitrack.testing.driver import SinkDriver
-
 from unitrack_mlflow import MlflowOptions, register_backends, stores
 
 OpenSink = Callable[..., Any]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags
-
 from unitrack_mlflow.source import MlflowSource
 
 OpenSink = Callable[..., Any]

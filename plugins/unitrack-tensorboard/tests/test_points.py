@@ -128,7 +128,7 @@ RESERVED = ["artifacts/plot.png", "unitrack/run", "unitrack/records", "_hparams_
 
 def test_names_are_tags_as_they_are(open_sink, logdir, reader):
     sink = open_sink()
-    sink.metrics({name: 1.0 for name in NAMES}, 1)
+    sink.metrics(dict.fromkeys(NAMES, 1.0), 1)
     sink.end()
     with reader(logdir) as opened:
         tags = set(points(opened))

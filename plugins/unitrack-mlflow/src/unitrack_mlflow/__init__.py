@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from unitrack import hookimpl
 from unitrack.hookspecs import Backend
-
 from unitrack_mlflow.options import MlflowOptions
 
 __all__ = ["MlflowOptions", "register_backends"]

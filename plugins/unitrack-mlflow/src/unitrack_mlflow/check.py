@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import requests
+
 from unitrack.errors import SinkError
 from unitrack.hookspecs import Finding
-
 from unitrack_mlflow import stores
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.failures import classify, translated

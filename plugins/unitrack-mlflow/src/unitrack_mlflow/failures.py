@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import requests
 from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import SQLAlchemyError
-from unitrack.errors import RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 
+from unitrack.errors import RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack_mlflow.stores import Store
 
 _LATER = {

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from unitrack.records import Metrics
 
+from unitrack.records import Metrics
 from unitrack_mlflow import marks
 from unitrack_mlflow.keys import names_of
 

@@ -13,7 +13,6 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from unitrack import names
-
 from unitrack_mlflow import limits
 
 KEY = r"/\w.\- :"

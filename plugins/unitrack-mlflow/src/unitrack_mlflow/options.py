@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import msgspec
-from unitrack.hookspecs import SinkOptions
 
+from unitrack.hookspecs import SinkOptions
 from unitrack_mlflow import stores
 
 

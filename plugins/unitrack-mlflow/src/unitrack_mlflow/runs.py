@@ -10,8 +10,8 @@ from contextlib import contextmanager, nullcontext
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
-from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 
+from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack_mlflow import marks, stores
 from unitrack_mlflow.failures import translated
 from unitrack_mlflow.stores import Store

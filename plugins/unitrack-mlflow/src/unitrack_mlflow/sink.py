@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+
 from unitrack import hookimpl, names
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags, flatten
-
 from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
 from unitrack_mlflow.batches import chunks
 from unitrack_mlflow.client import connect

@@ -12,8 +12,8 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo, Run, ViewType
 from mlflow.exceptions import MlflowException
-from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags
 
+from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags
 from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.histories import metrics_of

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # eight builds in environments of their own
 REPOSITORY = Path(__file__).parents[2]
 PLUGINS = ("mlflow", "tensorboard", "wandb")
 

@@ -8,13 +8,14 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 import pluggy
 
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, PluginSpec, SinkOptions, Validators
+from unitrack.redaction import redact
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -133,7 +134,7 @@ def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str
     try:
         converted = msgspec.convert(dict(options), backend.options)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"sink {sink_name!r}: {error}") from None
+        raise ConfigError(f"sink {sink_name!r}, {_explain(error, backend, options)}") from None
     return converted.anchored(Path.cwd())
 
 
@@ -141,3 +142,13 @@ def load_object(path: str) -> Any:
     """What "module:name" stands for."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _explain(error: msgspec.ValidationError, backend: Backend, options: Mapping[str, Any]) -> str:
+    from unitrack.config.expected import expected
+
+    key = str(error).partition(" - at `$.")[2].partition(".")[0].rstrip("`")
+    if key not in options:
+        return str(error)
+    wanted = expected(get_type_hints(backend.options, include_extras=True)[key])
+    return f"option {key!r}: expected {wanted}, got {redact(options[key], key)!r}"

@@ -16,9 +16,9 @@ be felt in another one, or in training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import msgspec
 import pluggy
@@ -71,6 +71,15 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """Modules that must be importable. Looked for, never imported, at `start_run`."""
     install: str = ""
     """What to `pip install` when one of them is missing."""
+    native: Mapping[str, str] = {}
+    """What the backend shows by itself, and as what: {"metrics": "scalars", "image": "images"}. The keys are
+    `records.KINDS`; a kind that is not here arrives as a file among the artifacts."""
+    exact_floats: bool = True
+    """Whether a float64 can be read back bit for bit through the source."""
+    non_finite: Literal["exact", "marked"] = "exact"
+    """Whether NaN and infinity are held as such, or in a marked form that the source turns back."""
+    confirms: Literal["flush", "end"] = "flush"
+    """When the backend can say that records are durable: after each batch, or at the end of the run only."""
     check: str | None = None
     """"module:function", called by `unitrack doctor` with the options, in a process of its own under a time limit;
     it yields `Finding`s on reachability, credentials and whatever else can be wrong."""
@@ -111,6 +120,26 @@ class PluginSpec:
         silently is not there is worse than no run.
         """
         raise NotImplementedError
+
+    @hookspec
+    def register_middleware(self) -> Iterable[Middleware]:
+        """Middleware that a sink's options may ask for by name.
+
+        **When**: once, with `register_backends`. **Where**: the training process. **Raising** disables this plugin alone.
+        """
+        raise NotImplementedError
+
+
+class Middleware(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that changes what one sink receives: renames, filters, thins out, redacts."""
+
+    name: str
+    """The key among a sink's options that asks for it: `wandb: {every: 10}`."""
+    wrapper: str
+    """"module:Class" of an object with hook wrappers, `@hookimpl(wrapper=True)`, of `SinkSpec`; called with the value of
+    that key, in the courier. A wrapper edits the list that it is given in place, then yields."""
+    option: Any = Any
+    """The type of that value, checked at `start_run`."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,5 +248,6 @@ class Source(Protocol):
     def records(self, run_id: str) -> Iterator[AnyRecord]:
         """The records of one run, streaming, original names restored; points of one metric in order of logging.
 
+        `Artifact.file` is an absolute path where the file lies on this machine, else a URI that `fetch` understands.
         Raises `KeyError` if there is no such run.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -18,6 +18,9 @@ RunStatus = Literal["running", "finished", "failed", "killed"]
 ArtifactType = Literal[
     "file", "folder", "text", "json", "figure", "image", "model", "histogram", "table", "audio", "video", "html"
 ]
+
+KINDS = ("metrics", "params", "tags", "description", "status", *get_args(ArtifactType))
+"""All kinds of things that can be logged; those of artifacts are `Artifact.type`."""
 
 
 class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):

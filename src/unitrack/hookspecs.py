@@ -125,7 +125,7 @@ class PluginSpec:
     def register_middleware(self) -> Iterable[Middleware]:
         """Middleware that a sink's options may ask for by name.
 
-        **When**: once, with `register_backends`. **Where**: the training process. **Raising** disables this plugin alone.
+        **When**: once, with `register_backends`. **Where**: the training process. **Raising** disables this plugin.
         """
         raise NotImplementedError
 
@@ -136,8 +136,8 @@ class Middleware(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The key among a sink's options that asks for it: `wandb: {every: 10}`."""
     wrapper: str
-    """"module:Class" of an object with hook wrappers, `@hookimpl(wrapper=True)`, of `SinkSpec`; called with the value of
-    that key, in the courier. A wrapper edits the list that it is given in place, then yields."""
+    """"module:Class" of an object with hook wrappers, `@hookimpl(wrapper=True)`, of `SinkSpec`; called with the value
+    of that key, in the courier. A wrapper edits the list that it is given in place, then yields."""
     option: Any = Any
     """The type of that value, checked at `start_run`."""
 

@@ -203,6 +203,17 @@ def test_a_courier_that_always_dies_is_parked_with_the_reason(root: Path) -> Non
     assert len({call["pid"] for call in calls(root / "probe2")}) == limits.MAX_COURIER_RESTARTS + 1
 
 
+def test_a_courier_may_be_killed_as_often_as_it_gets_on(root: Path) -> None:
+    """Only deaths without progress count: a courier that the machine kills now and then is always replaced."""
+    with unitrack.start_run("a", sinks=[probe(root)], root=root / "runs") as run:
+        for value in range(limits.MAX_COURIER_RESTARTS + 2):
+            run.log_metric("loss", float(value))
+            run.flush()
+            os.kill(courier_pid(run), signal.SIGKILL)
+    assert run.finish().ok
+    assert len(points(root / "probe", "loss")) == limits.MAX_COURIER_RESTARTS + 2
+
+
 @pytest.mark.parametrize("kind", ["unavailable", "misconfigured", "unexpected", "exit", "hang"])
 def test_a_sick_sink_is_not_felt_by_training_or_by_its_neighbour(root: Path, kind: str) -> None:
     """Neither in the time of a log call nor in what arrives; `finish(timeout)` keeps its word."""

@@ -35,7 +35,7 @@ class _Courier:
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
-        self.restarts = 0
+        self._deaths: dict[tuple[str, str], tuple[int, int]] = {}
         self.orders: list[Order] = []
         self.process: _Detached | None = None
         self._pipe = -1
@@ -87,24 +87,30 @@ class _Courier:
         self.orders = [order for order in self.orders if not _is_complete(order)]
 
     def revive(self) -> None:
-        """If the process died, start another and give it what is open; a crash loop is parked, with the reason."""
+        """If the process died, start another and give it what is open; what it dies of again and again is parked."""
         if self.process is None or self.process.poll() is None:
             return
         self.forget_completed()
+        reason = f"the courier of {self.backend} died (exit code {self.process.returncode}); see {self._log}"
+        for order in [order for order in self.orders if self._is_fruitless(order)]:
+            _park(order, f"{reason}; it was restarted {MAX_COURIER_RESTARTS} times and delivered nothing more")
+            self.orders.remove(order)
         if not self.orders:
             self.process = None
             return
-        reason = f"the courier of {self.backend} died (exit code {self.process.returncode}); see {self._log}"
-        if self.restarts >= MAX_COURIER_RESTARTS:
-            for order in self.orders:
-                _park(order, f"{reason}; it was restarted {self.restarts} times")
-            self.orders = []
-            self.process = None
-            return
-        self.restarts += 1
         self.start()
         for order in self.orders:
             self._send(order)
+
+    def _is_fruitless(self, order: Order) -> bool:
+        """Whether the process has died again, too often by now, with nothing delivered since the death before."""
+        folder = RunFolder(Path(order.folder))
+        ledger = Ledger.load(folder.ledger_file(order.lane.name))
+        account = ledger.delivered + ledger.dead_lettered + ledger.damaged
+        before, deaths = self._deaths.get((order.folder, order.lane.name), (-1, 0))
+        deaths = deaths + 1 if account == before and ledger.pending(folder) else 1
+        self._deaths[order.folder, order.lane.name] = (account, deaths)
+        return deaths > MAX_COURIER_RESTARTS
 
 
 class CourierPool:

@@ -74,11 +74,3 @@ def test_resuming_under_a_relative_root_from_a_folder_that_the_courier_is_not_in
     assert run.finish().ok
     assert run.path == Path(os.path.realpath(root / "here" / "runs" / "again"))
     assert steps(run.path) == [0, 1]
-
-
-def test_raise_means_that_pending_records_raise_at_the_end(root: Path) -> None:
-    """With `on_sink_error: raise`, a run whose end has not arrived in time is an error that names the sink."""
-    config = {"tracking": {"sinks": ["local"], "on_sink_error": "raise", "delivery": "process", "root": str(root)}}
-    run = unitrack.start_run("late", config=config)
-    with pytest.warns(unitrack.DeliveryWarning), pytest.raises(unitrack.DeliveryError, match="local"):
-        run.finish(timeout=0)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 import pluggy
 
+from unitrack import middleware
 from unitrack.errors import ConfigError
-from unitrack.hookspecs import Backend, PluginSpec, SinkOptions, Validators
+from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
 from unitrack.redaction import redact
+from unitrack.runfolder import LaneSpec, Wrapping
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -46,6 +48,7 @@ class Plugins:
         self._manager = pluggy.PluginManager("unitrack")
         self._manager.add_hookspecs(PluginSpec)
         self._backends: dict[str, Backend] = {}
+        self._middleware: dict[str, Middleware] = {one.name: one for one in middleware.register_middleware()}
         self.plugins: list[Plugin] = [self._load(entry) for entry in entry_points]
 
     def _load(self, entry: EntryPoint) -> Plugin:
@@ -64,17 +67,26 @@ class Plugins:
             for backend in declared:
                 if backend.name in self._backends:
                     raise ConfigError(f"the backend {backend.name!r} is already served by another plugin")
+            wrappers = {one.name: one for one in getattr(module, "register_middleware", tuple)()}
+            for name in wrappers.keys() & self._middleware.keys():
+                raise ConfigError(f"the middleware {name!r} is built in, or another plugin's")
         except (Exception, SystemExit) as error:
             if module is not None and self._manager.is_registered(module):
                 self._manager.unregister(module)
             return msgspec.structs.replace(described, error=f"{type(error).__name__}: {error}")
         self._backends.update({backend.name: backend for backend in declared})
+        self._middleware.update(wrappers)
         return msgspec.structs.replace(described, backends=tuple(backend.name for backend in declared))
 
     @property
     def backends(self) -> Mapping[str, Backend]:
         """The backends that can be asked for, by name."""
         return self._backends
+
+    @property
+    def middleware(self) -> Mapping[str, Middleware]:
+        """What the options of any sink may ask for, by name."""
+        return self._middleware
 
     def backend(self, name: str) -> Backend:
         """The backend called `name`, its packages present.
@@ -120,22 +132,58 @@ def installed() -> Plugins:
     return Plugins(sorted(found.values(), key=lambda entry: (entry.name != "local", entry.name)))
 
 
-def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str) -> SinkOptions:
-    """A sink's options as its backend types them, paths anchored in the working directory.
+def make_lane(name: str, backend: Backend, options: Mapping[str, Any]) -> LaneSpec:
+    """The lane of a sink called `name`, its options checked: those of the backend, and the middleware among them.
 
     Raises `ConfigError` naming the sink, the key, and the nearest right one.
     """
-    fields = [field.encode_name for field in msgspec.structs.fields(backend.options)]
+    return LaneSpec.of(name, backend, convert_options(backend, options, name), _middleware(backend, options, name))
+
+
+def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str) -> SinkOptions:
+    """A sink's options as its backend types them, without middleware, paths anchored in the working directory.
+
+    Raises `ConfigError` naming the sink, the key, and the nearest right one.
+    """
+    fields = _fields(backend)
+    known = [*fields, *installed().middleware]
     for key in options:
-        if key not in fields:
-            close = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it knows {', '.join(fields) or 'no options'}"
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            its_own = ", ".join(fields) or "no options of its own"
+            every = ", ".join(name for name in known if name not in fields)
+            hint = f"did you mean {close[0]!r}?" if close else f"it knows {its_own}, and as every sink {every}"
             raise ConfigError(f"sink {sink_name!r} has no option {key!r}: {hint}")
+    own = {key: value for key, value in options.items() if key in fields}
     try:
-        converted = msgspec.convert(dict(options), backend.options)
+        converted = msgspec.convert(own, backend.options)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"sink {sink_name!r}, {_explain(error, backend, options)}") from None
+        raise ConfigError(f"sink {sink_name!r}, {_explain(error, backend, own)}") from None
     return converted.anchored(Path.cwd())
+
+
+def _fields(backend: Backend) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(backend.options)]
+
+
+def _middleware(backend: Backend, options: Mapping[str, Any], sink_name: str) -> tuple[Wrapping, ...]:
+    """What of the options is middleware, in their order. A field of the backend's own of that name is the backend's."""
+    from unitrack.config.expected import expected
+
+    known, own = installed().middleware, _fields(backend)
+    found = []
+    for key, value in options.items():
+        if key in own:
+            continue
+        try:
+            checked = msgspec.to_builtins(msgspec.convert(value, known[key].option))
+        except msgspec.ValidationError:
+            raise ConfigError(
+                f"sink {sink_name!r}, option {key!r}: expected {expected(known[key].option)}, "
+                f"got {redact(value, key)!r}"
+            ) from None
+        found.append(Wrapping(name=key, wrapper=known[key].wrapper, value=checked))
+    return tuple(found)
 
 
 def load_object(path: str) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import re
 import shutil
@@ -30,6 +31,9 @@ from unitrack.records import RunStart
 
 _UNSAFE = re.compile(r"[^\w.\- ]+")
 _MAX_FOLDER_NAME = 200  # bytes; file systems take 255, of which a few are for a number
+
+THINNING = "unitrack.delivery.thinning:Thinning"
+"""The middleware that a lane applies by itself, as it reads: what it has counted is committed with the offset."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -71,6 +75,17 @@ def _psutil() -> ModuleType:
     return psutil
 
 
+class Wrapping(msgspec.Struct, frozen=True, kw_only=True):
+    """Middleware that a sink's options ask for, as JSON values."""
+
+    name: str
+    """The key that asked for it."""
+    wrapper: str
+    """"module:Class", as `hookspecs.Middleware.wrapper`."""
+    value: Any
+    """What it is called with."""
+
+
 class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a courier needs to know of one sink of one run."""
 
@@ -81,9 +96,16 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     options_type: str
     """The class of its options, "module:Class"."""
     options: dict[str, Any] = {}
+    middleware: tuple[Wrapping, ...] = ()
+    """The first one is the outermost: it sees a batch first."""
+
+    @property
+    def keep_every(self) -> int:
+        """Of each metric every n-th point is for this sink."""
+        return math.prod(one.value for one in self.middleware if one.wrapper == THINNING)
 
     @classmethod
-    def of(cls, name: str, backend: Backend, options: SinkOptions) -> LaneSpec:
+    def of(cls, name: str, backend: Backend, options: SinkOptions, middleware: tuple[Wrapping, ...] = ()) -> LaneSpec:
         """The lane of a sink called `name`."""
         return cls(
             name=name,
@@ -91,6 +113,7 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
             sink=backend.sink,
             options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
             options=msgspec.to_builtins(options),
+            middleware=middleware,
         )
 
 

@@ -20,7 +20,7 @@ from unitrack.disabled import DisabledRun
 from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
 from unitrack.params import plain_text
-from unitrack.plugins import Plugins, convert_options, installed
+from unitrack.plugins import Plugins, installed, make_lane
 from unitrack.records import RunStart
 from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
@@ -131,9 +131,7 @@ def _call_layer(
 
 def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
     for sink in settings.sinks:
-        backend = plugins.backend(sink.backend)
-        options = convert_options(backend, sink.options, sink.name)
-        yield LaneSpec.of(sink.name, backend, options)
+        yield make_lane(sink.name, plugins.backend(sink.backend), sink.options)
 
 
 def _find(root: Path, run_id: str) -> RunFolder | None:

@@ -20,7 +20,7 @@ from unitrack.delivery.feed import Batch, Feed
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.sink_handle import SinkHandle
 from unitrack.delivery.thinning import Thinning
-from unitrack.errors import RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.records import AnyRecord
@@ -197,7 +197,7 @@ class Lane:
         if feed is not None:
             feed.close()
         self.ledger = Ledger.load(self.folder.ledger_file(self.spec.name))
-        self._thinning = Thinning(self.manifest.log_frequency, self.ledger.thinning)
+        self._thinning = Thinning(self.manifest.log_frequency * self.spec.keep_every, self.ledger.thinning)
         self._feed = Feed(self.folder, self.ledger, self._thinning, self._dead_letters)
         self._batches: deque[Batch] = deque()
         self._suspects: list[tuple[str, AnyRecord, BaseException]] = []
@@ -316,9 +316,12 @@ class Lane:
         self.ledger.retry_at = int((time.time() + delay) * 1000)
         self._set_state(state)
 
-    def is_superseded(self) -> bool:
-        """Whether the run was taken up again since, so that a newer lane waits for this one's place."""
-        return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
+    def is_obsolete(self) -> bool:
+        """Whether the run folder was deleted, or taken up again so that a newer lane waits for this one's place."""
+        try:
+            return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
+        except JournalError:
+            return True
 
     def retry_now(self) -> None:
         """Forget the back-off: somebody says that the trouble is mended."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ import pluggy
 from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
 from unitrack.plugins import load_object
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, Record, RunStatus, Tags
-from unitrack.runfolder import LaneSpec
+from unitrack.runfolder import THINNING, LaneSpec
 
 _HOOKS: dict[type[Record], tuple[str, str]] = {
     Params: ("log_params", "params"),
@@ -22,22 +24,31 @@ _HOOKS: dict[type[Record], tuple[str, str]] = {
 
 
 class SinkHandle:
-    """Calls the hooks of one sink. Lets its errors through; see `hookspecs.SinkSpec` for what they mean."""
+    """Calls the hooks of one sink. Lets its errors through; see `hookspecs.SinkSpec` for what they mean.
 
-    def __init__(self, sink: object) -> None:
+    `wrappers` are objects with hook wrappers around it; the first one is the outermost.
+    """
+
+    def __init__(self, sink: object, wrappers: Sequence[object] = ()) -> None:
         self._manager = pluggy.PluginManager("unitrack")
         self._manager.add_hookspecs(SinkSpec)
         self._manager.register(sink)
+        for wrapper in reversed(wrappers):  # pluggy calls the last one that was registered first
+            self._manager.register(wrapper)
         self._manager.check_pending()
 
     @classmethod
     def load(cls, spec: LaneSpec) -> SinkHandle:
-        """Import and make the sink that a lane is for."""
+        """Import and make the sink that a lane is for, and what wraps it."""
         options = msgspec.convert(spec.options, load_object(spec.options_type))
-        return cls(load_object(spec.sink)(options))
+        wrappers = [load_object(one.wrapper)(one.value) for one in spec.middleware if one.wrapper != THINNING]
+        return cls(load_object(spec.sink)(options), wrappers)
 
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link | None:
-        """See `SinkSpec.open_run`."""
+        """See `SinkSpec.open_run`. The tags and the checkpoint are copies, which a wrapper may change in place."""
+        start = msgspec.structs.replace(run.start, tags=dict(run.start.tags))
+        run = msgspec.structs.replace(run, start=start)
+        checkpoint = copy.deepcopy(checkpoint)
         link: Link | None = self._manager.hook.open_run(run=run, checkpoint=checkpoint)
         return link
 

@@ -16,7 +16,7 @@ from unitrack.errors import ConfigError
 from unitrack.journal import JournalWriter, find_writers
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
 from unitrack.local import LocalSource
-from unitrack.plugins import convert_options, installed
+from unitrack.plugins import installed, make_lane
 from unitrack.records import RunEnd, RunStart
 from unitrack.redaction import REDACTED, redact
 from unitrack.runfolder import LaneSpec, Manifest, RunFolder
@@ -91,8 +91,7 @@ def _current(folder: RunFolder, spec: LaneSpec) -> LaneSpec:
 
 
 def _lane(sink: SinkSettings) -> LaneSpec:
-    backend = installed().backend(sink.backend)
-    return LaneSpec.of(sink.name, backend, convert_options(backend, sink.options, sink.name))
+    return make_lane(sink.name, installed().backend(sink.backend), sink.options)
 
 
 def _add_sink(folder: RunFolder, sink: SinkSettings) -> None:

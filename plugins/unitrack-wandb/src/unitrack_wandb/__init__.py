@@ -24,6 +24,23 @@ def register_backends() -> Iterable[Backend]:
             source="unitrack_wandb.source:WandbSource",
             requires=("wandb",),
             install="unitrack-wandb",
+            native={
+                "metrics": "history, over the column `step`",
+                "params": "config",
+                "tags": "tags, and exactly in config",
+                "description": "notes",
+                "status": "state and exit code",
+                "figure": "image or HTML panel",
+                "image": "image panel",
+                "histogram": "histogram",
+                "table": "table",
+                "audio": "audio panel",
+                "video": "video panel",
+                "html": "HTML panel",
+            },
+            exact_floats=True,
+            non_finite="exact",
+            confirms="end",  # the SDK's log does not survive a kill
             check="unitrack_wandb.check:check",
         )
     ]

@@ -30,6 +30,12 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
     return placed
 
 
+def media_files(files_folder: Path) -> dict[str, int]:
+    """What the SDK has placed there for its rows: each file's name and its bytes."""
+    found = (path for path in (files_folder / "media").rglob("*") if path.is_file())
+    return {path.relative_to(files_folder).as_posix(): path.stat().st_size for path in found}
+
+
 def _contents(source: Path, name: str) -> Iterator[tuple[Path, str]]:
     if not source.exists():
         raise RecordRejectedError(f"the artifact {name!r} is gone from {source}")

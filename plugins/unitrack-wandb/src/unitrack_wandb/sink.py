@@ -23,8 +23,8 @@ from unitrack_wandb.attempts import Attempt, Attempts
 from unitrack_wandb.confirm import confirm_offline, confirm_online
 from unitrack_wandb.delivery import Delivered
 from unitrack_wandb.errors import sink_error
-from unitrack_wandb.files import link, place
-from unitrack_wandb.images import is_image, viewable
+from unitrack_wandb.files import link, media_files, place
+from unitrack_wandb.media import is_shown, viewable
 from unitrack_wandb.naming import ARTIFACTS, STEP, flat_tags, metric_key, wandb_id
 from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.options import WandbOptions
@@ -104,14 +104,14 @@ class WandbSink:
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
-        """Files of the run under their own names; figures and images are shown at their step as well."""
+        """Files of the run under their own names; what W&B can show is shown at its step as well."""
         run = self._live.run
         for artifact in artifacts:
             placed = place(self._run.locate(artifact), artifact.name, Path(run.dir))
             for name in placed:
                 self._save(Path(run.dir), name)
             self._state.record(artifact, placed)
-            if is_image(artifact):
+            if is_shown(artifact):
                 self._show(artifact)
         self._changed = True
 
@@ -135,7 +135,8 @@ class WandbSink:
         if self._offline:
             confirm_offline(Path(self._state.folder), self._state.rows - self._first, timeout)
         else:
-            confirm_online(self._api, self._path, self._state.rows, self._state.files(), timeout)
+            files = self._state.files() | media_files(Path(self._state.folder) / "files")
+            confirm_online(self._api, self._path, self._state.rows, files, timeout)
         self._attempts.completed(self._attempt)
         if self._replaced:
             self._attempts.remove(self._replaced)
@@ -174,8 +175,12 @@ class WandbSink:
             raise sink_error(error, "logging to W&B") from error
 
     def _show(self, artifact: Artifact) -> None:
-        """A row with the picture itself, which the UI shows over the steps."""
-        row = {ARTIFACTS + artifact.name: viewable(self._run.locate(artifact)), "_timestamp": artifact.time / 1000}
+        """A row with the picture or sound or table itself, which the UI shows over the steps.
+
+        A row that the server has is skipped, but its file may not have arrived, so that is placed again.
+        """
+        value = viewable(artifact, self._run.locate(artifact), self._live.run, self._state.rows)
+        row = {ARTIFACTS + artifact.name: value, "_timestamp": artifact.time / 1000}
         if artifact.step is not None:
             row[STEP] = artifact.step
         self._log(row)

@@ -48,15 +48,13 @@ class LaneThread(threading.Thread):
             progress = self.lane.step()
             if progress is Progress.DONE:
                 return
-            if progress is Progress.WAITING and self.lane.is_superseded():
-                return
             if progress is Progress.MADE:
                 rest = limits.POLL_MIN_S
                 self._progressed_at = time.monotonic()
                 if not self.lane.ledger.attempts:
                     self._healthy_at = time.monotonic()
                 continue
-            if self._draining.is_set() and self._is_stalled():
+            if self.lane.is_obsolete() or (self._draining.is_set() and self._is_stalled()):
                 return
             self._stop_now.wait(rest)
             rest = min(rest * 1.5, limits.POLL_MAX_S)

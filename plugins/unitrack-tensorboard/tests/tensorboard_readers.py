@@ -26,6 +26,7 @@ from unitrack_tensorboard.source import TensorBoardSource
 
 Points = dict[str, list[tuple[int, float]]]
 
+PLUGINS = ("scalars", "images", "text", "hparams", "audio", "histograms", "custom_scalars")
 EVERYTHING = 10**6
 STARTUP_S = 20.0
 
@@ -33,9 +34,8 @@ STARTUP_S = 20.0
 @contextmanager
 def python_reader(logdir: Path) -> Iterator[Any]:
     """What `tensorboard --load_fast=false` reads with."""
-    plugins = ("scalars", "images", "text", "hparams")
     multiplexer = EventMultiplexer(
-        size_guidance={"tensors": 0}, tensor_size_guidance=dict.fromkeys(plugins, 0), purge_orphaned_data=True
+        size_guidance={"tensors": 0}, tensor_size_guidance=dict.fromkeys(PLUGINS, 0), purge_orphaned_data=True
     )
     multiplexer.AddRunsFromDirectory(str(logdir))
     multiplexer.Reload()
@@ -47,7 +47,7 @@ def data_server(logdir: Path, reload: str = "once") -> Iterator[Any]:
     """The Rust data server that `tensorboard` starts where it can, as a process of its own."""
     port_file = logdir.parent / f"port-of-{logdir.name}"
     port_file.unlink(missing_ok=True)
-    everything = ",".join(f"{plugin}=all" for plugin in ("scalars", "images", "text", "hparams"))
+    everything = ",".join(f"{plugin}=all" for plugin in PLUGINS)
     command = [get_server_binary().path, f"--logdir={logdir}", "--host=127.0.0.1", "--port=0", f"--reload={reload}"]
     command += [f"--port-file={port_file}", f"--samples-per-plugin={everything}", "--die-after-stdin", "-vv"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tensorboard_readers import points, python_reader
+from pathlib import Path
+
+from tensorboard_dashboards import custom_scalars, histograms, rendered_texts, sounds
+from tensorboard_readers import images, points, python_reader
 
 import unitrack
+from unitrack.records import Artifact
 from unitrack_tensorboard.source import TensorBoardSource
 
 
@@ -20,3 +24,35 @@ def test_a_run_reaches_tensorboard(tmp_path):
         assert points(reader) == {"loss": sorted((step, step / 4) for step in (*range(100), 10))}
     kinds = [type(record).__name__ for record in TensorBoardSource(link.location).records(link.id)]
     assert kinds == ["RunStart", "Params", *["Metrics"] * 101, "Artifact", "RunEnd"]
+
+
+def test_media_reach_their_dashboards_and_come_back(tmp_path):
+    layout = {"all": {"losses": ["loss"]}}
+    with unitrack.start_run("demo", sinks=[{"tensorboard": {"layout": layout}}], root=tmp_path) as run:
+        run.log_metrics({"loss": 1.0}, step=0)
+        run.log_histogram([0.0, 0.25, 1.0], "weights", step=3, bins=2)
+        run.log_table([{"n": 1, "what": "x"}], "rows", step=3)
+        run.log_audio([0.0, 0.5], "tone", step=3, sample_rate=8000)
+        run.log_video([[[0.0, 1.0], [1.0, 0.0]]] * 2, "clip", step=3)
+        run.log_html("<h1>Title</h1>", "page", step=3)
+        assert run.finish(timeout=60).ok
+    link = run.links()["tensorboard"]
+    with python_reader(run.path / "tensorboard") as reader:
+        assert histograms(reader, link.id, "artifacts/weights.json") == [(3, [(0.0, 0.5, 2.0), (0.5, 1.0, 1.0)])]
+        assert "<td>x</td>" in rendered_texts(reader, link.id, "artifacts/rows.json")[0][1]
+        assert sounds(reader, link.id, "artifacts/tone.wav")[0][:2] == (3, "audio/wav")
+        assert images(reader, link.id)["artifacts/clip.gif"][0][0] == 3
+        assert custom_scalars(reader, link.id) == {"all": {"losses": ["loss"]}}
+    records = TensorBoardSource(link.location).records(link.id)
+    artifacts = [record for record in records if isinstance(record, Artifact)]
+    assert [(artifact.name, artifact.type, artifact.step) for artifact in artifacts] == [
+        ("weights-3.json", "histogram", 3),
+        ("rows-3.json", "table", 3),
+        ("tone-3.wav", "audio", 3),
+        ("clip-3.gif", "video", 3),
+        ("page-3.html", "html", 3),
+    ]
+    for artifact in artifacts:
+        path = Path(artifact.file)
+        assert path.is_absolute()
+        assert path.stat().st_size == artifact.size

@@ -22,6 +22,24 @@ def register_backends() -> list[Backend]:
             source="unitrack_tensorboard.source:TensorBoardSource",
             requires=("tensorboard", "google_crc32c", "PIL"),
             install="unitrack-tensorboard",
+            native={
+                "metrics": "scalars",
+                "params": "hparams, text",
+                "tags": "text",
+                "description": "text",
+                "status": "hparams, text",
+                "text": "text",
+                "json": "text",
+                "figure": "images",
+                "image": "images",
+                "video": "images (GIF)",
+                "audio": "audio (WAV)",
+                "histogram": "histograms",
+                "table": "text",
+            },
+            exact_floats=True,  # beside the float32 that is shown
+            non_finite="exact",
+            confirms="flush",
             check="unitrack_tensorboard.check:check",
         )
     ]

@@ -1,24 +1,12 @@
-"""Artifacts: kept as files below the run's TensorBoard folder, and shown where a dashboard can show them."""
+"""Artifacts, kept as files below the run's TensorBoard folder. `views` says what is shown of them."""
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import warnings
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-from tensorboard.compat.proto.summary_pb2 import Summary
-
 from unitrack.errors import RecordRejectedError
-from unitrack.records import Artifact
-from unitrack_tensorboard import summaries
-
-MAX_SHOWN_IMAGE_BYTES = 16 * 1024 * 1024
-"""TensorBoard holds ten images of a tag in memory, and its data server sends 256 MiB at most in one message."""
-MAX_SHOWN_TEXT_BYTES = 256 * 1024
-"""TensorBoard renders ten texts of a tag as markdown for each request; 1 MB takes it seconds."""
 
 _PARTIAL = ".unitrack-partial"
 
@@ -49,42 +37,6 @@ def keep(source: Path, directory: Path, name: str) -> Path:
     finally:
         _remove(partial)
     return target
-
-
-def add_view(summary: Summary, tag: str, artifact: Artifact, path: Path) -> bool:
-    """Add what the image or text dashboard can show of a kept artifact. False if that is nothing."""
-    if path.is_dir():
-        return False
-    size = path.stat().st_size
-    if artifact.type in ("figure", "image"):
-        return size <= MAX_SHOWN_IMAGE_BYTES and _add_image(summary, tag, path.read_bytes())
-    if artifact.type in ("text", "json") and size <= MAX_SHOWN_TEXT_BYTES:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        markdown = path.suffix == ".md"
-        language = path.suffix.removeprefix(".") if path.suffix != ".txt" else ""
-        summaries.add_text(summary, tag, text if markdown else summaries.fenced(text, language))
-        return True
-    return False
-
-
-def series(artifact: Artifact) -> str:
-    """The name under which an artifact is shown: its own without the step that `log_figure` and `log_image` put in
-    ("roc-7.png"), so that one slider shows all steps.
-    """
-    path = PurePosixPath(artifact.name)
-    return path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem).as_posix()
-
-
-def _add_image(summary: Summary, tag: str, encoded: bytes) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the header is read, never the pixels
-            with Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG", "GIF", "BMP", "WEBP")) as image:
-                width, height = image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # an SVG, a PDF, a damaged file: kept, not shown
-    summaries.add_image(summary, tag, encoded, width, height)
-    return True
 
 
 def _checked(name: str) -> PurePosixPath:

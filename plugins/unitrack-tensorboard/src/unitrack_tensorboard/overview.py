@@ -19,8 +19,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from unitrack.records import Params, RunEnd, RunStart, Tags, flatten
-from unitrack_tensorboard import layout, summaries
+from unitrack_tensorboard import layout, markdown, summaries
 from unitrack_tensorboard.event_file import file_header, frame, payloads
+from unitrack_tensorboard.options import ChartLayout
 from unitrack_tensorboard.tags import RECORDS, UNITRACK
 
 
@@ -35,6 +36,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     tags: Tags | None = None
     """All that were set after the start, merged."""
     end: RunEnd | None = None
+    layout: ChartLayout = {}
+    """Of the Custom Scalars dashboard, as the options say."""
 
     def with_params(self, records: Iterable[Params]) -> Self:
         """A later value of a param replaces an earlier one."""
@@ -92,11 +95,13 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         summary: Summary = event.summary
         summaries.add_text(summary, f"{UNITRACK}run", self._markdown())
         if self.params and self.params.params:
-            shown = summaries.table(("param", "value"), flatten(self.params.params))
+            shown = markdown.table(("param", "value"), flatten(self.params.params).items())
             summaries.add_text(summary, f"{UNITRACK}params", shown)
             summaries.add_session_start(summary, self.params.params, self.start.time / 1000)
         if self.end:
             summaries.add_session_end(summary, self.end.status, self.end.time / 1000)
+        if self.layout:
+            summaries.add_layout(summary, self.layout)
         summaries.add_own(summary, RECORDS, msgspec.json.encode(self))
         return event
 
@@ -106,11 +111,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         facts["status"] = self.end.status if self.end else "running"
         if self.end:
             facts["ended"] = _clock(self.end.time)
-        paragraphs = [summaries.table(("run", ""), facts)]
+        paragraphs = [markdown.table(("run", ""), facts.items())]
         if start.description:
             paragraphs.append(start.description)
         if tags := {**start.tags, **(self.tags.tags if self.tags else {})}:
-            paragraphs.append(summaries.table(("tag", "value"), tags))
+            paragraphs.append(markdown.table(("tag", "value"), tags.items()))
         return "\n\n".join(paragraphs)
 
 

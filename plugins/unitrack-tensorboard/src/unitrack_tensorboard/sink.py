@@ -22,13 +22,14 @@ from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.limits import MAX_STEP
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStatus, Tags
 from unitrack_tensorboard import layout, summaries
-from unitrack_tensorboard.artifacts import add_view, keep, series
+from unitrack_tensorboard.artifacts import keep
 from unitrack_tensorboard.event_file import EventFile
 from unitrack_tensorboard.failures import classified
 from unitrack_tensorboard.options import TensorBoardOptions
 from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.placement import Placement
 from unitrack_tensorboard.tags import ARTIFACT, ARTIFACTS, metric_tag
+from unitrack_tensorboard.views import add_view, series
 
 
 class _Committed(msgspec.Struct, frozen=True):
@@ -105,7 +106,7 @@ class TensorBoardSink:
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
-        """Every artifact as a file, figures and texts also where TensorBoard shows them."""
+        """Every artifact as a file, and what a dashboard can show of it there too."""
         with classified(self._root):
             directory = self._root / layout.ARTIFACTS
             # first, as it may reject: then no event of the batch is written
@@ -139,10 +140,10 @@ class TensorBoardSink:
         start = self._run.start
         self._saved = found = Overview.load(self._root)
         if found is None:
-            self._overview = Overview(id=name, start=start)
+            self._overview = Overview(id=name, start=start, layout=self._options.layout)
         elif found.start.run_id == start.run_id:
             # as running: if it has ended since, that comes again
-            self._overview = msgspec.structs.replace(found, start=start, end=None)
+            self._overview = msgspec.structs.replace(found, start=start, end=None, layout=self._options.layout)
         else:
             raise SinkMisconfiguredError(
                 f"{self._root} holds the run {found.start.run_id}, not {start.run_id}: set another logdir"

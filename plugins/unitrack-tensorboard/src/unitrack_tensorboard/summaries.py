@@ -1,42 +1,47 @@
-"""Values of a summary event: how a scalar, an image, a text and the hyperparameters are written.
+"""Values of a summary event: how a scalar, an image, a sound, a histogram, a text and the hyperparameters are written.
 
 Scalars and images take the form that torch's `SummaryWriter` writes (`simple_value`, `image`), because that is what
-`EventAccumulator.Scalars` and `.Images`, and so most scripts, can read. TensorBoard shows a scalar as float32; its
-data server drops a DT_DOUBLE tensor altogether (measured, tensorboard-data-server 0.7.2). So a value that is no float32
-carries its float64 beside it, in the summary metadata, which readers ignore there: the source reads it back bit-exact.
+`EventAccumulator.Scalars` and `.Images`, and so most scripts, can read. Histograms and sounds are tensors: of torch's
+form TensorBoard rounds the edges to float32, so that close ones meet, and cuts off empty bins; and its data server
+forgets that a sound is a WAV.
+
+TensorBoard shows a scalar as float32; its data server drops a DT_DOUBLE tensor altogether (measured,
+tensorboard-data-server 0.7.2). So a value that is no float32 carries its float64 beside it, in the summary metadata,
+which readers ignore there: the source reads it back bit-exact.
 """
 
 from __future__ import annotations
 
-import html
-import json
-import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ctypes import c_float
 from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING
+from tensorboard.plugins.audio import metadata as audio
+from tensorboard.plugins.custom_scalar import metadata as custom_scalars
+from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
+from tensorboard.plugins.histogram.metadata import create_summary_metadata as histogram_metadata
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS, STATUS_UNKNOWN
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
 
 from unitrack.records import RunStatus, flatten
+from unitrack_tensorboard.markdown import as_json
 
 OWN_PLUGIN = "unitrack"
 """The plugin name of what TensorBoard need not show."""
 
 _EXACT = struct.Struct("<d")
 _EXACT_LATE = struct.Struct("<dQ")
+_BIN = struct.Struct("<ddd")
 
 _STATUS = {"finished": STATUS_SUCCESS, "failed": STATUS_FAILURE, "killed": STATUS_FAILURE}
 
 _EXACT_INTEGERS = 2**53
 """Up to here float64 holds every integer."""
-_SHOWN_CHARACTERS = 1_000
-"""Of one param in the table. The whole value is in the record beside it."""
 
 
 def add_scalar(summary: Summary, tag: str, value: float, order: int | None = None) -> None:
@@ -68,11 +73,29 @@ def add_image(summary: Summary, tag: str, encoded: bytes, width: int, height: in
     image.encoded_image_string, image.width, image.height = encoded, width, height
 
 
+def add_audio(summary: Summary, tag: str, encoded: bytes) -> None:
+    """One sound, as the content of a WAV file."""
+    metadata = audio.create_summary_metadata(display_name=None, description=None, encoding=audio.Encoding.Value("WAV"))
+    tensor = summary.value.add(tag=tag, metadata=metadata).tensor
+    tensor.dtype = DT_STRING
+    tensor.tensor_shape.dim.add(size=1)
+    tensor.tensor_shape.dim.add(size=2)
+    tensor.string_val.extend((encoded, b""))  # the second is a label, which the dashboard no longer shows
+
+
+def add_histogram(summary: Summary, tag: str, bins: Sequence[tuple[float, float, float]]) -> None:
+    """One histogram: left edge, right edge and count of each bin, as float64."""
+    value = summary.value.add(tag=tag, metadata=histogram_metadata(display_name=None, description=None))
+    value.tensor.dtype = DT_DOUBLE
+    value.tensor.tensor_shape.dim.add(size=len(bins))
+    value.tensor.tensor_shape.dim.add(size=3)
+    value.tensor.tensor_content = b"".join(_BIN.pack(*edges_and_count) for edges_and_count in bins)
+
+
 def add_text(summary: Summary, tag: str, markdown: str) -> None:
     """One text for the text dashboard."""
     value = summary.value.add(tag=tag, metadata=text_metadata(display_name=None, description=None))
-    value.tensor.dtype = DT_STRING
-    value.tensor.tensor_shape.dim.add(size=1)
+    value.tensor.dtype = DT_STRING  # a scalar: of an array the dashboard makes one more table
     value.tensor.string_val.append(markdown.encode())
 
 
@@ -82,6 +105,21 @@ def add_own(summary: Summary, tag: str, content: bytes) -> None:
     value.metadata.plugin_data.plugin_name = OWN_PLUGIN
     value.tensor.dtype = DT_STRING
     value.tensor.string_val.append(content)
+
+
+def add_layout(summary: Summary, layout: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """What the Custom Scalars dashboard shows: category -> chart -> regular expressions of the tags in it."""
+    categories = [
+        Category(
+            title=category,
+            chart=[Chart(title=title, multiline=MultilineChartContent(tag=tags)) for title, tags in charts.items()],
+        )
+        for category, charts in layout.items()
+    ]
+    # tensorboard.plugins.custom_scalar.summary would do this, but imports TensorFlow
+    value = summary.value.add(tag=custom_scalars.CONFIG_SUMMARY_TAG, metadata=custom_scalars.create_summary_metadata())
+    value.tensor.dtype = DT_STRING
+    value.tensor.string_val.append(Layout(category=categories).SerializeToString())
 
 
 def add_session_start(summary: Summary, params: Mapping[str, Any], time: float) -> None:
@@ -115,30 +153,3 @@ def _set_hparam(field: Any, value: Any) -> None:
         field.number_value = value
     else:
         field.string_value = value if isinstance(value, str) else as_json(value)
-
-
-def as_json(value: Any) -> str:
-    """A value as one line of JSON, readable rather than escaped."""
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def table(headings: tuple[str, str], rows: Mapping[str, Any]) -> str:
-    """A markdown table of names and values."""
-    lines = [" | ".join(headings), "--- | ---"]
-    lines += [f"{_cell(name)} | {_cell(value)}" for name, value in rows.items()]
-    return "\n".join(lines)
-
-
-def fenced(text: str, language: str = "") -> str:
-    """`text` as a markdown code block that no fence in the text itself can end."""
-    longest = max((len(run) for run in re.findall("`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else as_json(value)
-    if len(text) > _SHOWN_CHARACTERS:
-        text = f"{text[:_SHOWN_CHARACTERS]}..."
-    escaped = re.sub(r"([\\`*_\[\]])", r"\\\1", html.escape(text, quote=False))
-    return " ".join(escaped.replace("|", "&#124;").splitlines()) or " "

@@ -33,6 +33,7 @@ from unitrack.errors import (
 )
 from unitrack.hookspecs import Link, hookimpl
 from unitrack.run import Run
+from unitrack.runs import runs
 from unitrack.start import start_run
 from unitrack.tracker import LocalExperimentTracker, MLflowTracker, Tracker
 
@@ -58,6 +59,7 @@ __all__ = [
     "Tracker",
     "UnitrackError",
     "hookimpl",
+    "runs",
     "start_run",
 ]
 __version__ = "0.1.0"

@@ -149,43 +149,61 @@ class LocalSink:
 class LocalSource:
     """Reads run folders in the document's layout, ours and others'.
 
-    `location` is a folder of run folders, or one run folder; a run's id here is its folder's name.
+    `location` is a folder of run folders, or one run folder. A run's id is the one in its metadata; it is its folder's
+    name where there is none, or a folder before it has the same.
     """
 
     def __init__(self, location: str) -> None:
-        self._root = Path(location)
+        self._root = Path(location).expanduser().absolute()
+        self._known: dict[str, Path] = {}
 
     def runs(self) -> Iterator[RunStart]:
         """The folders that hold a `metadata.json`, in the order of their names."""
-        if (self._root / _METADATA).exists():
-            yield _start_of(self._root)
-        elif self._root.is_dir():
-            for folder in sorted(self._root.iterdir()):
-                if (folder / _METADATA).exists():
-                    yield _start_of(folder)
+        seen: set[str] = set()
+        for folder in self._folders():
+            start = _start_of(folder)
+            run_id = folder.name if start.run_id in seen else start.run_id
+            seen.add(run_id)
+            self._known[run_id] = folder
+            yield msgspec.structs.replace(start, run_id=run_id)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """One run: start, params, metrics line by line, artifacts, end. Raises `KeyError` if there is none."""
-        folder = self._root / run_id
-        if not (folder / _METADATA).exists():
-            if self._root.name != run_id or not (self._root / _METADATA).exists():
-                raise KeyError(run_id)
-            folder = self._root
-        start = _start_of(folder)
-        yield start
-        params = _read_json(folder / _PARAMS)
-        if params:
-            yield Params(seq=0, time=start.time, params=params)
-        last_time = start.time
-        for record in _read_metrics(folder / _METRICS, start.time):
-            last_time = max(last_time, record.time)
-            yield record
-        metadata = _read_json(folder / _METADATA)
-        yield from _read_artifacts(folder, metadata.get("artifacts", {}), last_time)
-        status = metadata.get("status", "running")
-        if status != "running":
-            ended: RunStatus = "finished" if status == "completed" else status
-            yield RunEnd(seq=0, time=_milliseconds(metadata.get("end_time"), last_time), status=ended)
+        """One run by its id or its folder's name: start, params, metrics line by line, artifacts, end.
+
+        Raises `KeyError` if there is none.
+        """
+        return _records(self._find(run_id))
+
+    def _folders(self) -> Iterator[Path]:
+        if (self._root / _METADATA).exists():
+            yield self._root
+        elif self._root.is_dir():
+            yield from (folder for folder in sorted(self._root.iterdir()) if (folder / _METADATA).exists())
+
+    def _find(self, run_id: str) -> Path:
+        if run_id not in self._known:
+            by_name = {folder.name: folder for folder in self._folders()}
+            by_id = {start.run_id: self._known[start.run_id] for start in self.runs()}
+            self._known = by_name | by_id
+        return self._known[run_id]
+
+
+def _records(folder: Path) -> Iterator[AnyRecord]:
+    start = _start_of(folder)
+    yield start
+    params = _read_json(folder / _PARAMS)
+    if params:
+        yield Params(seq=0, time=start.time, params=params)
+    last_time = start.time
+    for record in _read_metrics(folder / _METRICS, start.time):
+        last_time = max(last_time, record.time)
+        yield record
+    metadata = _read_json(folder / _METADATA)
+    yield from _read_artifacts(folder, metadata.get("artifacts", {}), last_time)
+    status = metadata.get("status", "running")
+    if status != "running":
+        ended: RunStatus = "finished" if status == "completed" else status
+        yield RunEnd(seq=0, time=_milliseconds(metadata.get("end_time"), last_time), status=ended)
 
 
 def _new_metadata(start: RunStart) -> dict[str, Any]:
@@ -256,7 +274,7 @@ def _read_artifacts(folder: Path, known: dict[str, Any], time: int) -> Iterator[
                 seq=entry.get("seq", 0),
                 time=entry.get("time", time),
                 name=name,
-                file=f"{_ARTIFACTS}/{name}",
+                file=str(base / name),
                 type=entry.get("type", "file"),
                 size=entry.get("size", 0),
                 step=entry.get("step"),
@@ -265,7 +283,7 @@ def _read_artifacts(folder: Path, known: dict[str, Any], time: int) -> Iterator[
     for path in sorted(base.rglob("*")) if base.is_dir() else ():
         if path.is_file() and not any(path == one or one in path.parents for one in known_paths):
             name = path.relative_to(base).as_posix()
-            yield Artifact(seq=0, time=time, name=name, file=f"{_ARTIFACTS}/{name}", size=path.stat().st_size)
+            yield Artifact(seq=0, time=time, name=name, file=str(base / name), size=path.stat().st_size)
 
 
 def _place(copy: Path, destination: Path) -> None:
@@ -280,6 +298,7 @@ def _place(copy: Path, destination: Path) -> None:
     if copy.is_dir() or destination.is_dir():
         _remove(destination)
     os.replace(aside, destination)
+    _remove(aside)  # it stays where both are links to one file, as after a redelivery
 
 
 def _remove(path: Path) -> None:

@@ -1,9 +1,8 @@
-"""What `unitrack show` tells of a run: its local files in short, and the links that its ledgers hold."""
+"""What `unitrack show` tells of a run, wherever it lies, and the links that the ledgers of a run folder hold."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,12 @@ import msgspec
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Link
-from unitrack.local import LocalSource
-from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags, flatten
+from unitrack.records import Artifact, RunStatus
 from unitrack.runfolder import Manifest, RunFolder
+from unitrack.runs import MetricSummary, NotFoundError, StoredRun, runs
 
 
-class Summary(msgspec.Struct):
-    """One metric in short. NaN counts as a point, and is neither the least nor the greatest."""
-
-    points: int = 0
-    last: float | None = None
-    """At the highest step; of several there, the one logged last."""
-    last_step: int = -1
-    min: float | None = None
-    max: float | None = None
-
-    def add(self, step: int, value: float) -> None:
-        """Take in one point."""
-        self.points += 1
-        if step >= self.last_step:
-            self.last, self.last_step = value, step
-        if not math.isnan(value):
-            self.min = value if self.min is None else min(self.min, value)
-            self.max = value if self.max is None else max(self.max, value)
-
-
-class RunContents(msgspec.Struct, kw_only=True):
+class RunContents(msgspec.Struct, frozen=True, kw_only=True):
     """One run."""
 
     run_id: str
@@ -45,15 +24,17 @@ class RunContents(msgspec.Struct, kw_only=True):
     project: str
     description: str
     path: str
+    """The run folder; of a run that was read from elsewhere the location."""
     started: int
-    """Milliseconds since the epoch."""
-    status: str = "running"
-    params: dict[str, Any] = {}
+    """Milliseconds since the epoch, as is `ended`."""
+    ended: int | None = None
+    status: RunStatus = "running"
+    params: Mapping[str, Any] = {}
     """Flattened: "model.depth"."""
-    tags: dict[str, str] = {}
-    metrics: dict[str, Summary] = {}
-    artifacts: list[Artifact] = []
-    links: dict[str, Link] = {}
+    tags: Mapping[str, str] = {}
+    metrics: Mapping[str, MetricSummary] = {}
+    artifacts: tuple[Artifact, ...] = ()
+    links: Mapping[str, Link] = {}
 
 
 def holds_run(path: Path) -> bool:
@@ -65,49 +46,34 @@ def read_contents(path: Path) -> RunContents:
     """What a run folder holds. Raises `ConfigError` for a run that has no local files."""
     path = path.resolve()
     manifest = _manifest(path)
-    contents: RunContents | None = None
     try:
-        for record in LocalSource(str(path.parent)).records(path.name):
-            if isinstance(record, RunStart):
-                contents = _of(record, path)
-            elif contents is not None:
-                _add(contents, record)
-    except KeyError:
+        run = runs(path).find(path.name)
+    except NotFoundError:
         sinks = ", ".join(spec.name for spec in manifest.sinks) if manifest else "nothing"
         raise ConfigError(
             f"{path} holds no local files: the run logs to {sinks}; "
             f"see `unitrack status {path}`, or get them with `unitrack sync {path} --to local`"
         ) from None
-    assert contents is not None, "a source begins with a RunStart"
-    contents.links = dict(_links(path, manifest))
-    return contents
+    return contents_of(run, path=str(path), links=dict(_links(path, manifest)))
 
 
-def _of(start: RunStart, path: Path) -> RunContents:
+def contents_of(run: StoredRun, path: str | None = None, links: Mapping[str, Link] | None = None) -> RunContents:
+    """All of a run, read now."""
     return RunContents(
-        run_id=start.run_id,
-        name=start.name,
-        project=start.project,
-        description=start.description,
-        path=str(path),
-        started=start.time,
-        tags=dict(start.tags),
+        run_id=run.id,
+        name=run.name,
+        project=run.project,
+        description=run.description,
+        path=str(run.location) if path is None else path,
+        started=run.started,
+        ended=run.ended,
+        status=run.status,
+        params=dict(run.params),
+        tags=dict(run.tags),
+        metrics=dict(run.metrics),
+        artifacts=run.artifacts,
+        links=links or {},
     )
-
-
-def _add(contents: RunContents, record: object) -> None:
-    match record:
-        case Params():
-            contents.params |= flatten(record.params)
-        case Metrics():
-            for name, value in record.values().items():
-                contents.metrics.setdefault(name, Summary()).add(record.step, value)
-        case Tags():
-            contents.tags |= record.tags
-        case Artifact():
-            contents.artifacts.append(record)
-        case RunEnd():
-            contents.status = record.status
 
 
 def _manifest(path: Path) -> Manifest | None:

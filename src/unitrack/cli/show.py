@@ -1,7 +1,8 @@
-"""`unitrack show`: one run, as its local files tell it."""
+"""`unitrack show`: one run, as its local files tell it, or any other backend that holds it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,21 +20,44 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, its name under the root, or a run id.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run folder, its name under the root, or a run id; with --from an id or a name there."
+        ),
+    ],
+    location: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="LOCATION", help="Where it lies: BACKEND:PLACE, such as wandb:DIR, or a folder."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a run's params, metrics in short, tags, artifacts, and where it lies."""
-    from unitrack.cli._choosing import configured_root, find_by_id
     from unitrack.cli._console import make_console, print_json
-    from unitrack.cli._run_contents import holds_run, read_contents
 
-    root = configured_root()
-    path = next((path for path in (Path(run).expanduser(), root / run) if holds_run(path)), None)
-    contents = read_contents(path if path is not None else find_by_id(run, root).path)
+    contents = _read_local(run) if location is None else _read_from(location, run)
     if as_json:
         print_json(contents)
     else:
         _print(make_console(), contents)
+
+
+def _read_local(run: str) -> RunContents:
+    from unitrack.cli._choosing import configured_root, find_by_id
+    from unitrack.cli._run_contents import holds_run, read_contents
+
+    root = configured_root()
+    path = next((path for path in (Path(run).expanduser(), root / run) if holds_run(path)), None)
+    return read_contents(path if path is not None else find_by_id(run, root).path)
+
+
+def _read_from(location: str, run: str) -> RunContents:
+    import unitrack
+    from unitrack.cli._run_contents import contents_of
+
+    return contents_of(unitrack.runs(location).find(run))
 
 
 def _print(console: Console, contents: RunContents) -> None:
@@ -68,7 +92,7 @@ def _print(console: Console, contents: RunContents) -> None:
             console.print(cell(f"{sink}: {from_here(link.url or link.open_with or link.location)}"), soft_wrap=True)
 
 
-def _print_pairs(console: Console, title: str, pairs: dict[str, Any]) -> None:
+def _print_pairs(console: Console, title: str, pairs: Mapping[str, Any]) -> None:
     from unitrack.cli._console import cell, make_table
 
     if pairs:

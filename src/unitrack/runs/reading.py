@@ -1,0 +1,47 @@
+"""Records from a source, with its failures in words of ours."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TypeVar
+
+from unitrack.errors import UnitrackError
+from unitrack.hookspecs import Source
+from unitrack.records import AnyRecord, RunStart
+from unitrack.runs.errors import NotFoundError, SourceError
+from unitrack.runs.location import Location
+
+_T = TypeVar("_T", bound=AnyRecord)
+
+
+def read_starts(source: Source, location: Location) -> Iterator[RunStart]:
+    """The runs there, streaming. Raises `SourceError` where the source fails."""
+    return _guarded(source.runs(), location)
+
+
+def read_records(source: Source, location: Location, run_id: str) -> Iterator[AnyRecord]:
+    """The records of a run, streaming. Raises `NotFoundError` if there is no such run, `SourceError` on a failure."""
+    try:
+        records = iter(source.records(run_id))
+        first = next(records, None)  # here, as a generator does not say before this that there is no such run
+    except KeyError:
+        raise NotFoundError(f"there is no run {run_id!r} in {str(location)!r}") from None
+    except UnitrackError:
+        raise
+    except Exception as error:
+        raise _explained(error, location) from error
+    return _guarded(itertools.chain(() if first is None else (first,), records), location)
+
+
+def _guarded(records: Iterator[_T], location: Location) -> Iterator[_T]:
+    try:
+        yield from records
+    except UnitrackError:
+        raise
+    except Exception as error:
+        raise _explained(error, location) from error
+
+
+def _explained(error: Exception, location: Location) -> SourceError:
+    return SourceError(f"can't read {str(location)!r}: {error or type(error).__name__}")

@@ -18,10 +18,12 @@ import msgspec
 
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Backend, Checkpoint, Finding, Link, RunContext, SinkOptions, hookimpl
-from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
+from unitrack.local_source import ARTIFACTS, METADATA, METRICS, PARAMS, LocalSource, read_json
+from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.runfolder import write_atomically
 
-_METADATA, _PARAMS, _METRICS, _ARTIFACTS = "metadata.json", "params.json", "metrics.jsonl", "artifacts"
+__all__ = ["LocalSink", "LocalSource", "check", "register_backends"]
+
 _STATUS: dict[str, str] = {"finished": "completed"}  # the document's word; the others are the same
 
 
@@ -33,7 +35,7 @@ def register_backends() -> list[Backend]:
             name="local",
             summary="plain files in the run folder: metadata.json, params.json, metrics.jsonl, artifacts/",
             sink="unitrack.local:LocalSink",
-            source="unitrack.local:LocalSource",
+            source="unitrack.local_source:LocalSource",
             check="unitrack.local:check",
         )
     ]
@@ -67,12 +69,12 @@ class LocalSink:
         self._folder = run.folder
         committed = (checkpoint or {}).get("metrics_bytes", 0)
         with _answering_os_errors():
-            self._metadata = _read_json(run.folder / _METADATA) or _new_metadata(run.start)
+            self._metadata = read_json(run.folder / METADATA) or _new_metadata(run.start)
             self._metadata["status"] = "running"
             self._metadata.pop("end_time", None)
-            self._params = _read_json(run.folder / _PARAMS)
+            self._params = read_json(run.folder / PARAMS)
             self._artifacts = self._metadata.setdefault("artifacts", {})
-            self._metrics = open(run.folder / _METRICS, "ab")  # noqa: SIM115 (closed by close)
+            self._metrics = open(run.folder / METRICS, "ab")  # noqa: SIM115 (closed by close)
             self._metrics.truncate(committed)
             self._metrics.seek(committed)  # appending goes to the end anyway, but `flush` asks where that is
             self._write_metadata()
@@ -84,7 +86,7 @@ class LocalSink:
         for record in params:
             _merge(self._params, record.params)
         with _answering_os_errors():
-            write_atomically(self._folder / _PARAMS, _json(self._params))
+            write_atomically(self._folder / PARAMS, _json(self._params))
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
@@ -106,7 +108,7 @@ class LocalSink:
         for artifact in artifacts:
             with _answering_os_errors():
                 try:
-                    _place(self._folder / artifact.file, self._folder / _ARTIFACTS / artifact.name)
+                    _place(self._folder / artifact.file, self._folder / ARTIFACTS / artifact.name)
                 except (FileExistsError, NotADirectoryError) as error:  # "a/b" when "a" is a file
                     raise RecordRejectedError(f"{artifact.name!r} lies below an artifact that is a file") from error
                 except FileNotFoundError as error:
@@ -143,67 +145,7 @@ class LocalSink:
 
     def _write_metadata(self) -> None:
         with _answering_os_errors():
-            write_atomically(self._folder / _METADATA, _json(self._metadata))
-
-
-class LocalSource:
-    """Reads run folders in the document's layout, ours and others'.
-
-    `location` is a folder of run folders, or one run folder. A run's id is the one in its metadata; it is its folder's
-    name where there is none, or a folder before it has the same.
-    """
-
-    def __init__(self, location: str) -> None:
-        self._root = Path(location).expanduser().absolute()
-        self._known: dict[str, Path] = {}
-
-    def runs(self) -> Iterator[RunStart]:
-        """The folders that hold a `metadata.json`, in the order of their names."""
-        seen: set[str] = set()
-        for folder in self._folders():
-            start = _start_of(folder)
-            run_id = folder.name if start.run_id in seen else start.run_id
-            seen.add(run_id)
-            self._known[run_id] = folder
-            yield msgspec.structs.replace(start, run_id=run_id)
-
-    def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """One run by its id or its folder's name: start, params, metrics line by line, artifacts, end.
-
-        Raises `KeyError` if there is none.
-        """
-        return _records(self._find(run_id))
-
-    def _folders(self) -> Iterator[Path]:
-        if (self._root / _METADATA).exists():
-            yield self._root
-        elif self._root.is_dir():
-            yield from (folder for folder in sorted(self._root.iterdir()) if (folder / _METADATA).exists())
-
-    def _find(self, run_id: str) -> Path:
-        if run_id not in self._known:
-            by_name = {folder.name: folder for folder in self._folders()}
-            by_id = {start.run_id: self._known[start.run_id] for start in self.runs()}
-            self._known = by_name | by_id
-        return self._known[run_id]
-
-
-def _records(folder: Path) -> Iterator[AnyRecord]:
-    start = _start_of(folder)
-    yield start
-    params = _read_json(folder / _PARAMS)
-    if params:
-        yield Params(seq=0, time=start.time, params=params)
-    last_time = start.time
-    for record in _read_metrics(folder / _METRICS, start.time):
-        last_time = max(last_time, record.time)
-        yield record
-    metadata = _read_json(folder / _METADATA)
-    yield from _read_artifacts(folder, metadata.get("artifacts", {}), last_time)
-    status = metadata.get("status", "running")
-    if status != "running":
-        ended: RunStatus = "finished" if status == "completed" else status
-        yield RunEnd(seq=0, time=_milliseconds(metadata.get("end_time"), last_time), status=ended)
+            write_atomically(self._folder / METADATA, _json(self._metadata))
 
 
 def _new_metadata(start: RunStart) -> dict[str, Any]:
@@ -219,71 +161,11 @@ def _new_metadata(start: RunStart) -> dict[str, Any]:
     }
 
 
-def _start_of(folder: Path) -> RunStart:
-    metadata = _read_json(folder / _METADATA)
-    return RunStart(
-        seq=0,
-        time=metadata.get("start_time_ms") or _milliseconds(metadata.get("start_time"), 0),
-        run_id=str(metadata.get("run_id", folder.name)),
-        name=str(metadata.get("run_name", folder.name)),
-        project=str(metadata.get("project", "")),
-        description=str(metadata.get("description", "")),
-        tags={str(name): str(value) for name, value in metadata.get("tags", {}).items()},
-    )
-
-
-def _milliseconds(text: object, otherwise: int) -> int:
-    """A time as the document writes it, in milliseconds since the epoch."""
-    for parse in (lambda value: datetime.strptime(value, "%Y%m%d_%H%M%S"), datetime.fromisoformat):
-        try:
-            return int(parse(str(text)).timestamp() * 1000)
-        except ValueError:
-            continue
-    return otherwise
-
-
 def _metrics_line(record: Metrics) -> bytes:
     line = {"step": record.step, "metrics": record.values(), "time": record.time, "seq": record.seq}
     if record.special:
         return json.dumps(line, ensure_ascii=False).encode() + b"\n"  # NaN and Infinity, which msgspec does not write
     return msgspec.json.encode(line) + b"\n"
-
-
-def _read_metrics(path: Path, start_time: int) -> Iterator[Metrics]:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for number, line in enumerate(file):
-            try:
-                entry = json.loads(line)
-                values = {str(name): float(value) for name, value in entry["metrics"].items()}
-                step = number if entry.get("step") is None else int(entry["step"])
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # a line that is being written, or no line of metrics
-            empty = Metrics(seq=entry.get("seq", number), time=entry.get("time", start_time), step=step, metrics={})
-            yield empty.with_values(values)
-
-
-def _read_artifacts(folder: Path, known: dict[str, Any], time: int) -> Iterator[Artifact]:
-    base = folder / _ARTIFACTS
-    for name, entry in known.items():
-        if (base / name).exists():
-            yield Artifact(
-                seq=entry.get("seq", 0),
-                time=entry.get("time", time),
-                name=name,
-                file=str(base / name),
-                type=entry.get("type", "file"),
-                size=entry.get("size", 0),
-                step=entry.get("step"),
-            )
-    known_paths = [base / name for name in known]
-    for path in sorted(base.rglob("*")) if base.is_dir() else ():
-        if path.is_file() and not any(path == one or one in path.parents for one in known_paths):
-            name = path.relative_to(base).as_posix()
-            yield Artifact(seq=0, time=time, name=name, file=str(base / name), size=path.stat().st_size)
 
 
 def _place(copy: Path, destination: Path) -> None:
@@ -325,14 +207,6 @@ def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
 
 def _json(content: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 class _answering_os_errors:

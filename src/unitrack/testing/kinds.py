@@ -1,0 +1,45 @@
+"""The table of kinds and backends, from what the plugins declare. `python -m unitrack.testing.kinds docs/kinds.md`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+from unitrack.hookspecs import Backend
+from unitrack.plugins import installed
+from unitrack.records import KINDS, ArtifactType
+
+_CONFIRMS = {"flush": "each batch", "end": "the end"}
+
+
+def kinds_table(backends: Mapping[str, Backend]) -> str:
+    """A Markdown table: kind x backend, and below it what each backend holds exactly and when it confirms."""
+    rows = [f"| | {' | '.join(backends)} |", f"|---|{'---|' * len(backends)}"]
+    for kind in KINDS:
+        rows.append(f"| {kind} | {' | '.join(_cell(backend, kind) for backend in backends.values())} |")
+    facts = {
+        "float64 bit for bit": ["yes" if backend.exact_floats else "no" for backend in backends.values()],
+        "NaN, infinity": [backend.non_finite for backend in backends.values()],
+        "confirms at": [_CONFIRMS[backend.confirms] for backend in backends.values()],
+    }
+    rows += [f"| *{fact}* | {' | '.join(cells)} |" for fact, cells in facts.items()]
+    return "\n".join(rows)
+
+
+def _cell(backend: Backend, kind: str) -> str:
+    if kind in backend.native:
+        return backend.native[kind]
+    return "file" if kind in get_args(ArtifactType) else "-"
+
+
+def with_table(page: str, backends: Mapping[str, Backend]) -> str:
+    """A Markdown page with the table below its marker `<!-- kinds -->` renewed."""
+    return re.sub(r"(<!-- kinds -->\n)(?:\|.*\n)*", lambda marker: f"{marker[1]}{kinds_table(backends)}\n", page)
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(with_table(file.read_text(encoding="utf-8"), installed().backends), encoding="utf-8")

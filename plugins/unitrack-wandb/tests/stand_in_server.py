@@ -10,7 +10,6 @@ import gzip
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,7 +63,10 @@ class QuietServer(ThreadingHTTPServer):
 class StandInServer:
     """The state of the server and its switches."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, listening: bool = True) -> None:
+        """Its port is taken from now on. Before `serving` it is a black hole, which takes connections and never
+        answers; unless it is not `listening`, then connections are refused.
+        """
         self.runs: dict[str, StoredRun] = {}
         self.graphql_status = 200
         """What every GraphQL request is answered with, unless 200."""
@@ -80,23 +82,48 @@ class StandInServer:
         """Take the stream with 200, yet keep only so many rows of history."""
         self.stream_delay = 0.0
         """Seconds before a file-stream request is answered."""
+        self.stumbles: dict[str, int] = {}
+        """How many requests are yet to be answered with 500: by GraphQL operation, "file_stream" or "upload"."""
         self.unanswered: list[str] = []
         """GraphQL documents that this stand-in does not know."""
         self._lock = threading.Lock()
-        self._http = QuietServer(("127.0.0.1", 0), _handler(self))
+        self._stopping = threading.Event()
+        self._http = QuietServer(("127.0.0.1", 0), _handler(self), bind_and_activate=False)
+        self._http.server_bind()
+        self._listening = listening
+        if listening:
+            self._http.server_activate()
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     @contextmanager
     def serving(self) -> Iterator[StandInServer]:
         """Answer requests until the block is left."""
+        if not self._listening:
+            self._http.server_activate()
         thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
             yield self
         finally:
+            self._stopping.set()
             self._http.shutdown()
             self._http.server_close()
             thread.join(5)
+
+    def close(self) -> None:
+        """Free the port of a server that was never serving."""
+        self._http.server_close()
+
+    def delay_stream(self) -> None:
+        """Wait as long as a file-stream request is to wait, or until the server stops."""
+        self._stopping.wait(self.stream_delay)
+
+    def stumbles_over(self, request: str) -> bool:
+        """Whether this request is one of those that are to fail."""
+        with self._lock:
+            left = self.stumbles.get(request, 0)
+            self.stumbles[request] = max(0, left - 1)
+            return left > 0
 
     def run(self, name: str, project: str = "tests") -> StoredRun:
         """A run, created when it is first asked for."""
@@ -279,25 +306,29 @@ def _handler(server: StandInServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self._body() or b"{}")
             if self.path.startswith("/graphql"):
-                status = server.refused.get(operation_of(body["query"]), server.graphql_status)
+                operation = operation_of(body["query"])
+                stumbles = server.stumbles_over(operation)
+                status = 500 if stumbles else server.refused.get(operation, server.graphql_status)
                 if status != 200:
                     self._reply(status, {"error": "switched off"})
                 else:
                     self._reply(200, server.answer(body["query"], body.get("variables") or {}))
             elif self.path.endswith("/file_stream"):
-                time.sleep(server.stream_delay)
-                if server.stream_status == 200:
+                server.delay_stream()
+                status = 500 if server.stumbles_over("file_stream") else server.stream_status
+                if status == 200:
                     server.take_stream(unquote(self.path.split("/")[-2]), body)
-                self._reply(server.stream_status, {})
+                self._reply(status, {})
             else:
                 self._reply(404, {})
 
         def do_PUT(self) -> None:
             content = self._body()
             _, _, run, name = self.path.split("/", 3)
-            if server.upload_status == 200:
+            status = 500 if server.stumbles_over("upload") else server.upload_status
+            if status == 200:
                 server.take_file(unquote(run), unquote(name), content)
-            self._reply(server.upload_status, {})
+            self._reply(status, {})
 
         def do_GET(self) -> None:
             self._reply(404, {})

@@ -46,6 +46,7 @@ def connect(options: WandbOptions) -> Any:
 
     Raises `SinkMisconfiguredError` or `SinkUnavailableError`.
     """
+    quiet()  # before the SDK sets itself up for its Api, with its messages on
     url, key = base_url(options), find_api_key(options)
     try:
         return wandb.Api(api_key=key, overrides={"base_url": url}, timeout=max(1, round(options.init_timeout)))

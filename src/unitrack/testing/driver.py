@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unitrack.delivery.sink_handle import SinkHandle
 from unitrack.hookspecs import Checkpoint, Link, RunContext
-from unitrack.records import Artifact, ArtifactType, Metrics, Params, RunStart, RunStatus, Tags
+from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunStart, RunStatus, Tags
 
 
 class SinkDriver:
@@ -25,6 +25,8 @@ class SinkDriver:
         self.checkpoint = checkpoint
         self._seq = itertools.count(1)
         self._sink = SinkHandle(sink)
+        self.link: Link
+        """Where `open` found the run to lie."""
 
     @staticmethod
     def make_run(folder: Path, run_id: str = "run0001", name: str = "a run", **identity: Any) -> RunContext:
@@ -38,7 +40,17 @@ class SinkDriver:
         """Call `open_run`."""
         link = self._sink.open_run(self.run, self.checkpoint)
         assert link is not None, "open_run must say where the run lies"
+        self.link = link
         return link
+
+    @property
+    def hooks(self) -> Any:
+        """The hooks themselves: `hooks.log_metrics(metrics=[...])` hands over that very list."""
+        return self._sink.hooks()
+
+    def deliver(self, records: Sequence[AnyRecord]) -> None:
+        """Deliver records of one kind in one call, as often as you like."""
+        self._sink.deliver(list(records))
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Deliver one params record."""
@@ -52,7 +64,7 @@ class SinkDriver:
 
     def batch(self, records: list[Metrics]) -> None:
         """Deliver metrics records in one call."""
-        self._sink.deliver(list(records))
+        self.deliver(records)
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Deliver one tags record."""
@@ -85,9 +97,13 @@ class SinkDriver:
 
     def end(self, status: RunStatus = "finished") -> None:
         """Call `end_run`, `flush` and `close`."""
-        self._sink.end_run(status, now_ms())
+        self.end_run(status)
         self.flush()
         self.close()
+
+    def end_run(self, status: RunStatus = "finished") -> None:
+        """Call `end_run` alone."""
+        self._sink.end_run(status, now_ms())
 
     def close(self) -> None:
         """Call `close`, as when the courier stops before the run has ended."""

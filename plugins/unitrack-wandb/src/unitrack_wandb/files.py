@@ -18,7 +18,9 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
     `RecordRejectedError` for a name that leads out of the folder, `SinkUnavailableError` if the disk fails.
     """
     placed = {}
-    for file, relative in _contents(source, name):
+    contents = list(_contents(source, name))
+    _remove(files_folder / file_name(name), files_folder)  # a folder is replaced whole, and may replace a file
+    for file, relative in contents:
         target = files_folder / file_name(relative)
         if not Path(os.path.normpath(target)).is_relative_to(files_folder):
             raise RecordRejectedError(f"the artifact {relative!r} would lie outside the run's files")
@@ -34,6 +36,21 @@ def media_files(files_folder: Path) -> dict[str, int]:
     """What the SDK has placed there for its rows: each file's name and its bytes."""
     found = (path for path in (files_folder / "media").rglob("*") if path.is_file())
     return {path.relative_to(files_folder).as_posix(): path.stat().st_size for path in found}
+
+
+def _remove(path: Path, files_folder: Path) -> None:
+    """Remove what an earlier artifact of the same name left, if it lies in `files_folder`."""
+    if not Path(os.path.normpath(path)).is_relative_to(files_folder) or path == files_folder:
+        return
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except NotADirectoryError:  # it was to lie below an artifact that is a file
+        return
+    except OSError as error:
+        raise SinkUnavailableError(f"can't replace the artifact at {path}: {error}") from error
 
 
 def _contents(source: Path, name: str) -> Iterator[tuple[Path, str]]:

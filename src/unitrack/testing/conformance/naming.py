@@ -1,0 +1,140 @@
+"""Names and texts: whatever may be logged comes back, and no two names become one."""
+
+from __future__ import annotations
+
+import pytest
+
+from unitrack.testing.conformance.base import BackendTests, MakeTrial
+from unitrack.testing.trial import Trial
+
+NAMES = (
+    *(
+        "mean@1",
+        "a//b",
+        "foo",
+        "foo/bar",
+        "Loss",
+        "loss",
+        "LOSS",
+        "a:b",
+        "a_b",
+        "a.b",
+        "a b",
+        "a/b",
+        "../x",
+        "/x",
+        "x/",
+    ),
+    *(
+        "🙂",
+        "naïve",
+        "nai\u0308ve",
+        "损失",
+        "_step",
+        "step",
+        "_timestamp",
+        "epoch",
+        "_x40_",
+        "mean_x40_1",
+        "%40",
+        "a\\b",
+    ),
+    *("-dash", "=1+1", "[0]", "{x}", "$HOME", "'quoted'", '"double"', "<tag>", "#", "?", "&", "*", "~", "null", "."),
+    *("..", "trailing.", " leading", "trailing ", "two  spaces", "tab\tname", "new\nline", "n" * 1000, "n" * 999 + "m"),
+)
+
+TEXTS = {
+    "emoji": "🙂 👩‍👩‍👧 🏳️‍🌈",
+    "other scripts": "损失 потеря הפסד الخسارة ฿",
+    "combining": "nai\u0308ve vs naïve",
+    "lines": "one\ntwo\r\nthree\n",
+    "quotes": "'single' \"double\" `back` \\ / ",
+    "markup": "<b>bold</b> & *stars* [link](x) {{ x }} %s %(x)s ${x}",
+    "spaces": "  kept  \t ",
+    "like yaml": "- a: b # no comment",
+    "like json": '{"a": [1, null]}',
+}
+
+ARTIFACT_NAMES = (
+    *(
+        "plain.txt",
+        "Plain.txt",
+        "no extension",
+        "spaces in it.txt",
+        "损失 🙂.txt",
+        "a:b",
+        "a_b",
+        "100%",
+        "%41",
+        "#1?.txt",
+    ),
+    *("deep/er/and/deeper.bin", "deep/other.bin", "-x", "+x", "a=b", "a&b", "[0].png", "metadata.json", "config.yaml"),
+    *("metrics.jsonl", "params.json", "output.log", ".hidden", "..dots", "a" * 200 + ".txt"),
+)
+
+
+class NameConformance(BackendTests):
+    """Names that collide, escape or are too long somewhere."""
+
+    def test_names_in_one_call(self, trial: Trial) -> None:
+        """All arrive, none is merged, and reading back gives them as they were."""
+        trial.metrics({name: float(number) for number, name in enumerate(NAMES)}, 1)
+        trial.metrics({name: float(number) / 2 for number, name in enumerate(NAMES)}, 2)
+        trial.end()
+        self.check(trial)
+
+    def test_names_are_kept_over_restarts(self, trial: Trial) -> None:
+        """One curve each, whichever came first after the restart."""
+        for step, names in enumerate((NAMES, NAMES[::-1], NAMES[7:])):
+            trial.metrics({name: float(number) for number, name in enumerate(names)}, step)
+            trial.deliver()
+            trial.crash()
+        trial.end()
+        self.check(trial)
+
+    @pytest.mark.parametrize(
+        "pair", [("foo", "foo/bar"), ("Loss", "loss"), ("a:b", "a_b"), ("a//b", "a/b")], ids="~".join
+    )
+    def test_names_that_collide_arrive_one_after_the_other(self, trial: Trial, pair: tuple[str, str]) -> None:
+        """The second is first seen after a restart, when the first is known only by what was persisted."""
+        trial.metrics({pair[1]: 1.0}, 1)
+        trial.deliver()
+        trial.crash()
+        trial.metrics({pair[0]: 2.0}, 1)
+        trial.end()
+        self.check(trial)
+
+    def test_param_names(self, trial: Trial) -> None:
+        """The same for params (a dot is nesting there)."""
+        trial.params({name: number for number, name in enumerate(NAMES) if "." not in name})
+        trial.end()
+        self.check(trial)
+
+    def test_tag_names(self, trial: Trial) -> None:
+        """The same for tags."""
+        trial.tags({name: str(number) for number, name in enumerate(NAMES)})
+        trial.end()
+        self.check(trial)
+
+    def test_artifact_names(self, trial: Trial) -> None:
+        """The same for artifacts; also names that the backend itself may use."""
+        for number, name in enumerate(ARTIFACT_NAMES):
+            trial.artifact(name, f"content {number}".encode())
+        trial.end()
+        self.check(trial)
+
+    @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+    def test_text(self, make_trial: MakeTrial, text: str) -> None:
+        """As a run's name and description, a tag and its value, a param's value, and text in a list."""
+        trial = make_trial(name=text, description=text, tags={"started with": text})
+        trial.tags({"set later": text, text: "as a name"})
+        trial.params({"text": text, "list": [text], "nested": {"text": text}})
+        trial.end()
+        self.check(trial)
+
+    def test_long_texts(self, make_trial: MakeTrial) -> None:
+        """10,000 characters as a description, 6,000 as a tag."""
+        trial = make_trial(description="d" * 10_000, name="n" * 300)
+        trial.tags({"long": "t" * 6000, "unicode": "损" * 3000})
+        trial.end()
+        self.check(trial)

@@ -1,0 +1,79 @@
+"""Sources: a backend read back as the records that a journal would hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from unitrack.records import Artifact, Metrics, RunEnd, RunStart
+from unitrack.testing.conformance.base import BackendTests, MakeTrial
+from unitrack.testing.trial import Trial
+
+
+class SourceConformance(BackendTests):
+    """What the fold of the other tests does not see: order, identity, and what is not there."""
+
+    def test_runs_are_listed(self, make_trial: MakeTrial) -> None:
+        """Under the ids that their links have."""
+        trials = [make_trial(name=f"run {number}") for number in range(3)]
+        for trial in trials:
+            trial.metrics({"loss": 1.0}, 1)
+            trial.end()
+        for trial in trials:
+            listed = {start.run_id: start for start in self.source(trial.link).runs()}
+            assert listed[trial.link.id].name == trial.start.name
+            assert listed[trial.link.id].time == trial.start.time
+
+    def test_unknown_run_is_a_key_error(self, trial: Trial) -> None:
+        """At the call or at the first record."""
+        trial.end()
+        source = self.source(trial.link)
+        with pytest.raises(KeyError):
+            list(source.records("0123456789abcdef0123456789abcdef"))
+
+    def test_records_begin_and_end(self, trial: Trial) -> None:
+        """The start comes first and the end last, once each."""
+        trial.params({"lr": 0.1})
+        trial.metrics({"loss": 1.0}, 1)
+        trial.artifact("model.pt", b"weights")
+        trial.end()
+        records = list(self.records(trial.link))
+        assert isinstance(records[0], RunStart)
+        assert records[0].run_id in (trial.link.id, trial.start.run_id)
+        assert isinstance(records[-1], RunEnd)
+        assert sum(isinstance(record, RunStart | RunEnd) for record in records) == 2
+
+    def test_a_run_that_goes_on_has_no_end(self, trial: Trial) -> None:
+        """Where it can be read before it ends."""
+        if self.backend.confirms == "end":
+            pytest.skip("the backend confirms at the end only")
+        trial.metrics({"loss": 1.0}, 1)
+        trial.deliver()
+        assert not any(isinstance(record, RunEnd) for record in self.records(trial.link))
+
+    def test_reading_twice_gives_the_same(self, trial: Trial) -> None:
+        """Reading changes nothing, with one source or another."""
+        for step in (2, 1, 3):
+            trial.metrics({"loss": step / 2}, step)
+        trial.artifact("model.pt", b"weights")
+        trial.end()
+        source = self.source(trial.link)
+        first = list(source.records(trial.link.id))
+        assert first == list(source.records(trial.link.id)) == list(self.source(trial.link).records(trial.link.id))
+
+    def test_artifact_records(self, trial: Trial) -> None:
+        """Each file once, under its name, with its size in bytes."""
+        trial.artifact("models/best.pt", b"weights")
+        trial.artifact("report.txt", b"old")
+        trial.artifact("report.txt", b"newer")
+        trial.end()
+        found = [record for record in self.records(trial.link) if isinstance(record, Artifact)]
+        assert sorted((record.name, record.size) for record in found) == [("models/best.pt", 7), ("report.txt", 5)]
+
+    def test_step_and_time_of_points(self, trial: Trial) -> None:
+        """To the millisecond."""
+        for step in range(5):
+            trial.metrics({"loss": step / 2}, step)
+        trial.end()
+        points = [record for record in self.records(trial.link) if isinstance(record, Metrics)]
+        times = [record.time for record in points if "loss" in record.values()]
+        assert times == trial.logged.times["loss"]

@@ -1,0 +1,95 @@
+"""Resume: a run that ended goes on, in another process, as one run."""
+
+from __future__ import annotations
+
+import pytest
+
+from unitrack.records import RunStatus
+from unitrack.testing.conformance.base import BackendTests
+from unitrack.testing.conformance.kinds import STATUSES
+from unitrack.testing.trial import Trial
+
+
+class ResumeConformance(BackendTests):
+    """One run and one curve, however often it was preempted."""
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_resume_after(self, trial: Trial, status: RunStatus) -> None:
+        """A run that ended so goes on and ends well."""
+        trial.metrics({"loss": 1.0}, 0)
+        trial.artifact("first.txt", b"1")
+        trial.end(status)
+        trial.resume()
+        trial.metrics({"loss": 0.5}, 1)
+        trial.artifact("second.txt", b"2")
+        trial.end()
+        self.check(trial)
+
+    def test_resume_with_another_end(self, trial: Trial) -> None:
+        """finished, then failed: the last end holds."""
+        trial.end("finished")
+        trial.resume()
+        trial.end("failed")
+        self.check(trial)
+
+    def test_resume_at_an_earlier_step(self, trial: Trial) -> None:
+        """The checkpoint was behind the log: what is logged again comes after what was logged before."""
+        for step in range(10):
+            trial.metrics({"loss": step / 4}, step)
+        trial.end("killed")
+        trial.resume()
+        for step in range(6, 14):
+            trial.metrics({"loss": step / 4 + 1}, step)
+        trial.end()
+        self.check(trial)
+
+    def test_preempted_four_times(self, trial: Trial) -> None:
+        """Each time at a checkpoint behind the log."""
+        for attempt in range(5):
+            trial.params({"attempt": attempt})
+            for step in range(attempt * 3, attempt * 3 + 5):
+                trial.metrics({"loss": step + attempt / 8}, step)
+            trial.artifact("checkpoint.pt", f"of attempt {attempt}".encode())
+            if attempt < 4:
+                trial.end("killed")
+                trial.resume()
+        trial.end()
+        self.check(trial)
+
+    def test_resume_without_logging(self, trial: Trial) -> None:
+        """Nothing changes but the end."""
+        trial.params({"lr": 0.1})
+        trial.metrics({"loss": 1.0}, 0)
+        trial.artifact("model.pt", b"weights")
+        trial.end("killed")
+        trial.resume()
+        trial.end()
+        self.check(trial)
+
+    def test_crash_after_resuming(self, trial: Trial) -> None:
+        """The commit of what came after the resume was lost."""
+        trial.metrics({"loss": 1.0}, 0)
+        trial.end("killed")
+        trial.resume()
+        trial.metrics({"loss": 0.5}, 1)
+        trial.tags({"stage": "eval"})
+        trial.deliver()
+        trial.crash()
+        trial.metrics({"loss": 0.25}, 2)
+        trial.end()
+        trial.crash(commits=1)
+        trial.deliver()
+        self.check(trial)
+
+    def test_names_and_params_after_resuming(self, trial: Trial) -> None:
+        """The map of names and the params are those of before."""
+        trial.metrics({"mean@1": 1.0, "Loss": 2.0}, 0)
+        trial.params({"lr": 0.1, "same": "x"})
+        trial.tags({"stage": "train"})
+        trial.end("killed")
+        trial.resume()
+        trial.metrics({"loss": 3.0, "mean@1": 0.5}, 1)
+        trial.params({"lr": 0.2, "same": "x"})
+        trial.tags({"stage": "eval"})
+        trial.end()
+        self.check(trial)

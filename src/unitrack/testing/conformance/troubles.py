@@ -1,0 +1,160 @@
+"""Troubles: a call that fails, before or after it took effect, costs nothing and doubles nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+
+from unitrack.delivery.sink_handle import SinkHandle
+from unitrack.errors import RecordRejectedError, SinkUnavailableError
+from unitrack.hookspecs import hookimpl
+from unitrack.records import Metrics
+from unitrack.runfolder import LaneSpec
+from unitrack.testing.conformance.base import BackendTests
+from unitrack.testing.conformance.comparing import assert_same
+from unitrack.testing.conformance.restarts import log_a_bit_of_all
+from unitrack.testing.trial import Trial
+
+HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "flush", "end_run")
+TIMES = 2
+"""How often a call fails."""
+
+
+class Troublemaker:
+    """Stands between the lane and the sink, and loses a call on its way there or its answer on the way back."""
+
+    def __init__(self, hook: str, when: Literal["before", "after"], error: Exception) -> None:
+        self.hook = hook
+        self.when = when
+        self.error = error
+        self.left = TIMES
+
+    def _pass(self, hook: str) -> Iterator[None]:
+        if hook == self.hook and self.when == "before" and self.left:
+            self.left -= 1
+            raise self.error
+        result = yield
+        if hook == self.hook and self.when == "after" and self.left:
+            self.left -= 1
+            raise self.error
+        return result
+
+    @hookimpl(wrapper=True)
+    def open_run(self) -> Iterator[None]:
+        """Creating or finding the run."""
+        return (yield from self._pass("open_run"))
+
+    @hookimpl(wrapper=True)
+    def log_params(self) -> Iterator[None]:
+        """Params."""
+        return (yield from self._pass("log_params"))
+
+    @hookimpl(wrapper=True)
+    def log_metrics(self) -> Iterator[None]:
+        """Metrics."""
+        return (yield from self._pass("log_metrics"))
+
+    @hookimpl(wrapper=True)
+    def set_tags(self) -> Iterator[None]:
+        """Tags."""
+        return (yield from self._pass("set_tags"))
+
+    @hookimpl(wrapper=True)
+    def log_artifacts(self) -> Iterator[None]:
+        """Artifacts."""
+        return (yield from self._pass("log_artifacts"))
+
+    @hookimpl(wrapper=True)
+    def flush(self) -> Iterator[None]:
+        """Making it durable."""
+        return (yield from self._pass("flush"))
+
+    @hookimpl(wrapper=True)
+    def end_run(self) -> Iterator[None]:
+        """The end."""
+        return (yield from self._pass("end_run"))
+
+
+class Poison:
+    """Refuses each batch with the metric "poison", whole, as a sink that refuses has to: the lane halves it then."""
+
+    @hookimpl(wrapper=True)
+    def log_metrics(self, metrics: list[Metrics]) -> Iterator[None]:
+        """Before the sink sees anything of it."""
+        if any("poison" in record.values() for record in metrics):
+            raise RecordRejectedError("poison")
+        return (yield)
+
+
+class TroubleConformance(BackendTests):
+    """What the network, the store and single records do."""
+
+    @pytest.fixture
+    def interpose(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+        """Registers hook wrappers with each sink that a lane loads."""
+
+        def interposed(wrapper: object) -> None:
+            load = SinkHandle.load.__func__  # type: ignore[attr-defined]
+
+            def loaded(cls: type[SinkHandle], spec: LaneSpec) -> Any:
+                handle = load(cls, spec)
+                handle._manager.register(wrapper)
+                return handle
+
+            monkeypatch.setattr(SinkHandle, "load", classmethod(loaded))
+
+        return interposed
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize("hook", HOOKS)
+    def test_call_lost(
+        self, trial: Trial, interpose: Callable[[object], None], hook: str, when: Literal["before", "after"]
+    ) -> None:
+        """The call did not get there; or it did, and the answer was lost ("503 after commit")."""
+        trouble = Troublemaker(hook, when, SinkUnavailableError("the network"))
+        interpose(trouble)
+        log_a_bit_of_all(trial, 0)
+        trial.deliver(tries=TIMES)
+        log_a_bit_of_all(trial, 1)
+        trial.log_end()
+        trial.deliver(tries=TIMES)
+        assert trouble.left == 0
+        self.check(trial)
+
+    def test_poison_among_good_records(self, trial: Trial, interpose: Callable[[object], None]) -> None:
+        """One record that is refused costs that record alone."""
+        interpose(Poison())
+        for step in range(20):
+            trial.metrics({"loss": step / 4}, step)
+            if step == 13:
+                trial.metrics({"poison": 1.0}, step)
+        trial.log_end()
+        trial.deliver(tries=TIMES)
+        assert trial.ledger.dead_lettered == 1
+        del trial.logged.points["poison"]
+        assert_same(self.read(trial), trial.logged, exact_floats=self.backend.exact_floats)
+
+    @pytest.mark.parametrize("when", ["at the start", "midway", "at the end"])
+    def test_outage(self, trial: Trial, when: str) -> None:
+        """The store fails and recovers: the lane waits, nothing is lost, and nothing is given up as refused."""
+        outage = self.outage(trial)
+        if outage is None:
+            pytest.skip("the suite was given no way to make the store fail")
+        if when != "at the start":
+            log_a_bit_of_all(trial, 0)
+            trial.deliver()
+            trial.crash()
+        with outage:
+            log_a_bit_of_all(trial, 1)
+            if when == "at the end":
+                trial.log_end()
+            with pytest.raises(AssertionError, match="the sink fails"):
+                trial.deliver()
+            assert trial.ledger.state in ("retrying", "parked")
+        if when != "at the end":
+            trial.log_end()
+        trial.retry_now()
+        trial.deliver()
+        self.check(trial)

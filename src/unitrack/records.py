@@ -43,7 +43,8 @@ class RunStart(Record, frozen=True, tag="run_start"):
     project: str
     description: str = ""
     tags: dict[str, str] = {}
-    schema: int = SCHEMA_VERSION
+    schema: int = 1
+    """The `SCHEMA_VERSION` it was written with; a line without it is of version 1."""
 
 
 class Params(Record, frozen=True, tag="params"):

@@ -20,7 +20,7 @@ def kinds_table(backends: Mapping[str, Backend]) -> str:
     rows = [f"| | {' | '.join(backends)} |", f"|---|{'---|' * len(backends)}"]
     for kind in KINDS:
         rows.append(f"| {kind} | {' | '.join(_cell(backend, kind) for backend in backends.values())} |")
-    facts = {
+    facts: dict[str, list[str]] = {
         "float64 bit for bit": ["yes" if backend.exact_floats else "no" for backend in backends.values()],
         "NaN, infinity": [backend.non_finite for backend in backends.values()],
         "confirms at": [_CONFIRMS[backend.confirms] for backend in backends.values()],

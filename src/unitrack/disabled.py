@@ -19,6 +19,10 @@ class DisabledRun(Run):
     def __init__(self, start: RunStart) -> None:
         self._start = start
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker that it is handed to does nothing either."""
+        return DisabledRun, (self._start,)
+
     @property
     def path(self) -> Path:
         """A path that does not exist."""

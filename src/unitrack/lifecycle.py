@@ -116,7 +116,8 @@ class _Housekeeper(threading.Thread):
                 if due:
                     with contextlib.suppress(OSError, UnitrackError):  # the disk: the next log call says it
                         run._journal.sync()
-                self._tell_trouble(run)
+                if run._pid == os.getpid():  # else its owner tells
+                    self._tell_trouble(run)
             if due:
                 self._synced_at = time.monotonic()
 

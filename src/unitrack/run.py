@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from time import time_ns
@@ -20,7 +21,7 @@ from unitrack.errors import RunFinishedError, UnitrackError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
-from unitrack.limits import MAX_STEP
+from unitrack.limits import MAX_STEP, POLL_MIN_S
 from unitrack.records import Metrics, Params, Record, RunEnd, RunStart, Tags
 from unitrack.runfolder import RunFolder
 from unitrack.validation import ValidationChain, check_step
@@ -63,6 +64,7 @@ class Run(FileLogging):
         self._validation = validation
         self._stage = Stage(folder)
         self._pid = os.getpid()
+        self._rank = 0
         self._next_step = 0
         self._report: DeliveryReport | None = None
         self._points = validation.points
@@ -238,8 +240,10 @@ class Run(FileLogging):
         if self._report is not None:
             return self._report
         if os.getpid() != self._pid:  # a forked child has a journal of its own in the same run, and ends only that
-            self._end_journal("finished")
+            self._end_part("finished")
             return DeliveryReport({})
+        if self._settings.tracking.ranks == "all" and status == "finished":
+            timeout = self._wait_for_ranks(timeout)
         self._end_journal(status)
         self._folder.mark_ended()
         try:
@@ -251,6 +255,16 @@ class Run(FileLogging):
         if self._settings.tracking.on_sink_error == "raise":
             raise_for_trouble(self._report, at_end=True)
         return self._report
+
+    def _wait_for_ranks(self, timeout: float | None) -> float | None:
+        """Let the other ranks end their parts first; returns what is left of `timeout`."""
+        from unitrack.ranks import find_world_size
+
+        seconds = self._settings.tracking.finish_timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        while self._folder.other_ranks_log(find_world_size()) and time.monotonic() < deadline:
+            time.sleep(POLL_MIN_S)
+        return None if timeout is None else max(0.0, deadline - time.monotonic())
 
     def _end_journal(self, status: EndStatus) -> None:
         with self._journal.lock:
@@ -271,6 +285,19 @@ class Run(FileLogging):
     def _continue_in_child(self) -> None:
         """After a fork: the child gets a journal of its own, once it logs."""
         self._journal = _ForkedJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
+
+    def _end_part(self, status: EndStatus) -> None:
+        """End what this process, which does not own the run, has logged to it, if it has."""
+        if isinstance(self._journal, _ForkedJournal):
+            self._journal = _FinishedJournal(self)  # type: ignore[assignment]
+        else:
+            self._end_journal(status)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, for a worker that is spawned: it logs to this run, into a journal of its own, and never ends it."""
+        from unitrack.ranks import for_others, rejoin
+
+        return rejoin, (self._start, str(self._folder.path), for_others(self._settings), self._rank)
 
     def __enter__(self) -> Self:
         return self
@@ -304,6 +331,9 @@ class _ForkedJournal:
         self._run = run
         self._real: JournalWriter | None = None
         self._making = threading.Lock()
+
+    def sync(self) -> None:
+        """Nothing is written yet, and housekeeping is no reason to begin."""
 
     def __getattr__(self, name: str) -> Any:
         with self._making:

@@ -192,6 +192,32 @@ class RunFolder:
         """There once the owner has ended the run: a sign for those who log beside it and read no journal."""
         return self.spool / "ended"
 
+    def rank_file(self, rank: int) -> Path:
+        """There once another rank than 0 has joined the run; it holds the `Owner` of that rank's journal."""
+        return self.spool / f"rank{rank}.json"
+
+    def rank_ended_file(self, rank: int) -> Path:
+        """There once that rank has ended its part."""
+        return self.spool / f"rank{rank}.ended"
+
+    def other_ranks_log(self, world_size: int) -> bool:
+        """Whether one of the ranks 1 ... `world_size` - 1, or another one that has joined, may still log."""
+        joined = {int(file.stem[4:]): file for file in self.spool.glob("rank[0-9]*.json")}
+        for rank in {*range(1, world_size), *joined}:
+            if self.rank_ended_file(rank).exists():
+                continue
+            if rank not in joined:
+                return True  # it is slow to start
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                if msgspec.json.decode(joined[rank].read_bytes(), type=Owner).is_alive():
+                    return True
+        return False
+
+    def forget_ranks(self) -> None:
+        """The run is taken up: the ranks of before are gone."""
+        for file in (*self.spool.glob("rank[0-9]*.json"), *self.spool.glob("rank[0-9]*.ended")):
+            file.unlink(missing_ok=True)
+
     def is_open(self, owner: Owner) -> bool:
         """Whether a living process of this machine has the run open."""
         return owner.is_here() and owner.is_alive() and self.spool.exists() and not self.ended_file.exists()
@@ -236,6 +262,15 @@ def find_run_folders(root: Path) -> Iterator[RunFolder]:
         for path in sorted(root.iterdir()):
             if (path / ".unitrack" / "run.json").exists():
                 yield RunFolder(path)
+
+
+def find_run(root: Path, run_id: str) -> RunFolder | None:
+    """The folder of the run with this id under `root`."""
+    for folder in find_run_folders(root):
+        with contextlib.suppress(JournalError):  # what can't be read is not the run that was asked for
+            if folder.read_manifest().run.run_id == run_id:
+                return folder
+    return None
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
@@ -17,14 +16,15 @@ from unitrack import lifecycle
 from unitrack.config import ExperimentConfig, Resolved, Settings, resolve
 from unitrack.delivery.ledger import forget_trouble, highest_step
 from unitrack.disabled import DisabledRun
-from unitrack.errors import ConfigError, JournalError, RunExistsError
+from unitrack.errors import ConfigError, RunExistsError
 from unitrack.journal import JournalWriter
 from unitrack.params import plain_text
 from unitrack.plugins import Plugins, installed, make_lane
+from unitrack.ranks import find_rank, join_as_rank, shared_run_id
 from unitrack.records import RunStart
 from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
-from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run_folders
+from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run
 from unitrack.validation import ValidationChain
 
 Resume = Literal["never", "allow", "must"]
@@ -75,11 +75,20 @@ def start_resolved(
         raise ConfigError("resume='must' needs the run_id to resume")
     if settings.tracking.mode == "disabled":
         return DisabledRun(_new_start(settings, run_id))
+    rank = find_rank(settings.tracking.rank)
+    if rank and settings.tracking.ranks == "zero":
+        _seed(resolved)
+        return DisabledRun(_new_start(settings, run_id))
+    if rank is not None and settings.tracking.ranks == "all":
+        run_id = run_id or shared_run_id()
     plugins = installed()
     lanes = tuple(_lanes(settings, plugins))
     validation = ValidationChain(settings.safeguards, plugins.validators())
     root = Path(settings.tracking.root).absolute()  # couriers may work in another folder
-    existing = _find(root, run_id) if run_id is not None else None
+    if rank and run_id is not None:
+        _seed(resolved)
+        return join_as_rank(root, run_id, rank, settings)
+    existing = find_run(root, run_id) if run_id is not None else None
     if existing is not None and resume == "never":
         raise RunExistsError(f"run {run_id!r} exists in {existing.path}; pass resume='allow' to go on with it")
     if existing is None and resume == "must":
@@ -134,14 +143,6 @@ def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
         yield make_lane(sink.name, plugins.backend(sink.backend), sink.options)
 
 
-def _find(root: Path, run_id: str) -> RunFolder | None:
-    for folder in find_run_folders(root):
-        with contextlib.suppress(JournalError):  # what can't be read is not the run that was asked for
-            if folder.read_manifest().run.run_id == run_id:
-                return folder
-    return None
-
-
 def _new_start(settings: Settings, run_id: str | None) -> RunStart:
     experiment = settings.experiment
     return RunStart(
@@ -178,6 +179,7 @@ def _take_up(
             raise RunExistsError(f"run {before.run.run_id!r} is still open in {where}; finish it there first")
         folder.prepare()
         folder.ended_file.unlink(missing_ok=True)
+        folder.forget_ranks()
         journal = JournalWriter(folder.spool)
         _write_manifest(folder, before.run, journal, lanes, settings)
         for lane in lanes:
@@ -216,14 +218,12 @@ def _make_run(
 def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:
     """What the configuration asks to have in every run."""
     from unitrack.reproduce.environment import capture_environment, capture_git
-    from unitrack.reproduce.seeds import seed_everything
 
     settings = resolved.settings
     if params is not None:
         run.log_params(params)
     reproducibility = settings.reproducibility
-    if resolved.origins["reproducibility.random_seed"] != "default":
-        seed_everything(reproducibility.random_seed)
+    if _seed(resolved):
         run.log_params({"random_seed": reproducibility.random_seed})
     if reproducibility.log_environment:
         run.log_params(capture_environment())
@@ -231,3 +231,13 @@ def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:
         run.log_params(capture_git())
     if settings.artifacts.save_config:
         run.log_dict(msgspec.to_builtins(settings), "config.yaml")
+
+
+def _seed(resolved: Resolved) -> bool:
+    """Seed this process, whatever its rank, if the configuration gives a seed; whether it does."""
+    from unitrack.reproduce.seeds import seed_everything
+
+    if resolved.origins["reproducibility.random_seed"] == "default":
+        return False
+    seed_everything(resolved.settings.reproducibility.random_seed)
+    return True

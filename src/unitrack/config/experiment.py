@@ -43,6 +43,8 @@ class ExperimentConfig:
     root: str = Tracking().root
     delivery: Literal["process", "thread", "inline"] = Tracking().delivery
     mode: Literal["enabled", "disabled"] = Tracking().mode
+    ranks: Literal["zero", "all"] = Tracking().ranks
+    rank: int | None = None
     on_sink_error: Literal["warn", "raise"] = Tracking().on_sink_error
     finish_timeout: float = Tracking().finish_timeout
     log_frequency: int = Logging().log_frequency

@@ -54,6 +54,10 @@ class Tracking(Section, frozen=True):
     """Who feeds the sinks: courier processes, a thread of the training process, or the log call itself."""
     mode: Literal["enabled", "disabled"] = "enabled"
     """`disabled` turns every call into a no-op: nothing is written."""
+    ranks: Literal["zero", "all"] = "zero"
+    """Which ranks of a distributed training log: rank 0 alone, or each into a journal of its own in the same run."""
+    rank: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """The rank of this process. Not set: UNITRACK_RANK, RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or PMI_RANK."""
     on_sink_error: Literal["warn", "raise"] = "warn"
     """Whether a sink in trouble only warns, or also makes `flush()` and `finish()` raise."""
     finish_timeout: Annotated[float, msgspec.Meta(ge=0)] = FINISH_TIMEOUT_S

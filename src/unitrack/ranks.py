@@ -1,0 +1,211 @@
+"""Several processes, one run: the ranks of a distributed training, and workers that were handed the run.
+
+One process owns a run: it starts it, has it delivered, and ends it. Others write journals of their own into its spool,
+from which the owner's couriers deliver them as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from unitrack import lifecycle
+from unitrack.config import Settings
+from unitrack.delivery.report import DeliveryReport
+from unitrack.errors import ConfigError, JournalError
+from unitrack.journal import JournalWriter
+from unitrack.plugins import installed
+from unitrack.records import ArtifactType, RunStart
+from unitrack.run import EndStatus, Run
+from unitrack.runfolder import Manifest, Owner, RunFolder, find_run
+from unitrack.validation import ValidationChain
+
+if TYPE_CHECKING:
+    from unitrack.runfolder import LaneSpec
+
+RANK_VARIABLES = ("UNITRACK_RANK", "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+"""Who sets them: the user, torchrun (and DeepSpeed), Slurm, Open MPI, MPICH and Intel MPI. The first one counts."""
+
+WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Of Slurm that of the step: a script that `sbatch` runs is alone, whatever the job's number of tasks."""
+
+RUN_ID_VARIABLES = ("UNITRACK_RUN_ID", "TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")
+"""What is the same in all ranks and new for each job."""
+
+_NO_ID = "none"
+"""What torchrun calls a job that was given no `--rdzv-id`: the same for all such jobs."""
+
+_JOIN_TIMEOUT_S = 60.0
+"""How long another rank waits for rank 0 to start the run: nodes load their Python at different speeds."""
+_JOIN_POLL_S = 0.05
+
+_shared_runs = itertools.count(1)
+
+
+def find_rank(configured: int | None, environ: Mapping[str, str] | None = None) -> int | None:
+    """The rank of this process, read now and not at import; None where nothing tells of several processes."""
+    if configured is not None:
+        return configured
+    variables = os.environ if environ is None else environ
+    for variable in RANK_VARIABLES:
+        if (text := variables.get(variable, "").strip()).isdecimal():
+            return int(text)
+    return None
+
+
+def find_world_size(environ: Mapping[str, str] | None = None) -> int:
+    """How many ranks there are, as the launcher says it; 1 where none does."""
+    variables = os.environ if environ is None else environ
+    for variable in WORLD_SIZE_VARIABLES:
+        if (text := variables.get(variable, "").strip()).isdecimal():
+            return int(text)
+    return 1
+
+
+def shared_run_id(environ: Mapping[str, str] | None = None) -> str:
+    """A run id that all ranks of this job come to by themselves; a process's second run gets "<id>-2".
+
+    Raises `ConfigError` if the environment holds none.
+    """
+    variables = os.environ if environ is None else environ
+    found = (variables.get(variable, "").strip() for variable in RUN_ID_VARIABLES)
+    given = next((text for text in found if text and text != _NO_ID), None)
+    if given is None:
+        raise ConfigError(
+            "tracking.ranks: all needs a run id that all ranks know: pass run_id= to start_run, or set UNITRACK_RUN_ID"
+        )
+    number = next(_shared_runs)
+    safe = re.sub(r"[^A-Za-z0-9_.\-]", "-", given).lstrip("_.-")[:56] or "job"
+    return safe if number == 1 else f"{safe}-{number}"
+
+
+def join_as_rank(root: Path, run_id: str, rank: int, settings: Settings) -> JoinedRun:
+    """Join the run that rank 0 starts, or has started, under `root`; wait for it for at most a minute.
+
+    Raises `ConfigError` if it does not appear: it was not started, or `root` is another folder there.
+    """
+    deadline = time.monotonic() + _JOIN_TIMEOUT_S
+    folder = None
+    while True:
+        folder = folder or find_run(root, run_id)
+        joined = folder and _join_if_open(folder, rank, settings)
+        if joined:
+            return joined
+        if time.monotonic() >= deadline:
+            raise ConfigError(
+                f"rank {rank} has waited {_JOIN_TIMEOUT_S:.0f} s for rank 0 to start run {run_id!r} under {root}; "
+                "is that folder the same for all ranks?"
+            )
+        time.sleep(_JOIN_POLL_S)
+
+
+def _join_if_open(folder: RunFolder, rank: int, settings: Settings) -> JoinedRun | None:
+    with contextlib.suppress(JournalError), folder.spool_lock():
+        manifest: Manifest = folder.read_manifest()
+        if not folder.spool.exists() or folder.ended_file.exists() or not manifest.owner.is_alive():
+            return None  # what an earlier job has left: rank 0 will take it up
+        journal = JournalWriter(folder.spool)
+        folder.rank_file(rank).write_bytes(msgspec.json.encode(Owner.current(journal.writer)))
+        return JoinedRun(manifest.run, folder, settings, rank=rank, journal=journal)
+    return None
+
+
+def rejoin(start: RunStart, folder: str, settings: Settings, rank: int) -> JoinedRun:
+    """What unpickling a `Run` gives: a handle for another process."""
+    return JoinedRun(start, RunFolder(Path(folder)), settings, rank=rank)
+
+
+def for_others(settings: Settings) -> Settings:
+    """The settings without what a pickle should not hold: options of sinks, of which only the names are needed."""
+    tracking = msgspec.structs.replace(
+        settings.tracking,
+        backend=None,
+        tracking_uri=None,
+        artifact_location=None,
+        sinks=tuple({sink.backend: {"name": sink.name}} for sink in settings.sinks),
+    )
+    return msgspec.structs.replace(settings, tracking=tracking)
+
+
+class JoinedRun(Run):
+    """A run that another process owns. It logs into a journal of its own; ending it ends only that.
+
+    What rank 1 logs has its name below "rank1": metric `rank1/loss`, param `rank1.lr`, artifact `rank1/model.pt`. So
+    two ranks that log the same name make two curves, in every backend. A worker that was handed the run logs under the
+    names of the rank that it belongs to.
+    """
+
+    def __init__(
+        self,
+        start: RunStart,
+        folder: RunFolder,
+        settings: Settings,
+        *,
+        rank: int = 0,
+        journal: JournalWriter | None = None,
+    ) -> None:
+        validation = ValidationChain(settings.safeguards, installed().validators())
+        super().__init__(start, folder, settings, journal, _DeliveredElsewhere(), validation)  # type: ignore[arg-type]
+        self._pump = None
+        self._pid = -1  # never the owner
+        self._rank = rank
+        self._ranked_in = os.getpid() if journal else None
+        if journal is None:
+            self._continue_in_child()
+        else:
+            self.set_tags({"host": os.uname().nodename, "pid": os.getpid()})
+        lifecycle.watch(self)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log one number per name at a step; see `Run.log_metrics`."""
+        if self._rank and isinstance(metrics, Mapping):
+            metrics = {self._named(name): value for name, value in metrics.items()}
+        super().log_metrics(metrics, step)
+
+    def log_params(self, params: Any) -> None:
+        """Log hyperparameters; see `Run.log_params`."""
+        super().log_params({f"rank{self._rank}": self._validation.params(params)} if self._rank else params)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; see `Run.set_tags`."""
+        checked = self._validation.tags(tags)
+        super().set_tags({f"rank{self._rank}.{tag}": value for tag, value in checked.items()} if self._rank else tags)
+
+    def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
+        super()._log_staged(staged, self._named(name), kind, size, step)
+
+    def _named(self, name: Any) -> Any:
+        return f"rank{self._rank}/{name}" if self._rank and isinstance(name, str) and name else name
+
+    def finish(self, status: EndStatus = "finished", timeout: float | None = None) -> DeliveryReport:
+        """End what this process logs. The run goes on until its owner ends it, so the account is empty."""
+        if self._report is None:
+            with contextlib.suppress(JournalError):  # the disk is full, which the owner hears of
+                self._end_part(status)
+            self._report = DeliveryReport({})
+            lifecycle.forget(self)
+            if self._ranked_in == os.getpid():  # a forked child ends only its own part
+                with contextlib.suppress(OSError):  # the owner did not wait, and the spool is gone
+                    self._folder.rank_ended_file(self._rank).touch()
+        return self._report
+
+
+class _DeliveredElsewhere:
+    """The delivery of a run that another process has delivered."""
+
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+        """The owner has done it."""
+
+    def pump(self) -> None:
+        """The owner does it."""
+
+    def close(self) -> None:
+        """The owner will do it."""

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from stand_in_server import API_KEY, StandInServer
-from wandb_reading import Drive, offline_folders, points_of, records_of
+from stand_in_server import StandInServer
+from wandb_reading import Drive, offline_folders, points_of, records_of, sync_folder
 
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact
 from unitrack.testing.driver import SinkDriver
-
-
-def sync(folder: str, server: StandInServer, home: Path) -> None:
-    environment = os.environ | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": API_KEY, "HOME": str(home)}
-    command = [sys.executable, "-m", "wandb", "sync", folder]
-    done = subprocess.run(command, env=environment, cwd=home, timeout=50, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_synced_run_is_the_run(server: StandInServer, tmp_path: Path, drive: Drive) -> None:
@@ -31,7 +21,7 @@ def test_a_synced_run_is_the_run(server: StandInServer, tmp_path: Path, drive: D
     driver.metrics({"v": 3.0}, step=2)
     driver.artifact("plots/a[1].txt", b"curve")
     driver.end("failed")
-    sync(driver.link.location, server, tmp_path)
+    sync_folder(driver.link.location, server, tmp_path)
     arrived = server.runs["abc"]
     assert [(row["_step"], row["step"], row["v"]) for row in arrived.history] == [(0, 5, 1.0), (1, 2, 2.0), (2, 2, 3.0)]
     assert arrived.history[0]["user._x"] == float("inf")
@@ -49,7 +39,7 @@ def test_a_run_that_is_continued_after_a_sync(
     first.metrics({"v": 2.0}, step=1)
     first.artifact("a.txt", b"a")
     first.end("failed")
-    sync(first.link.location, server, tmp_path)
+    sync_folder(first.link.location, server, tmp_path)
     second = drive(mode="offline", checkpoint=first.checkpoint)
     second.metrics({"v": 3.0}, step=2)
     second.artifact("b.txt", b"b")
@@ -61,7 +51,7 @@ def test_a_run_that_is_continued_after_a_sync(
     points = [(0, {"v": 1.0}), (1, {"v": 2.0}), (2, {"v": 3.0}), (3, {"v": 4.0})]
     assert points_of(run.folder) == points
     assert [record.name for record in records_of(run.folder, Artifact)] == ["a.txt", "b.txt"]
-    sync(third.link.location, server, tmp_path)
+    sync_folder(third.link.location, server, tmp_path)
     arrived = server.runs[run.start.run_id]
     assert [(row["step"], {"v": row["v"]}) for row in arrived.history] == points
     assert sorted(name for name in arrived.files if name.endswith(".txt")) == ["a.txt", "b.txt"]

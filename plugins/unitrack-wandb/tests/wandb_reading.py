@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from stand_in_server import API_KEY, StandInServer
 
 from unitrack.hookspecs import Checkpoint, RunContext
 from unitrack.records import Metrics
@@ -51,3 +56,11 @@ def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def sync_folder(folder: str, server: StandInServer, home: Path) -> None:
+    """Run `wandb sync` against `server`."""
+    environment = os.environ | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": API_KEY, "HOME": str(home)}
+    command = [sys.executable, "-m", "wandb", "sync", folder]
+    done = subprocess.run(command, env=environment, cwd=home, timeout=50, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

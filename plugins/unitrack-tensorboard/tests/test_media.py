@@ -46,7 +46,7 @@ def test_histograms_are_exact_and_at_their_steps(open_sink, logdir, reader):
     sink.artifact("weights-7.json", histogram([3.5], [-1, 1]), "histogram", step=7)
     sink.end()
     with reader(logdir) as opened:
-        assert histograms(opened, "run-a", "artifacts/weights.json") == [
+        assert histograms(opened, "run-a", "artifacts/weights") == [
             (5, [(*edges, count) for edges, count in zip(pairwise(fine), [0.0, 2.0, 0.0], strict=True)]),
             (7, [(-1.0, 1.0, 3.5)]),
         ]
@@ -58,8 +58,18 @@ def test_a_late_histogram_is_in_a_sibling_folder(open_sink, logdir, reader):
         sink.artifact(f"w-{step}.json", histogram([step], [0, 1]), "histogram", step=step)
     sink.end()
     with reader(logdir) as opened:
-        assert histograms(opened, "run-a", "artifacts/w.json") == [(9, [(0.0, 1.0, 9.0)])]
-        assert histograms(opened, "run-a/late-1", "artifacts/w.json") == [(4, [(0.0, 1.0, 4.0)])]
+        assert histograms(opened, "run-a", "artifacts/w") == [(9, [(0.0, 1.0, 9.0)])]
+        assert histograms(opened, "run-a/late-1", "artifacts/w") == [(4, [(0.0, 1.0, 4.0)])]
+
+
+def test_a_histogram_and_a_text_of_one_name_are_both_shown(open_sink, logdir, reader):
+    sink = open_sink()
+    sink.artifact("w.json", histogram([1], [0, 1]), "histogram")
+    sink.artifact("w.json", b"{}", "json")
+    sink.end()
+    with reader(logdir) as opened:
+        assert histograms(opened, "run-a", "artifacts/w") == [(0, [(0.0, 1.0, 1.0)])]
+        assert texts(opened, "run-a")["artifacts/w.json"] == [(0, "```json\n{}\n```")]
 
 
 def test_sounds_are_played_at_their_steps(open_sink, logdir, reader):

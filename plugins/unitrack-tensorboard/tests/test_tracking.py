@@ -38,7 +38,7 @@ def test_media_reach_their_dashboards_and_come_back(tmp_path):
         assert run.finish(timeout=60).ok
     link = run.links()["tensorboard"]
     with python_reader(run.path / "tensorboard") as reader:
-        assert histograms(reader, link.id, "artifacts/weights.json") == [(3, [(0.0, 0.5, 2.0), (0.5, 1.0, 1.0)])]
+        assert histograms(reader, link.id, "artifacts/weights") == [(3, [(0.0, 0.5, 2.0), (0.5, 1.0, 1.0)])]
         assert "<td>x</td>" in rendered_texts(reader, link.id, "artifacts/rows.json")[0][1]
         assert sounds(reader, link.id, "artifacts/tone.wav")[0][:2] == (3, "audio/wav")
         assert images(reader, link.id)["artifacts/clip.gif"][0][0] == 3

@@ -57,10 +57,12 @@ def add_view(summary: Summary, tag: str, artifact: Artifact, path: Path) -> bool
 
 def series(artifact: Artifact) -> str:
     """The name under which an artifact is shown: its own without the step that `log_figure` and the like put in
-    ("roc-7.png"), so that one slider shows all steps.
+    ("roc-7.png"), so that one slider shows all steps. A histogram's is without ".json" too: a text of that name would
+    take the tag away, as a tag is shown by the dashboard that had it first.
     """
     path = PurePosixPath(artifact.name)
-    return path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem).as_posix()
+    path = path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem)
+    return (path.with_suffix("") if artifact.type == "histogram" and path.suffix == ".json" else path).as_posix()
 
 
 def _add_image(summary: Summary, tag: str, path: Path) -> bool:

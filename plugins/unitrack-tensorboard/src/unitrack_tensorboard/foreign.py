@@ -14,19 +14,20 @@ from tensorboard.plugins.scalar.metadata import PLUGIN_NAME as SCALARS
 from tensorboard.util.tensor_util import make_ndarray
 
 from unitrack.records import AnyRecord, Metrics, Params, RunEnd, RunStatus
+from unitrack_tensorboard.foreign_media import media, plugin_of
 
 _STATUS: dict[int, RunStatus] = {STATUS_SUCCESS: "finished", STATUS_FAILURE: "failed"}
 
 
 def foreign_records(paths: Iterable[Path]) -> Iterator[AnyRecord]:
-    """Scalars, hyperparameters and how it ended. Points of one event make one record."""
+    """Scalars, hyperparameters, media and how it ended. Points of one event make one record."""
     plugins: dict[str, str] = {}
     end: RunEnd | None = None
     for path in paths:
-        for event in LegacyEventFileLoader(str(path)).Load():
+        for number, event in enumerate(LegacyEventFileLoader(str(path)).Load()):
             time = round(event.wall_time * 1000)
             points: dict[str, float] = {}
-            for value in event.summary.value:
+            for place, value in enumerate(event.summary.value):
                 if value.HasField("metadata"):  # writers leave it out after a tag's first value
                     plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
                 if value.tag == hparams.SESSION_START_INFO_TAG:
@@ -37,6 +38,8 @@ def foreign_records(paths: Iterable[Path]) -> Iterator[AnyRecord]:
                     points[value.tag] = value.simple_value
                 elif value.HasField("tensor") and plugins.get(value.tag) == SCALARS:
                     points |= _tensor_point(value)
+                else:
+                    yield from media(path, number, place, event, plugin_of(value) or plugins.get(value.tag, ""))
             if points:
                 yield Metrics(seq=0, time=time, step=event.step, metrics={}).with_values(points)
     if end:

@@ -2,7 +2,8 @@
 
 Runs that unitrack wrote come back with their original names, float64 values, times and params; late points are put back
 where they were logged. Of others' logs (torch, TensorFlow, tensorboardX) it reads the scalars, as `simple_value` or as
-tensors, and what the HParams dashboard knows. It reads every point through tensorboard's own loader: no sampling.
+tensors, what the HParams dashboard knows, and images, sounds, histograms and texts as artifacts. It reads every point
+through tensorboard's own loader: no sampling.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 import msgspec
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-from unitrack.records import AnyRecord, RunStart
+from unitrack.records import AnyRecord, Artifact, RunStart
 from unitrack_tensorboard import layout
 from unitrack_tensorboard.foreign import foreign_records
+from unitrack_tensorboard.foreign_media import fetch
 from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.own import own_records
 
@@ -49,6 +51,13 @@ class TensorBoardSource:
             raise KeyError(f"no run {run_id!r} in {self._logdir}")
         folder, _ = self._known[run_id]
         return self._records(run_id, folder, Overview.load(folder))
+
+    def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
+        """The file of an artifact that `records` named: where it lies, or made in `folder` if it is in an event file.
+
+        Raises `FileNotFoundError` if that is gone.
+        """
+        return fetch(artifact, folder)
 
     def _records(self, run_id: str, folder: Path, overview: Overview | None) -> Iterator[AnyRecord]:
         numbers = count()

@@ -137,8 +137,7 @@ def recorded() -> Iterator[Recordings]:
     ever, so let configuration say those. One `recorded()` at a time: it sets environment variables.
     """
     plugins = installed()
-    if NAME not in plugins.backends:
-        plugins._load(EntryPoint(name=NAME, value=__name__, group=GROUP))  # no entry of its own: nobody is to choose it
+    plugins._load(EntryPoint(name=NAME, value=__name__, group=GROUP))  # not an installed one: nobody else is to see it
     with tempfile.TemporaryDirectory(prefix="unitrack-recorded-") as folder:
         runs = Recordings(Path(folder).resolve())
         variables = {"UNITRACK_SINKS": NAME, "UNITRACK_DELIVERY": "inline", "UNITRACK_ROOT": folder}
@@ -148,6 +147,8 @@ def recorded() -> Iterator[Recordings]:
             yield runs
         finally:
             runs._keep()
+            plugins._backends.pop(NAME, None)
+            plugins._manager.unregister(name=NAME)
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)

@@ -10,12 +10,37 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from unitrack.errors import RecordRejectedError
+
 
 def upload(client: MlflowClient, run_id: str, staged: Path, name: str) -> None:
     """Put the file or folder `staged` among the run's artifacts as `name`; what is there already is replaced.
 
-    Raises `FileNotFoundError` if it is gone.
+    Raises `FileNotFoundError` if it is gone, `RecordRejectedError` where a file is and a folder should be.
     """
+    try:
+        _put(client, run_id, staged, name)
+    except (NotADirectoryError, FileExistsError) as error:
+        if _file_in_the_way(client, run_id, name):
+            reason = f"an artifact that is a file is in the way of {name!r}, and MLflow can't delete it"
+            raise RecordRejectedError(reason) from error
+        raise
+
+
+def _file_in_the_way(client: MlflowClient, run_id: str, name: str) -> bool:
+    """Whether `name`, or a folder above it, is a file among the run's artifacts."""
+    parts = name.split("/")
+    paths = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    for path in paths:
+        listed = {info.path: info.is_dir for info in client.list_artifacts(run_id, posixpath.dirname(path) or None)}
+        if path not in listed:
+            return False
+        if not listed[path]:
+            return True
+    return False
+
+
+def _put(client: MlflowClient, run_id: str, staged: Path, name: str) -> None:
     if staged.is_dir():
         client.log_artifacts(run_id, str(staged), name)
         return

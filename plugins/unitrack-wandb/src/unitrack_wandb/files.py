@@ -15,7 +15,7 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
     """Link or copy the file or folder `source` into `files_folder` as `name`; returns each file's name and its bytes.
 
     The copy in the spool is never written again, so a hard link is enough, and outlives it. Raises
-    `RecordRejectedError` for a name that leads out of the folder, `SinkUnavailableError` if the disk fails.
+    `RecordRejectedError` for a name that leads out of the folder or below a file, `SinkUnavailableError` if the disk fails.
     """
     placed = {}
     contents = list(_contents(source, name))
@@ -26,6 +26,8 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
             raise RecordRejectedError(f"the artifact {relative!r} would lie outside the run's files")
         try:
             link(file, target)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise RecordRejectedError(f"{relative!r} lies below an artifact that is a file") from error
         except OSError as error:
             raise SinkUnavailableError(f"can't place the artifact {relative!r} in {files_folder}: {error}") from error
         placed[file_name(relative)] = target.stat().st_size

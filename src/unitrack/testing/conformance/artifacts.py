@@ -79,6 +79,26 @@ class ArtifactConformance(BackendTests):
         trial.end()
         self.check(trial)
 
+    def test_folder_then_file(self, trial: Trial) -> None:
+        """And back."""
+        trial.artifact("thing", {"inside": b"a folder"})
+        trial.deliver()
+        trial.artifact("thing", b"a file")
+        trial.end()
+        self.check(trial)
+
+    def test_file_in_the_way(self, trial: Trial) -> None:
+        """What can't be placed below a file costs that artifact alone, or replaces it: the run goes on either way."""
+        trial.artifact("thing", b"a file")
+        trial.deliver()
+        trial.artifact("thing/inside", b"below a file")
+        trial.metrics({"loss": 0.5}, 1)
+        trial.end()
+        assert trial.ledger.state == "complete"
+        found = self.read(trial)
+        assert found.points == trial.logged.points
+        assert (trial.ledger.dead_lettered, "thing" in found.files) in ((1, True), (0, False), (0, True))
+
     def test_same_base_name_in_two_folders(self, trial: Trial) -> None:
         """Neither replaces the other."""
         for folder in ("a", "b", "a/b"):

@@ -121,7 +121,7 @@ class KindConformance(BackendTests):
         one, two = make_trial(), make_trial()
         for step in range(3):
             for trial, sign in ((one, 1.0), (two, -1.0)):
-                trial.metrics({"loss": sign * step}, step)
+                trial.metrics({"loss": sign * (step + 1)}, step)
                 trial.params({"sign": sign, f"p{step}": sign})
                 trial.artifact("report.txt", str(sign * step).encode())
                 trial.deliver()

@@ -15,7 +15,8 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
     """Link or copy the file or folder `source` into `files_folder` as `name`; returns each file's name and its bytes.
 
     The copy in the spool is never written again, so a hard link is enough, and outlives it. Raises
-    `RecordRejectedError` for a name that leads out of the folder or below a file, `SinkUnavailableError` if the disk fails.
+    `RecordRejectedError` for a name that leads out of the folder or below a file, `SinkUnavailableError` if the disk
+    fails.
     """
     placed = {}
     contents = list(_contents(source, name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
+from unitrack_wandb.media_reading import media_columns, media_files
 from unitrack_wandb.naming import ARTIFACTS, RECORD, STEP, metric_name, param_name
 from unitrack_wandb.offline_file import NotAWandbFileError
 from unitrack_wandb.offline_run import Header, OfflineRun, decode
@@ -97,7 +98,10 @@ def _params(config: dict[str, Any], ours: bool) -> dict[str, Any]:
 
 def _points(row: dict[str, str], ours: bool) -> dict[str, float]:
     points = {}
+    media = media_columns(row)
     for key, text in row.items():
+        if media and key.startswith(media):
+            continue
         if key.startswith("_") or (ours and (key == STEP or key.startswith(ARTIFACTS))):
             continue
         value = decode(text)
@@ -116,7 +120,7 @@ def _milliseconds(row: dict[str, str], default: int) -> int:
 
 
 def _artifacts(part: OfflineRun, seq: Iterator[int], time: int) -> Iterator[Artifact]:
-    """Artifacts as they were logged, then run files of which no record tells."""
+    """Artifacts as they were logged, then media and run files of which no record tells."""
     known: set[str] = set()
     for entry in (part.header.record or {}).get("artifacts", []):
         names = list(entry.get("files", {}))
@@ -124,10 +128,27 @@ def _artifacts(part: OfflineRun, seq: Iterator[int], time: int) -> Iterator[Arti
         if names and (part.files_folder / names[0]).exists():  # an earlier part of the run may hold it
             wrapped = names[0].startswith(ARTIFACTS + entry["name"])
             yield _artifact(part, next(seq), entry, ARTIFACTS + entry["name"] if wrapped else entry["name"])
+    if part.header.record is None:
+        for row in part.rows():
+            for name, type_ in media_files(row):
+                if name not in known and _holds(part, name):
+                    known.add(name)
+                    entry = {"name": name, "type": type_, "time": _milliseconds(row, time)}
+                    entry |= {
+                        "step": _step(row, part.header),
+                        "files": {name: (part.files_folder / name).stat().st_size},
+                    }
+                    yield _artifact(part, next(seq), entry, name)
     for name in part.header.files:
-        if name not in known and not name.startswith(_OWN_FILES) and (part.files_folder / name).is_file():
+        if name not in known and not name.startswith(_OWN_FILES) and _holds(part, name):
             entry = {"name": name, "time": time, "files": {name: (part.files_folder / name).stat().st_size}}
             yield _artifact(part, next(seq), entry, name)
+
+
+def _holds(part: OfflineRun, name: str) -> bool:
+    """Whether that is a file of the run, and not one that a row made up elsewhere."""
+    path = (part.files_folder / name).resolve()
+    return path.is_file() and path.is_relative_to(part.files_folder.resolve())
 
 
 def _artifact(part: OfflineRun, seq: int, entry: dict[str, Any], path: str) -> Artifact:

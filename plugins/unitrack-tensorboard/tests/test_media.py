@@ -129,8 +129,8 @@ def test_a_wide_table_is_cut_by_its_size(open_sink, logdir):
     sink.end()
     with python_reader(logdir) as opened:
         [(_, text)] = texts(opened, "run-a")["artifacts/wide.json"]
-    assert len(text) < views.MAX_SHOWN_TEXT_BYTES + 1000
-    assert "... and 95 more rows" in text
+    assert len(text) < views.MAX_SHOWN_TABLE_CHARACTERS + 1000
+    assert "... and 99 more rows" in text
 
 
 @pytest.mark.parametrize(

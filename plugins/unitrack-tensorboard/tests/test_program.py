@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboard_readers import wait_until
+from tensorboard_readers import png, wait_until
 
 STARTUP_S = 30.0
 
@@ -46,12 +46,15 @@ def get(tmp_path):
 
 
 def test_it_shows_a_run(open_sink, get, tmp_path: Path):
-    sink = open_sink()
+    sink = open_sink(layout={"training": {"loss": ["train/.*"]}})
     link = sink.open()
     sink.params({"lr": 0.1})
     for step in (0, 1, 2, 1):
         sink.metrics({"train/loss": float(step)}, step)
     sink.artifact("notes.md", b"# Title", "text")
+    sink.artifact("weights.json", b'{"counts": [2], "edges": [0, 1]}', "histogram", step=3)
+    sink.artifact("voice.wav", b"RIFF....WAVE", "audio")
+    sink.artifact("cat.png", png(4, 3), "image")
     sink.end()
     fetch = get(link.open_with)
 
@@ -64,3 +67,9 @@ def test_it_shows_a_run(open_sink, get, tmp_path: Path):
     assert "<h1>Title</h1>" in shown["text"]
     [table] = fetch("plugin/text/text", run="run-a", tag="unitrack/params")
     assert "<td>lr</td>" in table["text"]
+    [[_, step, bins]] = fetch("plugin/histograms/histograms", run="run-a", tag="artifacts/weights")
+    assert (step, bins) == (3, [[0.0, 1.0, 2.0]])
+    [category] = fetch("plugin/custom_scalars/layout")["category"]
+    assert category["chart"] == [{"title": "loss", "multiline": {"tag": ["train/.*"]}}]
+    tabs = {name for name, plugin in fetch("plugins_listing").items() if plugin["enabled"]}
+    assert {"scalars", "images", "audio", "histograms", "text", "hparams", "custom_scalars"} <= tabs

@@ -146,6 +146,7 @@ def test_a_wide_table_is_cut_by_its_size(open_sink, logdir):
         ("a.csv", "table", b"a,b\n1,2\n"),
         ("a.html", "html", b"<h1>Title</h1>"),
         ("a.bin", "file", b"x"),
+        pytest.param("a.wav", "audio", b"RIFF....WAVE".ljust(views.MAX_SHOWN_MEDIA_BYTES + 1), id="too large a sound"),
     ],
 )
 def test_what_no_dashboard_shows_is_a_file_alone(open_sink, folder, name, type, content):

@@ -35,6 +35,13 @@ class DisabledRun(Run):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Do nothing."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What names the run; it has no steps."""
+        return {"run_id": self.id, "step": 0}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
     def flush(self, timeout: float | None = None) -> DeliveryReport:
         """Nothing to wait for."""
         return DeliveryReport({})

@@ -18,7 +18,8 @@ import msgspec
 
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Backend, Checkpoint, Finding, Link, RunContext, SinkOptions, hookimpl
-from unitrack.local_source import ARTIFACTS, METADATA, METRICS, PARAMS, LocalSource, read_json
+from unitrack.local_params import LocalParams
+from unitrack.local_source import ARTIFACTS, METADATA, METRICS, LocalSource, read_json
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.runfolder import write_atomically
 
@@ -52,14 +53,14 @@ def check(options: SinkOptions) -> Iterator[Finding]:
 class LocalSink:
     """Writes the document's layout into the run folder.
 
-    Appends to `metrics.jsonl`; its committed length is the checkpoint, and what a crash left beyond it is cut off. The
-    other files are replaced as a whole, so writing them twice changes nothing.
+    Appends to `metrics.jsonl`; its committed length is the checkpoint, and what a crash left beyond it is cut off, as
+    from the history of the params. The other files are replaced as a whole, so writing them twice changes nothing.
     """
 
     def __init__(self, options: SinkOptions) -> None:
         self._folder = Path()
         self._metadata: dict[str, Any] = {}
-        self._params: dict[str, Any] = {}
+        self._params: LocalParams | None = None
         self._artifacts: dict[str, dict[str, Any]] = {}
         self._metrics: BinaryIO | None = None
 
@@ -72,7 +73,7 @@ class LocalSink:
             self._metadata = read_json(run.folder / METADATA) or _new_metadata(run.start)
             self._metadata["status"] = "running"
             self._metadata.pop("end_time", None)
-            self._params = read_json(run.folder / PARAMS)
+            self._params = LocalParams(run.folder, (checkpoint or {"changes": 0}).get("changes"))
             self._artifacts = self._metadata.setdefault("artifacts", {})
             self._metrics = open(run.folder / METRICS, "ab")  # noqa: SIM115 (closed by close)
             self._metrics.truncate(committed)
@@ -82,11 +83,10 @@ class LocalSink:
 
     @hookimpl
     def log_params(self, params: list[Params]) -> None:
-        """Merge into `params.json`, a later value replacing an earlier one."""
-        for record in params:
-            _merge(self._params, record.params)
+        """Merge into `params.json`, a later value replacing an earlier one, which `params_history.jsonl` keeps."""
+        assert self._params is not None
         with _answering_os_errors():
-            write_atomically(self._folder / PARAMS, _json(self._params))
+            self._params.take(params)
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
@@ -126,9 +126,10 @@ class LocalSink:
     def flush(self) -> Checkpoint:
         """Hand everything to the operating system, and note how long `metrics.jsonl` is now."""
         assert self._metrics is not None
+        assert self._params is not None
         with _answering_os_errors():
             self._metrics.flush()
-            return {"metrics_bytes": self._metrics.tell()}
+            return {"metrics_bytes": self._metrics.tell(), "changes": self._params.changes}
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
@@ -195,14 +196,6 @@ def _link_or_copy(source: str, destination: str) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copy2(source, destination)
-
-
-def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
-    for name, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
-        else:
-            into[name] = value
 
 
 def _json(content: Any) -> bytes:

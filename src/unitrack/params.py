@@ -93,6 +93,28 @@ def _digits(value: int) -> str:
         return hex(value)
 
 
+def what_changes(known: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Of nested plain params those that are new or have another value than in `known`. As JSON: 1 is not true."""
+    changed: dict[str, Any] = {}
+    for name, value in params.items():
+        before = known.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := what_changes(before, value):
+                changed[name] = inner
+        elif name not in known or msgspec.json.encode(value) != msgspec.json.encode(before):
+            changed[name] = value
+    return changed
+
+
+def merged(known: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested params with later ones merged in."""
+    result = dict(known)
+    for name, value in params.items():
+        before = result.get(name)
+        result[name] = merged(before, value) if isinstance(value, dict) and isinstance(before, dict) else value
+    return result
+
+
 def as_mapping(params: Any) -> dict[str, Any]:
     """Whatever holds params as a dict of plain values. Raises `TypeError` for what is no set of named values."""
     plain = to_plain(params)

@@ -17,11 +17,12 @@ from unitrack.config import Settings
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
-from unitrack.errors import RunFinishedError, UnitrackError
+from unitrack.errors import InvalidValueError, RunFinishedError, UnitrackError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
 from unitrack.limits import MAX_STEP, POLL_MIN_S
+from unitrack.params import merged, what_changes
 from unitrack.records import Metrics, Params, Record, RunEnd, RunStart, Tags
 from unitrack.runfolder import RunFolder
 from unitrack.validation import ValidationChain, check_step
@@ -65,6 +66,7 @@ class Run(FileLogging):
         self._stage = Stage(folder)
         self._pid = os.getpid()
         self._rank = 0
+        self._params: dict[str, Any] = {}
         self._next_step = 0
         self._report: DeliveryReport | None = None
         self._points = validation.points
@@ -172,12 +174,18 @@ class Run(FileLogging):
     def log_params(self, params: Any) -> None:
         """Log hyperparameters: a mapping (nested as you like), a dataclass, a pydantic model, an argparse namespace.
 
-        Values under keys such as `password` or `api_key`, and what looks like a credential, are redacted. Raises
-        `InvalidTypeError` for what holds no named values, `InvalidValueError` for names and sizes.
+        The same value again is a no-op. Another value replaces the one before, where a backend can do that; the local
+        files keep both. Values under keys such as `password` or `api_key`, and what looks like a credential, are
+        redacted. Raises `InvalidTypeError` for what holds no named values, `InvalidValueError` for names and sizes.
         """
         plain = self._validation.params(params)
-        if plain:
-            self._log(Params(**self._stamp(), params=plain))
+        with self._journal.lock:
+            changed = what_changes(self._params, plain)
+            if changed:
+                self._journal.append(Params(**self._stamp(), params=changed))
+                self._params = merged(self._params, changed)
+        if changed and self._pump is not None:
+            self._pump()
 
     def log_param(self, name: str, value: Any) -> None:
         """Log one hyperparameter; see `log_params`."""
@@ -194,6 +202,29 @@ class Run(FileLogging):
         from unitrack.reproduce.environment import capture_environment
 
         self.log_params(capture_environment())
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint of training should hold to go on with this run: `run_id`, and `step`, the next automatic
+        one.
+        """
+        return {"run_id": self.id, "step": self._next_step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on as a checkpoint says: calls without a step continue at its `step`, though the log may be ahead.
+
+        Raises `InvalidValueError` for the state of another run: start this one with `run_id=state["run_id"]` and
+        `resume="must"`.
+        """
+        if state.get("run_id") != self.id:
+            raise InvalidValueError(
+                f"the state is of run {state.get('run_id')!r}, this is {self.id!r}; "
+                "pass run_id=state['run_id'] and resume='must' to start_run"
+            )
+        self._check_open()
+        with self._journal.lock:
+            self._next_step = check_step(state.get("step"))
 
     # -- appending -----------------------------------------------------------------------------------------------------
 

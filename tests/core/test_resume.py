@@ -1,0 +1,185 @@
+"""Going on with a run: what a checkpoint holds, automatic steps, and params that are logged again."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from unitrack_bench import Bench, now, settle
+from unitrack_probe import stored
+
+import unitrack
+from unitrack.delivery.lane import Lane, Progress
+from unitrack.local import LocalSource
+from unitrack.params import merged, what_changes
+from unitrack.plugins import installed
+from unitrack.records import Metrics, Params
+from unitrack.runfolder import LaneSpec
+
+
+def steps(run: unitrack.Run) -> list[int]:
+    """The steps in the local files, in the order of logging."""
+    return [one.step for one in LocalSource(str(run.path)).records(run.path.name) if isinstance(one, Metrics)]
+
+
+def history(path: Path) -> list[tuple[str, Any, Any]]:
+    """The changes that the local files keep."""
+    file = path / "params_history.jsonl"
+    changes = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [(change["name"], change["old"], change["new"]) for change in changes]
+
+
+class TestStateDict:
+    """What a checkpoint holds."""
+
+    def test_a_run_goes_on_from_its_checkpoint(self, root: Path) -> None:
+        """The id finds the run, and automatic steps go on where the checkpoint was taken."""
+        with unitrack.start_run("a", sinks=["local"], root=root, delivery="inline") as run:
+            for _ in range(3):
+                run.log_metric("loss", 1)
+            state = json.loads(json.dumps(run.state_dict()))
+        assert state == {"run_id": run.id, "step": 3}
+        with unitrack.start_run(run_id=state["run_id"], resume="must", root=root, delivery="inline") as again:
+            assert again.state_dict() == state
+            again.load_state_dict(state)
+            again.log_metric("loss", 1)
+        assert steps(again) == [0, 1, 2, 3]
+
+    def test_a_checkpoint_behind_the_log(self, root: Path) -> None:
+        """Training repeats the steps after its checkpoint; without the state they would come after the last one."""
+        with unitrack.start_run("a", sinks=["local"], root=root, delivery="inline") as run:
+            run.log_metric("loss", 1)
+            state = run.state_dict()
+            run.log_metrics({"loss": 1}, step=9)
+        for loaded, expected in ((False, 10), (True, 1)):
+            with unitrack.start_run(run_id=run.id, resume="must", root=root, delivery="inline") as again:
+                if loaded:
+                    again.load_state_dict(state)
+                again.log_metric("loss", 2)
+            assert steps(again)[-1] == expected
+
+    @pytest.mark.parametrize("state", [{"run_id": "other", "step": 1}, {"step": 1}, {}])
+    def test_the_state_of_another_run_is_refused(self, root: Path, state: dict[str, Any]) -> None:
+        """It names both ids."""
+        run = unitrack.start_run("a", sinks=["local"], root=root, delivery="inline", run_id="mine")
+        with pytest.raises(ValueError, match="'mine'"):
+            run.load_state_dict(state)
+        run.finish()
+
+    @pytest.mark.parametrize("step", [-1, 1.5, "3", None])
+    def test_a_step_that_is_none_is_refused(self, root: Path, step: Any) -> None:
+        """As in a log call; steps go on as before."""
+        with unitrack.start_run("a", sinks=["local"], root=root, delivery="inline") as run:
+            with pytest.raises((TypeError, ValueError), match="step"):
+                run.load_state_dict({"run_id": run.id, "step": step})
+            run.log_metric("a", 1)
+        assert steps(run) == [0]
+        with pytest.raises(RuntimeError, match="has finished"):
+            run.load_state_dict(run.state_dict())
+
+    def test_a_run_that_does_nothing_has_one(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So that the training loop needs no case for it."""
+        monkeypatch.setenv("UNITRACK_MODE", "disabled")
+        run = unitrack.start_run("a", root=root)
+        assert run.state_dict() == {"run_id": run.id, "step": 0}
+        run.load_state_dict({})
+
+
+class Optimizer(enum.Enum):
+    """For a param that is no JSON value."""
+
+    ADAM = "adam"
+
+
+class TestParams:
+    """Logging params again."""
+
+    def test_the_same_value_is_a_no_op(self, root: Path) -> None:
+        """However deep; only what is new or changed is in the journal."""
+        params = {"lr": 0.1, "model": {"depth": 4, "sizes": [1, 2]}, "optimizer": Optimizer.ADAM, "none": None}
+        with unitrack.start_run("a", sinks=[{"probe": {"out": str(root / "a")}}], root=root, delivery="inline") as run:
+            run.log_params(params)
+            run.log_params(params)
+            run.log_params({"model": {"depth": 4}})
+            run.log_param("lr", 0.1)
+            run.log_params({"model": {"depth": 5, "sizes": [1, 2]}, "none": None, "new": 1})
+        assert [record["params"] for record in stored(root / "a")] == [
+            {**params, "optimizer": "adam"},
+            {"model": {"depth": 5}, "new": 1},
+        ]
+
+    @pytest.mark.parametrize("delivery", ["inline", "process"])
+    def test_a_changed_value_is_kept_with_its_history(self, root: Path, delivery: Any) -> None:
+        """The last one holds; each change is a line of its own, across a resume as well."""
+        with unitrack.start_run("a", sinks=["local"], root=root, delivery=delivery, run_id="r") as run:
+            run.log_params({"lr": 0.1, "model": {"depth": 4}})
+            run.log_params({"lr": 0.2, "model": {"depth": 4, "width": 8}})
+            run.log_params({"lr": 0.1})
+        with unitrack.start_run(run_id="r", resume="must", sinks=["local"], root=root, delivery=delivery) as run:
+            run.log_params({"lr": 0.1, "model": {"depth": 6}})
+            run.log_params({"model": "large"})
+        assert run.finish().ok
+        assert json.loads((run.path / "params.json").read_text()) == {"lr": 0.1, "model": "large"}
+        assert history(run.path) == [
+            ("lr", 0.1, 0.2),
+            ("lr", 0.2, 0.1),
+            ("model.depth", 4, 6),
+            ("model", {"depth": 6, "width": 8}, "large"),
+        ]
+
+    def test_without_a_change_there_is_no_history(self, root: Path) -> None:
+        """No file for nothing."""
+        with unitrack.start_run("a", sinks=["local"], root=root, delivery="inline", params={"a": 1}) as run:
+            run.log_params({"a": 1, "b": {}})
+        assert not (run.path / "params_history.jsonl").exists()
+
+    def test_a_change_that_comes_again_is_there_once(self, root: Path) -> None:
+        """As after a crash between the files and the commit."""
+        bench = Bench(root)
+        spec = LaneSpec.of("local", installed().backend("local"), installed().backend("local").options())
+        bench.folder.write_manifest(msgspec.structs.replace(bench.manifest, sinks=(spec,)))
+
+        def deliver() -> None:
+            lane = Lane(bench.folder, spec)
+            assert lane.acquire()
+            assert settle(lane) is Progress.IDLE
+            lane.release()
+
+        ledger = bench.folder.ledger_file("local")
+        commits: list[bytes | None] = [None]
+        for value in (1, 2, 1):
+            bench.append(Params(seq=0, time=now(), params={"a": {"b.c": value}}))
+            deliver()
+            commits.append(ledger.read_bytes())
+        bench.append(Params(seq=0, time=now(), params={"a": {"b.c": 3}, "new": 1}))
+        deliver()
+        for commit in commits:  # each is what a crash may have left as the last one
+            if commit is None:
+                ledger.unlink()
+            else:
+                ledger.write_bytes(commit)
+            deliver()
+            assert history(bench.folder.path) == [("a.b.c", 1, 2), ("a.b.c", 2, 1), ("a.b.c", 1, 3)]
+            assert json.loads((bench.folder.path / "params.json").read_text()) == {"a": {"b.c": 3}, "new": 1}
+
+    @pytest.mark.parametrize(
+        ("known", "params", "changed"),
+        [
+            ({}, {"a": {}}, {"a": {}}),
+            ({"a": {"b": 1}}, {"a": {}}, {}),
+            ({"a": 1}, {"a": True}, {"a": True}),
+            ({"a": 1}, {"a": 1.0}, {"a": 1.0}),
+            ({"a": None}, {"a": None}, {}),
+            ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}, {}),
+            ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+            ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, {"a": {"c": 3}}),
+        ],
+    )
+    def test_what_changes(self, known: dict[str, Any], params: dict[str, Any], changed: dict[str, Any]) -> None:
+        """A value of another type is another value; what did not change is merged back in."""
+        assert repr(what_changes(known, params)) == repr(changed)
+        assert what_changes(merged(known, changed), params) == {}

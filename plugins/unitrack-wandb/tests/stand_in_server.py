@@ -6,16 +6,15 @@ memory. `history` holds what the server would show: rows in order, a chunk sent 
 
 from __future__ import annotations
 
-import gzip
 import json
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
+
+from stand_in_http import QuietServer, handler_for, operation_of
 
 ENTITY = "team"
 API_KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -50,16 +49,6 @@ class StoredRun:
         return int(history[-1]["_step"]) if history else -1
 
 
-class QuietServer(ThreadingHTTPServer):
-    """Says nothing when a client drops its connection, as a client that is killed does."""
-
-    daemon_threads = True
-    request_queue_size = 128  # the SDK uploads many files at once
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay quiet."""
-
-
 class StandInServer:
     """The state of the server and its switches."""
 
@@ -88,7 +77,7 @@ class StandInServer:
         """GraphQL documents that this stand-in does not know."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._http = QuietServer(("127.0.0.1", 0), _handler(self), bind_and_activate=False)
+        self._http = QuietServer(("127.0.0.1", 0), handler_for(self), bind_and_activate=False)
         self._http.server_bind()
         self._listening = listening
         if listening:
@@ -279,61 +268,3 @@ class StandInServer:
         with self._lock:
             if self.uploads_lost is None or not name.startswith(self.uploads_lost):
                 self.run(run).files[name] = content
-
-
-def operation_of(query: str) -> str:
-    """The name of a GraphQL document's operation."""
-    found = re.search(r"^\s*(?:query|mutation)\s+(\w+)", query, re.MULTILINE)
-    return found[1] if found else ""
-
-
-def _handler(server: StandInServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _body(self) -> bytes:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-
-        def _reply(self, status: int, answer: dict[str, Any]) -> None:
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def do_POST(self) -> None:
-            body = json.loads(self._body() or b"{}")
-            if self.path.startswith("/graphql"):
-                operation = operation_of(body["query"])
-                stumbles = server.stumbles_over(operation)
-                status = 500 if stumbles else server.refused.get(operation, server.graphql_status)
-                if status != 200:
-                    self._reply(status, {"error": "switched off"})
-                else:
-                    self._reply(200, server.answer(body["query"], body.get("variables") or {}))
-            elif self.path.endswith("/file_stream"):
-                server.delay_stream()
-                status = 500 if server.stumbles_over("file_stream") else server.stream_status
-                if status == 200:
-                    server.take_stream(unquote(self.path.split("/")[-2]), body)
-                self._reply(status, {})
-            else:
-                self._reply(404, {})
-
-        def do_PUT(self) -> None:
-            content = self._body()
-            _, _, run, name = self.path.split("/", 3)
-            status = 500 if server.stumbles_over("upload") else server.upload_status
-            if status == 200:
-                server.take_file(unquote(run), unquote(name), content)
-            self._reply(status, {})
-
-        def do_GET(self) -> None:
-            self._reply(404, {})
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Stay quiet."""
-
-    return Handler

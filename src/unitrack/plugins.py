@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 GROUP = "unitrack"
 """The entry-point group of plugins."""
 
-OFFICIAL = {"mlflow": "unitrack[mlflow]", "wandb": "unitrack[wandb]", "tensorboard": "unitrack[tensorboard]"}
+OFFICIAL = {
+    "mlflow": "unitrack[mlflow]",
+    "wandb": "unitrack[wandb]",
+    "tensorboard": "unitrack[tensorboard]",
+    "trackio": "unitrack[trackio]",
+}
 """Backends that come in a distribution of ours, and what installs it."""
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(900)  # eight builds in environments of their own
+pytestmark = pytest.mark.timeout(900)  # ten builds in environments of their own
 REPOSITORY = Path(__file__).parents[2]
-PLUGINS = ("mlflow", "tensorboard", "wandb")
+PLUGINS = ("mlflow", "tensorboard", "trackio", "wandb")
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +38,8 @@ def python(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_wheel_and_one_sdist_each(built: Path) -> None:
-    """Four distributions, two files each."""
-    assert len(list(built.glob("*.whl"))) == len(list(built.glob("*.tar.gz"))) == 4
+    """One for the core and one for each plugin, two files each."""
+    assert len(list(built.glob("*.whl"))) == len(list(built.glob("*.tar.gz"))) == 1 + len(PLUGINS)
 
 
 def test_what_the_core_ships(built: Path) -> None:
@@ -52,7 +52,7 @@ def test_what_the_core_ships(built: Path) -> None:
 
 
 def test_extras_name_the_plugins(built: Path) -> None:
-    """unitrack[mlflow], [wandb], [tensorboard] and [all]."""
+    """unitrack[mlflow], [wandb], [tensorboard], [trackio] and [all]."""
     wheel = zipfile.ZipFile(next(built.glob("unitrack-0*.whl")))
     [metadata] = [name for name in wheel.namelist() if name.endswith("METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
@@ -63,7 +63,7 @@ def test_extras_name_the_plugins(built: Path) -> None:
 
 
 def test_the_wheels_find_each_other(python: Path) -> None:
-    """All four backends are found in an environment that has no SDK, and none is disabled."""
+    """All backends are found in an environment that has no SDK, and none is disabled."""
     done = subprocess.run(
         [python, "-m", "unitrack.cli", "plugins", "--json"], capture_output=True, text=True, check=True
     )

@@ -1,0 +1,50 @@
+"""A moment of trackio: one run opened, written to and finished, so that all of it is on the disk afterwards.
+
+trackio writes in a thread of its own and only warns of what it could not write. Finishing a run waits for that thread;
+whether the rows are there the sink asks the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, TypeVar
+
+import trackio
+
+from unitrack.errors import SinkMisconfiguredError
+
+_T = TypeVar("_T")
+_REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+
+
+def refuse_remote() -> None:
+    """Raise `SinkMisconfiguredError` if the environment makes trackio log to a server, or to no database."""
+    for variable in _REMOTE:
+        if os.environ.get(variable):
+            raise SinkMisconfiguredError(
+                f"{variable} is set, and this sink writes local projects only: unset it, `trackio sync` them afterwards"
+            )
+    if os.environ.get("TRACKIO_STORAGE_MODE", "").strip().lower() == "jsonl":
+        raise SinkMisconfiguredError("TRACKIO_STORAGE_MODE is jsonl, and this sink reads back the database: unset it")
+
+
+def with_run(project: str, name: str, config: dict[str, Any], action: Callable[[trackio.Run], _T]) -> _T:
+    """Open a run by its name, or make it, with this config; do something with it; finish it."""
+    refuse_remote()
+    # trackio finishes the current run of a context when it opens another one, and that may be the user's own
+    return Context().run(_with_run, project, name, config, action)
+
+
+def _with_run(project: str, name: str, config: dict[str, Any], action: Callable[[trackio.Run], _T]) -> _T:
+    with contextlib.redirect_stdout(io.StringIO()):  # a greeting for each batch
+        run = trackio.init(
+            project, name, config=config, resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False
+        )
+        try:
+            return action(run)
+        finally:
+            run.finish()

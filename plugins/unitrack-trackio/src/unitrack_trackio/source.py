@@ -1,0 +1,110 @@
+"""The source: the runs of trackio's local projects as records, those that unitrack did not write included."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack_trackio.database import Database, TrackioRun
+from unitrack_trackio.naming import RECORD, artifact_name, name_of
+
+_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+class TrackioSource:
+    """The projects in a folder: what TRACKIO_DIR names. A run's id is `<project>/<trackio's id>`."""
+
+    def __init__(self, location: str) -> None:
+        self._folder = Path(location).expanduser()
+        if not self._folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {self._folder}")
+
+    def runs(self) -> Iterator[RunStart]:
+        """The runs of all projects."""
+        for path in sorted(self._folder.glob("*.db")):
+            database = Database(path)
+            for run in database.runs():
+                yield _start(database, run)
+
+    def records(self, run_id: str) -> Iterator[AnyRecord]:
+        """The records of one run. Raises `KeyError` if there is no such run."""
+        project, _, own_id = run_id.partition("/")
+        database = Database(self._folder / f"{Path(project).name}.db")
+        for run in database.runs():
+            if run.id == own_id:
+                return _records(database, run)
+        raise KeyError(run_id)
+
+
+def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
+    seq = itertools.count()
+    record = _record(run)
+    start = _start(database, run)
+    time = start.time
+    yield msgspec.structs.replace(start, seq=next(seq))
+    params = {
+        name_of(key) if record else key: value
+        for key, value in run.config.items()
+        if not key.startswith("_") and not (record and key == RECORD)
+    }
+    if params:
+        yield Params(seq=next(seq), time=time, params=params)
+    if start.tags:
+        yield Tags(seq=next(seq), time=time, tags=start.tags)
+    for row in database.rows(run.id):
+        time = _milliseconds(row.timestamp)
+        points = _points(row.values, ours=bool(record))
+        if points:
+            yield Metrics(seq=next(seq), time=time, step=row.step, metrics={}).with_values(points)
+    for name, entry in record.get("artifacts", {}).items():
+        yield Artifact(
+            seq=next(seq),
+            time=entry["time"],
+            name=name,
+            file=f"trackio:{database.path.stem}/{artifact_name(name)}:{entry['version']}",
+            type=entry["type"],
+            size=entry["size"],
+            step=entry["step"],
+        )
+    if "status" in record:
+        yield RunEnd(seq=next(seq), time=record["ended"], status=record["status"])
+
+
+def _record(run: TrackioRun) -> dict[str, Any]:
+    """What unitrack noted in the config; empty for others' runs."""
+    record = run.config.get(RECORD)
+    return record if isinstance(record, dict) and "run_id" in record else {}
+
+
+def _start(database: Database, run: TrackioRun) -> RunStart:
+    record = _record(run)
+    created = run.config.get("_Created")
+    return RunStart(
+        seq=0,
+        time=record.get("time") or (_milliseconds(created) if created else 0),
+        run_id=f"{database.path.stem}/{run.id}",
+        name=record.get("name", run.name),
+        project=record.get("project", database.path.stem),
+        description=record.get("description", ""),
+        tags=record.get("tags", {}),
+    )
+
+
+def _points(values: dict[str, Any], ours: bool) -> dict[str, float]:
+    points = {}
+    for key, value in values.items():
+        number = _SPECIAL.get(value, value) if isinstance(value, str) else value
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            points[name_of(key) if ours else key] = float(number)
+    return points
+
+
+def _milliseconds(timestamp: str) -> int:
+    time = datetime.fromisoformat(timestamp)
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,67 @@
+"""The source gives back the records that a run was made of, and reads what others wrote."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import trackio
+
+import unitrack
+from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack_trackio.source import TrackioSource
+
+AWKWARD = ("loss", "Loss", "step", "time", "__x", "_y", "~z", "a//b", "mean@1", "../x", "\N{FIRE}", "n" * 1000)
+
+
+def test_a_whole_run_comes_back(open_sink, run):
+    sink = open_sink()
+    params = {"lr": 0.1, "model": {"depth": 4, "layers": [1, 2]}, "none": None, "big": 2**60, "_p": 1}
+    sink.params(params)
+    sink.tags({"a": "1"})
+    sink.metrics({name: number / 3 for number, name in enumerate(AWKWARD)}, 4)
+    sink.metrics({"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "one": 1.0}, 2)
+    sink.artifact("models/best.pt", b"weights", "model", step=2)
+    sink.end("killed")
+
+    found = list(TrackioSource(sink.link.location).records(sink.link.id))
+    assert [type(record) for record in found] == [RunStart, Params, Tags, Metrics, Metrics, Artifact, RunEnd]
+    assert [record.seq for record in found] == list(range(7))
+    start, given, tags, first, second, kept, end = found
+    assert (start.name, start.project, start.time) == (run.start.name, run.start.project, run.start.time)
+    assert (given.params, tags.tags) == (params, {"a": "1"})
+    assert (first.step, first.values()) == (4, {name: number / 3 for number, name in enumerate(AWKWARD)})
+    assert second.step == 2 and repr(second.values()["nan"]) == "nan"
+    assert (second.values()["inf"], second.values()["-inf"]) == (math.inf, -math.inf)
+    assert (kept.name, kept.type, kept.step, kept.size) == ("models/best.pt", "model", 2, 7)
+    assert end.status == "killed"
+
+
+def test_a_run_that_trackio_wrote(folder, tmp_path):
+    theirs = trackio.init(tmp_path.name, "plain", config={"lr": 0.1}, embed=False, auto_log_cpu=False)
+    theirs.log({"loss": 0.5, "note": "text", "nested": {"acc": 1.0}})
+    theirs.log({"loss": float("nan")})
+    theirs.finish()
+    found = unitrack.runs(f"trackio:{folder}").find(f"{tmp_path.name}/{theirs.id}")
+    assert (found.name, found.project, found.status, found.params) == ("plain", tmp_path.name, "running", {"lr": 0.1})
+    assert [(step, repr(value)) for step, value, _ in found.history("loss")] == [(0, "0.5"), (1, "nan")]
+    assert found.started > 1_700_000_000_000
+
+
+def test_a_run_that_is_not_there(folder, open_sink):
+    link = open_sink().link
+    for missing in ("no/where", f"{link.id}x", "../x/y"):
+        with pytest.raises(KeyError):
+            TrackioSource(str(folder)).records(missing)
+
+
+def test_tracking_as_a_user_does(folder, tmp_path):
+    """Through a courier, which finds trackio's folder in its environment."""
+    with unitrack.start_run("tracked", project=tmp_path.name, sinks=["trackio"], root=tmp_path) as run:
+        for step in range(10):
+            run.log_metrics({"loss": 1 / (step + 1)}, step=step)
+    assert run.finish(timeout=60).ok
+    link = run.links()["trackio"]
+    found = unitrack.runs(f"trackio:{link.location}").find(link.id)
+    assert (found.name, found.status) == ("tracked", "finished")
+    assert [(step, value) for step, value, _ in found.history("loss")] == [(n, 1 / (n + 1)) for n in range(10)]

@@ -70,12 +70,14 @@ def test_delivering_everything_twice_leaves_what_once_leaves(open_sink: OpenSink
     again.sink.log_artifacts([artifact])
     again.driver.tags({"team": "vision"})
     again.driver.end()
+    index = [file.path for file in again.client.list_artifacts(again.link.id, "unitrack/index")]
 
     assert again.link.id == opened.link.id
     assert opened.runs() == 1
     assert {key: again.points(key) for key in ("loss", "bad")} == before
     assert [len(points) for points in before.values()] == [5, 5]
-    assert [f.path for f in again.client.list_artifacts(again.link.id)] == ["model.bin"]
+    assert [f.path for f in again.client.list_artifacts(again.link.id)] == ["model.bin", "unitrack"]
+    assert index == ["unitrack/index/000000.json"]
 
 
 def test_a_restart_from_an_older_checkpoint_adds_only_what_is_new(

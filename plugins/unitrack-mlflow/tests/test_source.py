@@ -74,6 +74,8 @@ def test_a_run_comes_back_as_it_was_logged(open_sink: OpenSink, uri: str, run: R
         "list": [1, "a", None, 2.5],
         "listlike": "[1]",
         "empty": {},
+        "model": {"depth": 4, "head": {"bias": True, "v1.5": None}, "v.2": {"x": "1"}},
+        "lr.max": 0.5,
         "prompt": "é" * 9000,
         "text": " two\nlines ",
     }

@@ -14,6 +14,22 @@ from unitrack_mlflow.options import MlflowOptions
 __all__ = ["MlflowOptions", "register_backends"]
 __version__ = "0.1.0"
 
+NATIVE = {
+    "metrics": "metrics",
+    "params": "params",
+    "tags": "tags",
+    "description": "description",
+    "status": "status",
+    "text": "artifact preview",
+    "json": "artifact preview",
+    "figure": "artifact preview",
+    "html": "artifact preview",
+    "image": "image view, at a step",
+    "table": "table, `mlflow.load_table`",
+    "model": "logged model (skops), else file",
+}
+"""What its pages show. Not declared is what they may show by a file's suffix."""
+
 
 @hookimpl
 def register_backends() -> Iterable[Backend]:
@@ -28,5 +44,9 @@ def register_backends() -> Iterable[Backend]:
             options=MlflowOptions,
             requires=("mlflow",),
             install="unitrack-mlflow",
+            native=NATIVE,
+            exact_floats=True,
+            non_finite="marked",
+            confirms="flush",
         )
     ]

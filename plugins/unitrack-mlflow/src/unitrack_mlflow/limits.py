@@ -17,3 +17,5 @@ PATH_PART_BYTES = 255
 """Of one part of a path: the limit of common file systems, which a file store meets."""
 RUNS_PER_PAGE = 100
 EXPERIMENTS_PER_PAGE = 1000
+INDEX_PAGE = 500
+"""Artifacts in one page of a run's index: 50 kB at most are written again for one more artifact."""

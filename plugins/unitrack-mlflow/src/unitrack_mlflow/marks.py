@@ -11,17 +11,28 @@ CHANGED = "unitrack.param_changed."
 """+ param: the newest value of a param that was logged again with another value, which MLflow forbids."""
 TEXT = "unitrack.text."
 """+ param (or `CHANGED` + param): the value is text, though it reads like a number, a list, None."""
+PATH = "unitrack.path."
+"""+ param: the names that lead to it, as JSON, where a dot in them is no nesting; see `param_paths`."""
+MODEL = "unitrack.model"
+"""On a logged model: the time and name of the artifact that it was made of."""
 LONG = "unitrack.long."
 """+ tag: its whole value is an artifact; see `long_texts`."""
 INFINITE = "unitrack.nonfinite"
 """Says, for people, where infinite points are."""
 NAMES = "unitrack.names."
 """+ kind and a digest: a key and the name it stands for; see `keys`."""
-TAGS = (RUN_ID, PROJECT, NAME, CHANGED, TEXT, LONG, INFINITE, NAMES)
+TAGS = (RUN_ID, PROJECT, NAME, CHANGED, TEXT, PATH, LONG, INFINITE, NAMES)
 """How tags begin that aren't the user's."""
 
 DESCRIPTION = "mlflow.note.content"
 RUN_NAME = "mlflow.runName"
+PARENT = "mlflow.parentRunId"
+TABLES = "mlflow.loggedArtifacts"
+"""Where MLflow looks for tables; see `logged_tables`."""
+IMAGES = "mlflow.loggedImages"
+"""Says that a run has images for MLflow's image view."""
+MLFLOWS = (RUN_NAME, DESCRIPTION, TABLES, IMAGES)
+"""Tags of MLflow's that say what a record says otherwise."""
 
 INFINITY = "unitrack.inf/"
 """+ metric: 1 where the metric was inf, -1 where it was -inf. MLflow would store 1.797e308 as if it were a value."""
@@ -30,5 +41,7 @@ INFINITY_NOTE = f"points at infinity are in the metrics {INFINITY}<metric>: 1 st
 PARAM_FILES = "unitrack/params/"
 CHANGED_FILES = "unitrack/params_changed/"
 TAG_FILES = "unitrack/tags/"
-ARTIFACTS = (PARAM_FILES, CHANGED_FILES, TAG_FILES)
+INDEX_FILES = "unitrack/index/"
+"""See `artifact_index`."""
+ARTIFACTS = (PARAM_FILES, CHANGED_FILES, TAG_FILES, INDEX_FILES)
 """Where artifacts lie that aren't the user's."""

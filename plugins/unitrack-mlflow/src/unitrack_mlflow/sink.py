@@ -16,8 +16,9 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from unitrack import hookimpl, names
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
-from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags, flatten
-from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
+from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
+from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
+from unitrack_mlflow.artifact_writer import ArtifactWriter
 from unitrack_mlflow.batches import chunks
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.failures import translated
@@ -25,7 +26,6 @@ from unitrack_mlflow.keys import ARTIFACT, KeyMap, side_key
 from unitrack_mlflow.long_texts import Fitted
 from unitrack_mlflow.options import MlflowOptions
 from unitrack_mlflow.points import AppendedPoints
-from unitrack_mlflow.uploads import upload
 
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 
@@ -66,8 +66,8 @@ class MlflowSink:
             new: dict[str, str] = {}
             tags: dict[str, str] = {}
             for record in params:
-                for name, value in flatten(record.params).items():
-                    self._place_param(name, value, new, tags)
+                for path, value in param_paths.leaves(record.params):
+                    self._place_param(path, value, new, tags)
             self._write_tags(self._params.unsaved() | tags)
             items = [Param(key, text) for key, text in new.items()]
             for chunk in chunks(items, limits.PARAMS_PER_BATCH, lambda param: param.key + param.value):
@@ -102,11 +102,13 @@ class MlflowSink:
             for artifact in artifacts:
                 key = self._artifacts.key(artifact.name)
                 self._write_tags(self._artifacts.unsaved())
-                upload(self._client, self._run_id, self._context.locate(artifact), key)
+                self._write_tags(self._files.write(artifact, self._context.locate(artifact), key))
 
     @hookimpl
     def flush(self) -> Checkpoint:
-        """Nothing waits here: each call above returned when MLflow had stored its data."""
+        """Nothing but the index of artifacts waits here: each call above returned when MLflow had stored its data."""
+        with self._writing():
+            self._files.flush()
         checkpoint: Checkpoint = {"run_id": self._run_id}
         if self._appended is not None:
             checkpoint["points"] = self._appended.counts()
@@ -159,6 +161,7 @@ class MlflowSink:
         self._changed = {key for key in data.tags if key.startswith(marks.CHANGED)}
         self._text_marks = {key for key in data.tags if key.startswith(marks.TEXT)}
         self._has_infinity = marks.INFINITE in data.tags
+        self._files = ArtifactWriter(self._client, run)
         if self._store.is_folder:
             self._appended = AppendedPoints(self._client, run, checkpoint.get("points", {}))
         if not checkpoint:
@@ -167,8 +170,9 @@ class MlflowSink:
             description = {marks.DESCRIPTION: start.description} if start.description else {}
             self._write_tags(self._placed_tags(description | start.tags))
 
-    def _place_param(self, name: str, value: object, new: dict[str, str], tags: dict[str, str]) -> None:
+    def _place_param(self, path: param_paths.Path, value: object, new: dict[str, str], tags: dict[str, str]) -> None:
         """Put a param where it belongs: among the `new` ones, or in `tags` if MLflow holds another value of it."""
+        name = ".".join(path)
         key = self._params.key(name)
         whole = param_text.text_of(value)
         fitted = long_texts.fit(whole, value, limits.PARAM_LENGTH, marks.PARAM_FILES, name)
@@ -176,6 +180,8 @@ class MlflowSink:
         if first is None:
             new[key] = self._stored(fitted)
             self._mark_text(value, side_key(marks.TEXT, key), tags)
+            if literal := param_paths.tag_of(path):
+                tags[side_key(marks.PATH, key)] = literal
             return
         tag = side_key(marks.CHANGED, key)
         if fitted.text == first and tag not in self._changed:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import FileInfo, Run, ViewType
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags
-from unitrack_mlflow import limits, long_texts, marks, param_text, runs, stores
+from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
+from unitrack_mlflow.artifact_listing import artifacts_of
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.histories import metrics_of
 from unitrack_mlflow.keys import ARTIFACT, KeyMap, names_of, side_key
@@ -57,7 +58,7 @@ class MlflowSource:
         if start.tags:
             yield Tags(seq=next(count), time=start.time, tags=start.tags)
         yield from metrics_of(self._client, run, count)
-        yield from self._artifacts(run, start.time, count)
+        yield from artifacts_of(self._client, run, count)
         status = _STATUS.get(run.info.status)
         if status is not None:
             yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)
@@ -101,7 +102,7 @@ class MlflowSource:
     def _start(self, run: Run, experiment: str) -> RunStart:
         tags = run.data.tags
         name_of = names_of("tag", tags, is_ours=marks.RUN_ID in tags)
-        hidden = (*marks.TAGS, marks.RUN_NAME, marks.DESCRIPTION)
+        hidden = (*marks.TAGS, *marks.MLFLOWS)
         user_tags = {
             name_of(key): self._whole(run, text, marks.TAG_FILES)
             for key, text in tags.items()
@@ -120,15 +121,19 @@ class MlflowSource:
     def _params(self, run: Run) -> Iterator[dict[str, Any]]:
         """The params as first logged; then those that were changed, with their newest values."""
         tags = run.data.tags
-        name_of = names_of("param", tags, is_ours=marks.RUN_ID in tags)
-        first, changed = {}, {}
+        is_ours = marks.RUN_ID in tags
+        name_of = names_of("param", tags, is_ours=is_ours)
+        first: list[tuple[param_paths.Path, Any]] = []
+        changed: list[tuple[param_paths.Path, Any]] = []
         for key, text in run.data.params.items():
-            first[name_of(key)] = self._param(run, text, marks.PARAM_FILES, side_key(marks.TEXT, key))
+            name = name_of(key)
+            path = param_paths.path_of(name, tags.get(side_key(marks.PATH, key))) if is_ours else (name,)
+            first.append((path, self._param(run, text, marks.PARAM_FILES, side_key(marks.TEXT, key))))
             newest = tags.get(side_key(marks.CHANGED, key))
             if newest is not None:
                 mark = side_key(marks.TEXT + marks.CHANGED, key)
-                changed[name_of(key)] = self._param(run, newest, marks.CHANGED_FILES, mark)
-        yield from filter(None, (first, changed))
+                changed.append((path, self._param(run, newest, marks.CHANGED_FILES, mark)))
+        yield from (param_paths.nest(found) for found in (first, changed) if found)
 
     def _param(self, run: Run, text: str, folder: str, text_mark: str) -> Any:
         if marks.RUN_ID not in run.data.tags:
@@ -148,30 +153,3 @@ class MlflowSource:
                 return json.loads(Path(path).read_text(encoding="utf-8"))
         except (MlflowException, OSError):
             return text  # deleted since; the shortened text still says so
-
-    def _artifacts(self, run: Run, time: int, count: Iterator[int]) -> Iterator[Artifact]:
-        is_ours = marks.RUN_ID in run.data.tags
-        name_of = names_of("artifact", run.data.tags, is_ours=is_ours)
-        for info in self._files(run.info.run_id, None):
-            if is_ours and info.path.startswith(marks.ARTIFACTS):
-                continue
-            yield Artifact(
-                seq=next(count),
-                time=time,
-                name=name_of(info.path),
-                file=_lies_at(run.info.artifact_uri, info.path),
-                size=info.file_size or 0,
-            )
-
-    def _files(self, run_id: str, folder: str | None) -> Iterator[FileInfo]:
-        for info in self._client.list_artifacts(run_id, folder):
-            if info.is_dir:
-                yield from self._files(run_id, info.path)
-            else:
-                yield info
-
-
-def _lies_at(artifact_uri: str, path: str) -> str:
-    """The file on this machine, or else its URI."""
-    local = stores.local_path(artifact_uri)
-    return f"{artifact_uri.rstrip('/')}/{path}" if local is None else str(local / path)

@@ -1,14 +1,13 @@
-"""A complete backend in one file: each run is one file of JSON lines, `<folder>/<run id>.jsonl`."""
-
-from __future__ import annotations
+"""A complete backend in one file: each run is a file of JSON lines, `<folder>/<run id>.jsonl`, and its artifacts."""
 
 import os
+import shutil
 from pathlib import Path
 
-import msgspec
+from msgspec import json, structs
 
-from unitrack.hookspecs import Backend, Checkpoint, Link, RunContext, SinkOptions, hookimpl
-from unitrack.records import AnyRecord, Metrics, Params, RunEnd, RunStatus
+from unitrack.hookspecs import Backend, Link, SinkOptions, hookimpl
+from unitrack.records import RunEnd
 
 
 class JsonlOptions(SinkOptions, frozen=True):
@@ -16,13 +15,13 @@ class JsonlOptions(SinkOptions, frozen=True):
 
     folder: str = "jsonl"
 
-    def anchored(self, directory: Path) -> JsonlOptions:
+    def anchored(self, directory):
         """The courier may run in another directory than training."""
         return JsonlOptions(folder=str(directory / self.folder))
 
 
 @hookimpl
-def register_backends() -> list[Backend]:
+def register_backends():
     """Called in the training process: nothing here may import an SDK."""
     return [Backend(name="jsonl", summary="JSON lines", sink="unitrack_jsonl:JsonlSink", options=JsonlOptions)]
 
@@ -30,46 +29,39 @@ def register_backends() -> list[Backend]:
 class JsonlSink:
     """One run. Lives in the courier; the committed length of the file is the checkpoint."""
 
-    def __init__(self, options: JsonlOptions) -> None:
+    def __init__(self, options):
         self._folder = Path(options.folder)
 
     @hookimpl
-    def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
+    def open_run(self, run, checkpoint):
         """Cut off what a crash left beyond the checkpoint: it comes again."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{run.start.run_id}.jsonl"
-        path.touch()
-        os.truncate(path, checkpoint["bytes"] if checkpoint else 0)
-        self._file = path.open("ab")
+        self._run, self._copies = run, self._folder / f"{run.start.run_id}.artifacts"
+        self._copies.mkdir(parents=True, exist_ok=True)
+        self._file = (self._folder / f"{run.start.run_id}.jsonl").open("ab")
+        os.truncate(self._file.name, checkpoint["bytes"] if checkpoint else 0)
         if checkpoint is None:
-            self._write(run.start)
-        return Link(id=run.start.run_id, location=str(self._folder), open_with=f"tail -f {path}")
+            self._write([run.start])
+        return Link(id=run.start.run_id, location=str(self._folder), open_with=f"tail -f {self._file.name}")
+
+    log_params = hookimpl(lambda self, params: self._write(params))
+    log_metrics = hookimpl(lambda self, metrics: self._write(metrics))
+    set_tags = hookimpl(lambda self, tags: self._write(tags))
+    end_run = hookimpl(lambda self, status, time: self._write([RunEnd(seq=0, time=time, status=status)]))
+    close = hookimpl(lambda self: self._file.close())
 
     @hookimpl
-    def log_params(self, params: list[Params]) -> None:
-        """Nested as logged."""
-        self._write(*params)
+    def log_artifacts(self, artifacts):
+        """Copied, as the run's own copy goes; where copying again changes nothing."""
+        for artifact in artifacts:
+            copy, source = self._copies / f"{artifact.time}-{artifact.seq}", self._run.locate(artifact)
+            shutil.copytree(source, copy, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, copy)
+            self._write([structs.replace(artifact, file=str(copy))])
 
     @hookimpl
-    def log_metrics(self, metrics: list[Metrics]) -> None:
-        """In the order of logging."""
-        self._write(*metrics)
-
-    @hookimpl
-    def end_run(self, status: RunStatus, time: int) -> None:
-        """The last line."""
-        self._write(RunEnd(seq=0, time=time, status=status))
-
-    @hookimpl
-    def flush(self) -> Checkpoint:
+    def flush(self):
         """What is in the file now will not be asked for again."""
         self._file.flush()
-        return {"bytes": self._file.tell()}
+        return {"bytes": os.path.getsize(self._file.name)}
 
-    @hookimpl
-    def close(self) -> None:
-        """After `flush`, or after a failure: either way nothing in the buffer counts."""
-        self._file.close()
-
-    def _write(self, *records: AnyRecord) -> None:
-        self._file.write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+    def _write(self, records):
+        self._file.write(b"".join(json.encode(record) + b"\n" for record in records))

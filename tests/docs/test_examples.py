@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,15 @@ def test_sink_after_a_crash(jsonl: None, tmp_path: Path) -> None:
     third.end()
     points = [record for record in _records(tmp_path / "out" / "run0001.jsonl") if isinstance(record, Metrics)]
     assert [(record.step, record.metrics) for record in points] == [(0, {"loss": 0.5}), (1, {"loss": 0.25})]
+
+
+def test_sink_passes_the_conformance_suite() -> None:
+    """As its author runs it: pytest, in the folder of the example."""
+    folder = EXAMPLES / "one_file_sink"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(folder)]
+    environ = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=140)
+    assert done.returncode == 0, done.stdout
 
 
 def test_validators_refuse_and_change(team_rules: None, tmp_path: Path) -> None:

@@ -11,6 +11,20 @@ from unitrack.hookspecs import SinkOptions
 from unitrack_mlflow import stores
 
 
+class DatasetOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dataset that the run uses, as MLflow describes one. Lengths are MLflow's limits."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    digest: Annotated[str, msgspec.Meta(min_length=1, max_length=36)]
+    """What tells one version of it from another: a hash, a version."""
+    source: str
+    """Where it lies: a URI or a path, kept as it is."""
+    source_type: Annotated[str, msgspec.Meta(min_length=1, max_length=36)] = "local"
+    """MLflow's word for the kind of place: "local", "http", "s3", "hugging_face"."""
+    context: str = "training"
+    """What it is used for: "training", "evaluation"."""
+
+
 class MlflowOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of `sinks=[{"mlflow": {...}}]`.
 
@@ -24,6 +38,10 @@ class MlflowOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_field
     """The MLflow experiment; the run's project if not set. At most 500 characters, MLflow's limit."""
     artifact_location: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Where a new experiment keeps artifacts (`s3://bucket/path`, a folder). An existing one keeps its own."""
+    parent_run_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """The run that this one is shown below: its id in unitrack or in MLflow."""
+    datasets: tuple[DatasetOption, ...] = ()
+    """What the run learns from, shown as its datasets."""
     request_timeout: Annotated[int, msgspec.Meta(ge=1)] = 10
     """Seconds that one request to a server may take. Raise it for large artifacts over a slow link."""
 

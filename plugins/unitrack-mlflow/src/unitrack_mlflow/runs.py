@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
+from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack_mlflow import marks, stores
 from unitrack_mlflow.failures import translated
 from unitrack_mlflow.stores import Store
@@ -55,6 +55,17 @@ def find(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Ru
             # the file store reads all metrics of all runs to find one, also those that are half written just now
             time.sleep(wait)
     return _oldest(client, experiment, where)
+
+
+def parent(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Run:
+    """The run with MLflow's or unitrack's id `run_id`, the latter in the same experiment.
+
+    Raises `SinkUnavailableError` if there is none: its own delivery may be behind this one's.
+    """
+    found = by_id(client, run_id) or find(client, store, experiment, run_id)
+    if found is None:
+        raise SinkUnavailableError(f"the parent run {run_id!r} is not in {store.shareable}, or not yet")
+    return found
 
 
 @contextmanager

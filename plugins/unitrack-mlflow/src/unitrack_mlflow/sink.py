@@ -17,7 +17,7 @@ from unitrack import hookimpl, names
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
-from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
+from unitrack_mlflow import datasets, limits, long_texts, marks, param_paths, param_text, runs, stores
 from unitrack_mlflow.artifact_writer import ArtifactWriter
 from unitrack_mlflow.batches import chunks
 from unitrack_mlflow.client import connect
@@ -168,7 +168,14 @@ class MlflowSink:
             # before anything was committed, so no later value of a tag can be undone
             start = self._context.start
             description = {marks.DESCRIPTION: start.description} if start.description else {}
-            self._write_tags(self._placed_tags(description | start.tags))
+            self._write_tags(self._placed_tags(description | start.tags) | self._parent_tag(run.info.experiment_id))
+            datasets.log(self._client, self._run_id, self._options.datasets)
+
+    def _parent_tag(self, experiment: str) -> dict[str, str]:
+        wanted = self._options.parent_run_id
+        if wanted is None:
+            return {}
+        return {marks.PARENT: runs.parent(self._client, self._store, experiment, wanted).info.run_id}
 
     def _place_param(self, path: param_paths.Path, value: object, new: dict[str, str], tags: dict[str, str]) -> None:
         """Put a param where it belongs: among the `new` ones, or in `tags` if MLflow holds another value of it."""

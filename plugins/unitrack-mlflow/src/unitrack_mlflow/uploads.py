@@ -11,6 +11,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from unitrack.errors import RecordRejectedError
+from unitrack_mlflow.run_files import list_files
 
 
 def upload(client: MlflowClient, run_id: str, staged: Path, name: str) -> None:
@@ -31,8 +32,9 @@ def _file_in_the_way(client: MlflowClient, run_id: str, name: str) -> bool:
     """Whether `name`, or a folder above it, is a file among the run's artifacts."""
     parts = name.split("/")
     paths = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    run = client.get_run(run_id)
     for path in paths:
-        listed = {info.path: info.is_dir for info in client.list_artifacts(run_id, posixpath.dirname(path) or None)}
+        listed = {info.path: info.is_dir for info in list_files(client, run, posixpath.dirname(path) or None)}
         if path not in listed:
             return False
         if not listed[path]:

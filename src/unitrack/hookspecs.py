@@ -71,6 +71,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """Modules that must be importable. Looked for, never imported, at `start_run`."""
     install: str = ""
     """What to `pip install` when one of them is missing."""
+    once_per_run: bool = False
+    """Whether two sinks of it in one run would write to the same place, so that only one is allowed."""
     native: Mapping[str, str] = {}
     """What the backend shows by itself, and as what: {"metrics": "scalars", "image": "images"}. The keys are
     `records.KINDS`; a kind that is not here arrives as a file among the artifacts."""
@@ -249,5 +251,6 @@ class Source(Protocol):
         """The records of one run, streaming, original names restored; points of one metric in order of logging.
 
         `Artifact.file` is an absolute path where the file lies on this machine, else a URI that `fetch` understands.
-        Raises `KeyError` if there is no such run.
+        Raises `KeyError` if there is no such run. A source whose files may be elsewhere also has
+        `fetch(run_id, artifact, folder) -> Path`, which brings one here.
         """

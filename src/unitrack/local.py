@@ -37,6 +37,14 @@ def register_backends() -> list[Backend]:
             summary="plain files in the run folder: metadata.json, params.json, metrics.jsonl, artifacts/",
             sink="unitrack.local:LocalSink",
             source="unitrack.local_source:LocalSource",
+            once_per_run=True,
+            native={
+                "metrics": "metrics.jsonl",
+                "params": "params.json",
+                "tags": "metadata.json",
+                "description": "metadata.json",
+                "status": "metadata.json",
+            },
             check="unitrack.local:check",
         )
     ]

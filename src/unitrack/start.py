@@ -139,8 +139,15 @@ def _call_layer(
 
 
 def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
+    single: dict[str, str] = {}
     for sink in settings.sinks:
-        yield make_lane(sink.name, plugins.backend(sink.backend), sink.options)
+        backend = plugins.backend(sink.backend)
+        if backend.once_per_run and single.setdefault(backend.name, sink.name) != sink.name:
+            raise ConfigError(
+                f"sinks {single[backend.name]!r} and {sink.name!r} would write the same files: "
+                f"{backend.name!r} can be in a run only once"
+            )
+        yield make_lane(sink.name, backend, sink.options)
 
 
 def _new_start(settings: Settings, run_id: str | None) -> RunStart:
@@ -149,8 +156,8 @@ def _new_start(settings: Settings, run_id: str | None) -> RunStart:
         seq=0,
         time=time.time_ns() // 1_000_000,
         run_id=run_id or os.urandom(6).hex(),
-        name=plain_text(experiment.name or "") or f"run_{datetime.now():%Y%m%d_%H%M%S}",
-        project=plain_text(experiment.project),
+        name=redact_text(plain_text(experiment.name or "")) or f"run_{datetime.now():%Y%m%d_%H%M%S}",
+        project=redact_text(plain_text(experiment.project)),
         description=redact_text(plain_text(experiment.description)),
         tags=redact(experiment.tags, extra_keys=settings.safeguards.redact),
     )

@@ -643,3 +643,10 @@ def test_the_manifest_is_readable_by_others(root: Path) -> None:
         assert [sink.name for sink in manifest.sinks] == ["local"]
         assert manifest.owner.pid == os.getpid()
         assert manifest.owner.is_alive()
+
+
+def test_two_sinks_that_would_write_the_same_files_are_refused(root: Path) -> None:
+    """Local files can be in a run only once; the message names both sinks."""
+    with pytest.raises(unitrack.ConfigError, match="'local' and 'copy'"):
+        unitrack.start_run("a", sinks=["local", {"local": {"name": "copy"}}], root=root)
+    assert not any(root.iterdir())

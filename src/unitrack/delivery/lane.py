@@ -14,6 +14,8 @@ import time
 from collections import deque
 from enum import Enum
 
+import msgspec
+
 from unitrack import limits
 from unitrack.delivery.dead_letters import DeadLetters
 from unitrack.delivery.feed import Batch, Feed
@@ -21,10 +23,10 @@ from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.sink_handle import SinkHandle
 from unitrack.delivery.thinning import Thinning
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
-from unitrack.hookspecs import RunContext
+from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.records import AnyRecord
-from unitrack.redaction import redact_text
+from unitrack.redaction import redact, redact_text
 from unitrack.runfolder import LaneSpec, Manifest, RunFolder
 
 
@@ -132,7 +134,9 @@ class Lane:
     def _open_sink(self) -> SinkHandle:
         self._sink = sink = SinkHandle.load(self.spec)
         context = RunContext(start=self.manifest.run, folder=self.folder.path, sink_name=self.spec.name)
-        self.ledger.link = sink.open_run(context, self.ledger.checkpoint) or self.ledger.link
+        link = sink.open_run(context, self.ledger.checkpoint)
+        if link is not None:
+            self.ledger.link = msgspec.convert(redact(msgspec.structs.asdict(link)), Link)
         self._set_state("delivering")
         return sink
 

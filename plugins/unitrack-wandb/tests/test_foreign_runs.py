@@ -1,0 +1,65 @@
+"""Offline runs that unitrack did not write, read as records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from wandb_reading import wait_until
+
+from unitrack.records import Artifact, Metrics, RunEnd
+from unitrack_wandb.source import WandbSource
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the run's end can be read; the SDK writes it a moment after `finish()` has returned."""
+    source = WandbSource(str(folder))
+    ids = [start.run_id for start in source.runs()]
+    return any(isinstance(record, RunEnd) for id in ids for record in source.records(id))
+
+
+def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
+    import wandb
+
+    settings = wandb.Settings(mode="offline", silent=True, console="off", x_disable_stats=True, reinit="create_new")
+    config = {"lr": 0.1, "unitrack": "theirs"}
+    identity = {"id": "foreign", "project": "p", "name": "n", "tags": ["t"]}
+    foreign = wandb.init(**identity, dir=str(tmp_path), config=config, settings=settings)
+    foreign.log({"loss": 1.5, "nested": {"x": 2}, "text": "no", "step": 40})
+    foreign.log({"user.y": 3}, step=7)
+    foreign.finish(exit_code=0)
+    wait_until(lambda: is_whole(tmp_path))
+    start, params, tags, *metrics, end = WandbSource(str(tmp_path)).records("foreign")
+    assert (start.run_id, start.project, start.name) == ("foreign", "p", "n")
+    assert params.params == config
+    assert tags.tags == {"t": ""}
+    assert [(record.step, record.metrics) for record in metrics] == [
+        (0, {"loss": 1.5, "nested.x": 2.0, "step": 40.0}),
+        (7, {"user.y": 3.0}),
+    ]
+    assert end.status == "finished"
+
+
+def test_media_of_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
+    import wandb
+
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "page.html").write_text("<p>")
+    settings = wandb.Settings(mode="offline", silent=True, console="off", x_disable_stats=True, reinit="create_new")
+    foreign = wandb.init(id="foreign", project="p", dir=str(tmp_path), settings=settings)
+    one, two = (image.new("RGB", (2, 2), colour) for colour in ("red", "blue"))
+    foreign.log({"loss": 0.5, "sample": wandb.Image(one), "h": wandb.Histogram(np_histogram=([1, 2], [0, 1, 2]))})
+    foreign.log({"both": [wandb.Image(one), wandb.Image(two)], "deep/page": wandb.Html(str(tmp_path / "page.html"))})
+    foreign.log({"loss": 0.25, "forged": {"_type": "image-file", "path": "../../../page.html"}})
+    foreign.finish(exit_code=0)
+    wait_until(lambda: is_whole(tmp_path))
+    records = list(WandbSource(str(tmp_path)).records("foreign"))
+    points = [(record.step, record.metrics) for record in records if isinstance(record, Metrics)]
+    assert points == [(0, {"loss": 0.5}), (2, {"loss": 0.25})]
+    artifacts = [record for record in records if isinstance(record, Artifact)]
+    shown = [record for record in artifacts if record.name.startswith("media/")]
+    assert sorted((record.type, record.step) for record in shown) == [
+        ("html", 1), ("image", 0), ("image", 1), ("image", 1),
+    ]  # fmt: skip
+    assert all(Path(record.file).stat().st_size == record.size for record in shown)
+    assert not [record.name for record in artifacts if "page.html" in record.file and "media/" not in record.name]

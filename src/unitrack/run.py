@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from unitrack.errors import InvalidValueError, RunFinishedError, UnitrackError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
+from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
 from unitrack.limits import MAX_STEP, POLL_MIN_S
 from unitrack.params import merged, what_changes
 from unitrack.records import Metrics, Params, Record, RunEnd, RunStart, Tags
@@ -301,7 +301,7 @@ class Run(FileLogging):
         with self._journal.lock:
             self._journal.append(RunEnd(**self._stamp(), status=status))
             self._journal.close()
-            self._journal = _FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
+            self._journal = FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
 
     def _wait(self, timeout: float | None, until: Literal["accepted", "complete"]) -> DeliveryReport:
         seconds = self._settings.tracking.finish_timeout if timeout is None else timeout
@@ -315,12 +315,12 @@ class Run(FileLogging):
 
     def _continue_in_child(self) -> None:
         """After a fork: the child gets a journal of its own, once it logs."""
-        self._journal = _ForkedJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
+        self._journal = LaterJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
 
     def _end_part(self, status: EndStatus) -> None:
         """End what this process, which does not own the run, has logged to it, if it has."""
-        if isinstance(self._journal, _ForkedJournal):
-            self._journal = _FinishedJournal(self)  # type: ignore[assignment]
+        if isinstance(self._journal, LaterJournal):
+            self._journal = FinishedJournal(self)  # type: ignore[assignment]
         else:
             self._end_journal(status)
 
@@ -342,33 +342,3 @@ class Run(FileLogging):
             self.finish("killed")
         else:
             self.finish("failed")
-
-
-class _FinishedJournal:
-    """Stands where the journal of a finished run was."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def __getattr__(self, name: str) -> Any:
-        run = self._run
-        raise RunFinishedError(f"run {run.name!r} has finished; start another, or resume it with run_id={run.id!r}")
-
-
-class _ForkedJournal:
-    """Stands where the parent's journal was, until the child uses it."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._real: JournalWriter | None = None
-        self._making = threading.Lock()
-
-    def sync(self) -> None:
-        """Nothing is written yet, and housekeeping is no reason to begin."""
-
-    def __getattr__(self, name: str) -> Any:
-        with self._making:
-            if self._real is None:
-                self._real = JournalWriter(self._run._folder.spool)
-                self._run._journal = self._real
-        return getattr(self._real, name)

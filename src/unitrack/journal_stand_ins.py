@@ -1,0 +1,42 @@
+"""What stands where a run's journal was, or will be. They are not asked for what they are, only used."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from unitrack.errors import RunFinishedError
+from unitrack.journal import JournalWriter
+
+if TYPE_CHECKING:
+    from unitrack.run import Run
+
+
+class FinishedJournal:
+    """Stands where the journal of a finished run was."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        run = self._run
+        raise RunFinishedError(f"run {run.name!r} has finished; start another, or resume it with run_id={run.id!r}")
+
+
+class LaterJournal:
+    """Stands where the journal of a child or a worker will be, until that uses it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._real: JournalWriter | None = None
+        self._making = threading.Lock()
+
+    def sync(self) -> None:
+        """Nothing is written yet, and housekeeping is no reason to begin."""
+
+    def __getattr__(self, name: str) -> Any:
+        with self._making:
+            if self._real is None:
+                self._real = JournalWriter(self._run._folder.spool)
+                self._run._journal = self._real
+        return getattr(self._real, name)

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
 from wandb_reading import Drive, offline_folders, points_of, records_of
 
+from unitrack.errors import SinkMisconfiguredError
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact
 
@@ -107,3 +109,21 @@ def test_a_link_in_the_way_is_not_followed(run: RunContext, drive: Drive, tmp_pa
     note.write_bytes(msgspec.json.encode({"folder": str(outside)}))
     drive(mode="offline").end()
     assert (outside / "precious").read_text() == "x"
+
+
+@pytest.mark.parametrize("place", ["wandb", "."], ids=["the SDK's folder", "dir itself"])
+def test_a_file_in_the_way_of_the_folder_is_a_matter_of_configuration(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    blocked = Path(os.path.normpath(tmp_path / "store" / place))
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file")
+    with pytest.raises(SinkMisconfiguredError, match="set the option dir"):
+        drive(mode="offline", dir=str(tmp_path / "store"))
+    assert list(temporary.iterdir()) == []
+    blocked.unlink()
+    drive(mode="offline", dir=str(tmp_path / "store")).end()
+    assert len(offline_folders(tmp_path / "store")) == 1

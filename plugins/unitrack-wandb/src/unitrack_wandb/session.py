@@ -32,7 +32,7 @@ class Session:
 
     def __init__(self, options: WandbOptions, run: RunContext, id: str, root: Path, config: dict[str, Any]) -> None:
         self.id = id
-        self._make_writable(root)
+        self._make_writable(root / "wandb")  # else the SDK turns to a temporary folder
         with _live_lock:
             if id in _live:
                 raise SinkUnavailableError(f"another W&B sink of this process has run {id!r} open; waiting for its end")
@@ -109,13 +109,13 @@ class Session:
             _live.discard(self.id)
 
     @staticmethod
-    def _make_writable(root: Path) -> None:
+    def _make_writable(folder: Path) -> None:
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SinkMisconfiguredError(f"can't make the folder {root}: {error}; set the option dir") from error
-        if not os.access(root, os.W_OK):
-            raise SinkMisconfiguredError(f"the folder {root} is not writable; set the option dir")
+            raise SinkMisconfiguredError(f"can't make the folder {folder}: {error}; set the option dir") from error
+        if not os.access(folder, os.W_OK):
+            raise SinkMisconfiguredError(f"the folder {folder} is not writable; set the option dir")
 
 
 def wandb_settings(options: WandbOptions) -> wandb.Settings:

@@ -1,23 +1,16 @@
 """MLflow passes the conformance suite on an SQLite database."""
 
-from __future__ import annotations
-
 import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 import unitrack_mlflow
-from unitrack.testing import SinkConformance
-
-
-@pytest.fixture(scope="module")
-def shared_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One for all tests: MLflow keeps an engine for each that it ever saw."""
-    path = tmp_path_factory.mktemp("conformance") / "mlflow.db"
-    shutil.copy(empty_database, path)
-    return f"sqlite:///{path}"
+from unitrack.testing import SinkConformance, Trial
 
 
 class TestMlflow(SinkConformance):
@@ -30,5 +23,15 @@ class TestMlflow(SinkConformance):
     }
 
     @pytest.fixture
-    def sink_options(self, shared_database: str) -> dict[str, Any]:
-        return {"tracking_uri": shared_database}
+    def sink_options(self, empty_database: Path) -> dict[str, Any]:
+        database = empty_database.with_name("conformance.db")  # one for all: MLflow keeps an engine for each
+        if not database.exists():
+            shutil.copy(empty_database, database)
+        return {"tracking_uri": f"sqlite:///{database}"}
+
+    @contextmanager
+    def outage(self, trial: Trial) -> Iterator[None]:
+        with closing(sqlite3.connect(trial.spec.options["tracking_uri"].removeprefix("sqlite:///"))) as database:
+            database.execute("ALTER TABLE runs RENAME COLUMN status TO away")  # as while it is being migrated
+            yield
+            database.execute("ALTER TABLE runs RENAME COLUMN away TO status")

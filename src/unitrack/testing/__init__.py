@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from unitrack.testing.contents import Contents
 from unitrack.testing.driver import SinkDriver
+from unitrack.testing.outages import in_the_way
 from unitrack.testing.recording import RecordingSink, recorded
 from unitrack.testing.trial import Trial
 
@@ -23,6 +24,7 @@ __all__ = [
     "SinkDriver",
     "SourceConformance",
     "Trial",
+    "in_the_way",
     "recorded",
 ]
 

@@ -54,7 +54,7 @@ def logged(driver: SinkDriver) -> list[tuple[int, dict[str, Any]]]:
     project, _, run_id = driver.link.id.partition("/")
     rows = []
     for row in SQLiteStorage.get_logs(project, run_id=run_id):
-        values = {key: value for key, value in row.items() if key not in ("step", "timestamp")}
+        values = {key: value for key, value in row.items() if key not in ("step", "timestamp", "unitrack")}
         if values:
             rows.append((row["step"], values))
     return rows

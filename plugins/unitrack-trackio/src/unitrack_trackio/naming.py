@@ -12,7 +12,7 @@ import re
 from unitrack.names import escape, shorten
 
 RECORD = "unitrack"
-"""The config key that holds what trackio has no place for."""
+"""The config key that holds what trackio has no place for; in a row, the time of the log call."""
 
 _NEED_A_MARK = re.compile(r"(project|run|timestamp|step|time|metrics|unitrack)\Z|[_~]")
 _MAX_ARTIFACT_NAME = 200  # characters: it becomes a part of a file's name
@@ -28,9 +28,24 @@ def artifact_name(name: str) -> str:
     return shorten(escape(name, "A-Za-z0-9._-"), _MAX_ARTIFACT_NAME)
 
 
+def file_name(name: str) -> str:
+    """The name of an artifact's only file in it. trackio takes no path with a ":"."""
+    return artifact_name(name.rpartition("/")[2])
+
+
 def key_of(name: str) -> str:
     """A metric's or a param's name as trackio keeps it."""
     return f"~{name}" if _NEED_A_MARK.match(name) else name
+
+
+def time_text(time: int) -> str:
+    """A time in milliseconds as a text that no dashboard takes for a number to draw."""
+    return f"{time} ms"
+
+
+def time_of(text: str) -> int:
+    """The time that `time_text` was given."""
+    return int(text.removesuffix(" ms"))
 
 
 def name_of(key: str) -> str:

@@ -18,7 +18,7 @@ from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUna
 from unitrack.hookspecs import Checkpoint, Link, RunContext, hookimpl
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags
 from unitrack_trackio.database import Database, TrackioRun
-from unitrack_trackio.naming import RECORD, artifact_name, key_of, project_name
+from unitrack_trackio.naming import RECORD, artifact_name, file_name, key_of, project_name, time_text
 from unitrack_trackio.options import TrackioOptions
 from unitrack_trackio.session import refuse_remote, with_run
 
@@ -34,7 +34,7 @@ class TrackioSink:
         self._options = options
         self._config: dict[str, Any] = {}
         self._changed = False
-        self._rows: list[tuple[int, dict[str, float]]] = []
+        self._rows: list[tuple[int, dict[str, Any]]] = []
         self._unclaimed: dict[str, deque[int]] = {}
         """Ids of rows that wait for the records they were made of to come again."""
         self._last_row = 0
@@ -82,7 +82,8 @@ class TrackioSink:
     def log_metrics(self, metrics: list[Metrics]) -> None:
         """Note rows for the next `flush`, but those that are there already."""
         for record in metrics:
-            values = {key_of(name): value for name, value in record.values().items()}
+            values: dict[str, Any] = {key_of(name): value for name, value in record.values().items()}
+            values[RECORD] = time_text(record.time)  # trackio's own is that of writing
             identity = _identity(record.step, values)
             if waiting := self._unclaimed.get(identity):
                 waiting.popleft()
@@ -105,6 +106,7 @@ class TrackioSink:
             version = with_run(self._project, self._name, self._config, log)
             self._config[RECORD]["artifacts"][artifact.name] = {
                 "version": version,
+                "folder": self._run.locate(artifact).is_dir(),
                 "type": artifact.type,
                 "size": artifact.size,
                 "time": artifact.time,
@@ -164,7 +166,7 @@ class TrackioSink:
         names = (start.name, f"{start.name}-{start.run_id}", f"{start.name}-{start.run_id}-{self._run.sink_name}")
         return next(name for name in names if name not in taken)
 
-    def _write(self, rows: list[tuple[int, dict[str, float]]]) -> None:
+    def _write(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
         if not rows:
             return
 
@@ -187,7 +189,7 @@ class TrackioSink:
             if path.is_dir():
                 kept.add_dir(path)
             else:
-                kept.add_file(path, name=Path(artifact.name).name)
+                kept.add_file(path, name=file_name(artifact.name))
             return str(run.log_artifact(kept).version)
         except (ValueError, FileNotFoundError) as error:
             raise RecordRejectedError(f"trackio does not take {artifact.name!r}: {error}") from error

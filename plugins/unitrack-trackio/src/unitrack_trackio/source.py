@@ -12,7 +12,7 @@ import msgspec
 
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, Tags
 from unitrack_trackio.database import Database, TrackioRun
-from unitrack_trackio.naming import RECORD, artifact_name, name_of
+from unitrack_trackio.naming import RECORD, artifact_name, file_name, name_of, time_of
 
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -41,6 +41,32 @@ class TrackioSource:
                 return _records(database, run)
         raise KeyError(run_id)
 
+    def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
+        """Copy an artifact that `records` named into `folder`; where it lies then.
+
+        Through trackio, which notes that the run has used the artifact, and which looks in TRACKIO_DIR alone: raises
+        `FileNotFoundError` if that is another folder.
+        """
+        import trackio
+
+        from unitrack_trackio.session import with_run
+
+        if Path(trackio.TRACKIO_DIR).absolute() != self._folder.absolute():
+            raise FileNotFoundError(f"to fetch artifacts set TRACKIO_DIR to {self._folder.absolute()}")
+        project, spec, file = artifact.file.removeprefix("trackio:").split("/", 2)
+        [name] = [
+            run.name for run in Database(self._folder / f"{project}.db").runs() if f"{project}/{run.id}" == run_id
+        ]
+        target = folder / spec.replace(":", "-")
+        with_run(project, name, {}, lambda run: run.use_artifact(spec).download(target))
+        return target / file
+
+
+def _uri(project: str, name: str, entry: dict[str, Any]) -> str:
+    """Where `TrackioSource.fetch` finds an artifact, and which file of it is meant: a folder is all of it."""
+    file = "" if entry["folder"] else file_name(name)
+    return f"trackio:{project}/{artifact_name(name)}:{entry['version']}/{file}"
+
 
 def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
     seq = itertools.count()
@@ -58,7 +84,8 @@ def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
     if start.tags:
         yield Tags(seq=next(seq), time=time, tags=start.tags)
     for row in database.rows(run.id):
-        time = _milliseconds(row.timestamp)
+        noted = row.values.pop(RECORD, None) if record else None
+        time = time_of(noted) if noted else _milliseconds(row.timestamp)
         points = _points(row.values, ours=bool(record))
         if points:
             yield Metrics(seq=next(seq), time=time, step=row.step, metrics={}).with_values(points)
@@ -67,7 +94,7 @@ def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
             seq=next(seq),
             time=entry["time"],
             name=name,
-            file=f"trackio:{database.path.stem}/{artifact_name(name)}:{entry['version']}",
+            file=_uri(database.path.stem, name, entry),
             type=entry["type"],
             size=entry["size"],
             step=entry["step"],

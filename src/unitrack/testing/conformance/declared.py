@@ -79,3 +79,8 @@ class DeclaredConformance(BackendTests):
         assert found
         assert all(finding.subject and finding.message for finding in found)
         assert [finding.message for finding in found if not finding.ok] == []
+
+    def test_impossible_names_tests(self) -> None:
+        """Each key of `impossible` is one of the suite's."""
+        names = {name.partition("[")[0] for name in self.impossible}
+        assert {name for name in names if not hasattr(self, name)} == set()

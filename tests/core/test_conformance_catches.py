@@ -1,0 +1,118 @@
+"""The conformance suite fails for a sink that breaks its promises, each time in the test that is about them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SUITE = '''
+import msgspec
+
+from unitrack import local
+from unitrack.hookspecs import hookimpl
+from unitrack.local import LocalSink
+from unitrack.testing import SinkConformance
+
+
+class Forgetful(LocalSink):
+    """Appends behind what a crash left."""
+
+    @hookimpl
+    def open_run(self, run, checkpoint):
+        path = run.folder / "metrics.jsonl"
+        size = path.stat().st_size if path.exists() else 0
+        return super().open_run(run, {**(checkpoint or {}), "metrics_bytes": size})
+
+
+class Merging(LocalSink):
+    """Knows no upper case."""
+
+    @hookimpl
+    def log_metrics(self, metrics):
+        super().log_metrics([one.with_values({n.lower(): v for n, v in one.values().items()}) for one in metrics])
+
+
+class Rounding(LocalSink):
+    """Keeps twelve digits."""
+
+    @hookimpl
+    def log_metrics(self, metrics):
+        rounded = ({n: float(f"{v:.12g}") for n, v in one.values().items()} for one in metrics)
+        super().log_metrics([one.with_values(values) for one, values in zip(metrics, rounded)])
+
+
+class Dropping(LocalSink):
+    """Takes steps in order only."""
+
+    highest = -1
+
+    @hookimpl
+    def log_metrics(self, metrics):
+        for one in metrics:
+            if one.step >= self.highest:
+                self.highest = one.step
+                super().log_metrics([one])
+
+
+class Base(SinkConformance):
+    plugin = local
+
+    @property
+    def backend(self):
+        name = type(self).__name__.removeprefix("Test")
+        return msgspec.structs.replace(local.register_backends()[0], sink=f"{__name__}:{name}")
+
+
+class TestForgetful(Base):
+    pass
+
+
+class TestMerging(Base):
+    pass
+
+
+class TestRounding(Base):
+    pass
+
+
+class TestDropping(Base):
+    pass
+
+
+class TestLocalSink(Base):
+    impossible = {"test_steps[backwards]": "which is not true"}
+
+
+class TestBadlyNamed(Base):
+    impossible = {"test_of_nothing": "there is no such test"}
+
+    @property
+    def backend(self):
+        return local.register_backends()[0]
+'''
+EXPECTED = {
+    "TestForgetful::test_every_commit_lost_once",
+    "TestMerging::test_names_in_one_call",
+    "TestRounding::test_value[a third]",
+    "TestDropping::test_steps[backwards]",
+    "TestDropping::test_every_commit_lost_once",  # of points out of order
+    "TestLocalSink::test_steps[backwards]",
+    "TestBadlyNamed::test_impossible_names_tests",
+}
+CHOSEN = (
+    "every_commit_lost_once or names_in_one_call or third or (test_steps and backwards and not one_by) or impossible"
+)
+
+
+def test_each_broken_promise_is_found(root: Path) -> None:
+    """And nothing else fails among the same tests."""
+    (root / "test_suite.py").write_text(SUITE)
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join((str(root), os.environ.get("PYTHONPATH", "")))}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", CHOSEN]
+    done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=120)
+    failed = set(re.findall(r"^FAILED \S*?::(.*?)(?: - .*)?$", done.stdout, re.MULTILINE))
+    assert failed == EXPECTED, done.stdout[-5000:]
+    assert "Error" not in done.stderr

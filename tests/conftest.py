@@ -76,8 +76,9 @@ def couriers_of(token: str) -> list[psutil.Process]:
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the test, which is also the working directory; nothing of UNITRACK_* is set."""
-    for variable in [name for name in os.environ if name.startswith("UNITRACK_")]:
+    """The folder of the test, which is also the working directory; nothing of UNITRACK_*, no rank and no job is set."""
+    launchers = ("UNITRACK_", "SLURM_", "OMPI_", "PMI_", "TORCHELASTIC_", "RANK", "WORLD_SIZE")
+    for variable in [name for name in os.environ if name.startswith(launchers)]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
     return tmp_path

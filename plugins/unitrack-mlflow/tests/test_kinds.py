@@ -89,9 +89,10 @@ def test_an_artifact_whose_index_was_not_written_yet_comes_again(
 def test_a_folder_comes_back_as_a_folder(open_sink: OpenSink, uri: str, run: RunContext) -> None:
     opened = open_sink(uri, run)
     staged = run.folder / ".spool" / "data"
-    (staged / "sub").mkdir(parents=True)
-    (staged / "a.txt").write_text("a")
-    (staged / "sub" / "b.txt").write_text("b")
+    names = {"a.txt", "sub #1/b?.txt", "sub #1/b_x3f_.txt", "sub #2/é%41.txt", "mean_x40_1"}
+    for name in names:  # "#" and "?" end a path in a URL
+        (staged / name).parent.mkdir(parents=True, exist_ok=True)
+        (staged / name).write_text(name)
     opened.sink.log_artifacts([Artifact(seq=1, time=5, name="sets/1", file=".spool/data", type="folder", size=2)])
     opened.driver.artifact("sets/2.txt", b"two")
     opened.driver.flush()
@@ -104,7 +105,8 @@ def test_a_folder_comes_back_as_a_folder(open_sink: OpenSink, uri: str, run: Run
     target = run.folder / "down"
     target.mkdir()
     folder = MlflowSource(uri).fetch(opened.link.id, found["sets/1"], target)
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.txt")} == {"a.txt", "sub/b.txt"}
+    there = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert there == {name: name for name in names}
 
 
 def test_an_image_at_a_step_is_in_mlflows_image_view_once(open_sink: OpenSink, uri: str, run: RunContext) -> None:

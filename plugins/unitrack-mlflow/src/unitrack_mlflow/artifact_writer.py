@@ -28,7 +28,7 @@ class ArtifactWriter:
 
         Raises `FileNotFoundError` if it is gone.
         """
-        upload(self._client, self._run_id, staged, path)
+        upload(self._client, self._run, staged, path)
         views: tuple[str, ...] = ()
         tags: dict[str, str] = {}
         if artifact.type == "image":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from unitrack_mlflow.artifact_listing import artifacts_of
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.histories import metrics_of
 from unitrack_mlflow.keys import ARTIFACT, KeyMap, names_of, side_key
+from unitrack_mlflow.uploads import restore_names
 
 _STATUS: dict[str, RunStatus] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 _REQUEST_TIMEOUT = 60
@@ -65,13 +67,20 @@ class MlflowSource:
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """Download an artifact that `records` named into `folder`; where it lies then."""
-        tags = self._client.get_run(run_id).data.tags
+        run = self._client.get_run(run_id)
+        tags = run.data.tags
         path = artifact.name
         if marks.RUN_ID in tags:
             keys = KeyMap("artifact", allowed=ARTIFACT, reserved=marks.ARTIFACTS)
             keys.restore((), tags)
             path = keys.key(artifact.name)
-        return Path(self._client.download_artifacts(run_id, path, str(folder)))
+        lies = stores.local_path(run.info.artifact_uri)
+        if lies is not None and (lies / path).is_dir():  # MLflow can't download a "#" or a "?" in it
+            return Path(shutil.copytree(lies / path, folder / path, dirs_exist_ok=True))
+        there = Path(self._client.download_artifacts(run_id, path, str(folder)))
+        if marks.RUN_ID in tags and there.is_dir():
+            restore_names(there, run)
+        return there
 
     def _experiments(self) -> Iterator[tuple[str, str]]:
         token = None

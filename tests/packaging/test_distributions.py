@@ -43,9 +43,10 @@ def test_one_wheel_and_one_sdist_each(built: Path) -> None:
 
 
 def test_what_the_core_ships(built: Path) -> None:
-    """The schema, the type marker and the licence are in the wheel; the tests are in the sdist."""
+    """The schema, the templates, the type marker and the licence are in the wheel; the tests are in the sdist."""
     names = zipfile.ZipFile(next(built.glob("unitrack-0*.whl"))).namelist()
     assert {"unitrack/config/schema.json", "unitrack/py.typed"} <= set(names)
+    assert "unitrack/cli/_plugin_templates/plugin.py.txt" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     with tarfile.open(next(built.glob("unitrack-0*.tar.gz"))) as sdist:
         assert any("/tests/" in name for name in sdist.getnames())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("plugins")(plugins)
+    """Add the command, and the one below it."""
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(plugins)
+    group.command("new")(new)
+    app.add_typer(group, name="plugins")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +35,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Why it can't be used, or what to install."""
 
 
-def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What configuration will call the backend.")],
+    directory: Annotated[Path, typer.Option("--dir", help="Where to make the folder unitrack-NAME.")] = Path(),
+) -> None:
+    """Write a plugin to start from: a distribution with a working backend, and the conformance suite as its tests."""
+    from unitrack.cli._console import from_here
+    from unitrack.cli._new_plugin import write_plugin
+
+    folder = write_plugin(name, directory.expanduser())
+    typer.echo(f"wrote {from_here(folder)}: install it with `pip install -e {from_here(folder)}`, run `pytest` in it")
+
+
+def plugins(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """List the plugins of this environment, and the official ones that are not installed."""
+    if context.invoked_subcommand is not None:
+        return
     from unitrack.cli._console import cell, make_console, make_table, print_json
     from unitrack.plugins import OFFICIAL, installed
 

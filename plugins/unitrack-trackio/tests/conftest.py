@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ from unitrack.testing.driver import SinkDriver
 from unitrack_trackio.options import TrackioOptions
 from unitrack_trackio.sink import TrackioSink
 
+atexit.register(shutil.rmtree, os.environ["TRACKIO_DIR"], ignore_errors=True)
+
 Open = Callable[..., SinkDriver]
 
 
 @pytest.fixture(scope="session")
-def folder() -> Iterator[Path]:
-    folder = Path(os.environ["TRACKIO_DIR"])
-    yield folder
-    shutil.rmtree(folder)
+def folder() -> Path:
+    return Path(os.environ["TRACKIO_DIR"])
 
 
 @pytest.fixture

@@ -114,6 +114,16 @@ def flatten(params: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     return dict(_leaves("", params, separator))
 
 
+def merge(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested params with others logged later: mappings merge, anything else replaces what was there."""
+    merged = dict(known)
+    for name, value in new.items():
+        before = merged.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(before, value) if both else value  # type: ignore[arg-type]  # `both` narrows nothing
+    return merged
+
+
 def _leaves(prefix: str, params: Mapping[str, Any], separator: str) -> Iterator[tuple[str, Any]]:
     for name, value in params.items():
         if isinstance(value, Mapping) and value:

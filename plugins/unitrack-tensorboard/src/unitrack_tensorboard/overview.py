@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from unitrack.records import Params, RunEnd, RunStart, Tags, flatten
+from unitrack.records import Params, RunEnd, RunStart, Tags, flatten, merge
 from unitrack_tensorboard import layout, markdown, summaries
 from unitrack_tensorboard.event_file import file_header, frame, payloads
 from unitrack_tensorboard.options import ChartLayout
@@ -44,7 +44,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         merged = self.params
         for record in records:
             known = merged.params if merged else {}
-            merged = msgspec.structs.replace(record, params=_merge(known, record.params))
+            merged = msgspec.structs.replace(record, params=merge(known, record.params))
         return msgspec.structs.replace(self, params=merged)
 
     def with_tags(self, records: Iterable[Tags]) -> Self:
@@ -117,15 +117,6 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         if tags := {**start.tags, **(self.tags.tags if self.tags else {})}:
             paragraphs.append(markdown.table(("tag", "value"), tags.items()))
         return "\n\n".join(paragraphs)
-
-
-def _merge(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(known)
-    for name, value in new.items():
-        before = merged.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merge(before, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _clock(time: int) -> str:

@@ -16,7 +16,7 @@ import trackio
 
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext, hookimpl
-from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags
+from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags, merge
 from unitrack_trackio.database import Database, TrackioRun
 from unitrack_trackio.naming import RECORD, artifact_name, file_name, key_of, project_name, time_text
 from unitrack_trackio.options import TrackioOptions
@@ -75,7 +75,7 @@ class TrackioSink:
     def log_params(self, params: list[Params]) -> None:
         """Merge into the config, nested as they are; a later value replaces an earlier one."""
         for record in params:
-            _merge(self._config, {key_of(name): value for name, value in record.params.items()})
+            self._config = merge(self._config, {key_of(name): value for name, value in record.params.items()})
         self._changed = True
 
     @hookimpl
@@ -199,11 +199,3 @@ def _identity(step: int, values: dict[str, Any]) -> str:
     """What two rows have in common if they are the same."""
     plain = {key: _SPELLED.get(repr(value), value) for key, value in values.items()}
     return json.dumps([step, plain], sort_keys=True)
-
-
-def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
-    for name, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
-        else:
-            into[name] = value

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from unitrack.hookspecs import Checkpoint
-from unitrack.records import Artifact, RunStart
+from unitrack.records import Artifact, RunStart, merge
 from unitrack_wandb.naming import RECORD, config_key
 
 
@@ -45,7 +45,7 @@ class Delivered(msgspec.Struct, kw_only=True):
 
     def merge_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Take in nested params; returns the config keys that changed, each with its whole value."""
-        self.params = _merged(self.params, params)
+        self.params = merge(self.params, params)
         return {config_key(name): self.params[name] for name in params}
 
     def record(self, artifact: Artifact, files: dict[str, int]) -> None:
@@ -75,12 +75,3 @@ class Delivered(msgspec.Struct, kw_only=True):
         if self.artifacts:
             record["artifacts"] = msgspec.to_builtins(list(self.artifacts.values()))
         return {RECORD: record}
-
-
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(old)
-    for name, value in new.items():
-        before = merged.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(before, value) if both else value  # type: ignore[arg-type]
-    return merged

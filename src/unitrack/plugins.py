@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 import pluggy
 
 from unitrack import middleware
+from unitrack.entry_points import EntryPoint, find_entry_points
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
 from unitrack.redaction import redact
 from unitrack.runfolder import LaneSpec, Wrapping
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 GROUP = "unitrack"
 """The entry-point group of plugins."""
@@ -60,8 +57,8 @@ class Plugins:
         described = Plugin(
             name=entry.name,
             module=entry.value,
-            distribution=entry.dist.name if entry.dist else "",
-            version=entry.dist.version if entry.dist else "",
+            distribution=entry.distribution,
+            version=entry.version,
         )
         module = None
         try:
@@ -116,7 +113,7 @@ class Plugins:
         if name in OFFICIAL:
             return f"sink {name!r} is not installed: run `pip install '{OFFICIAL[name]}'`"
         known = sorted({*self._backends, *OFFICIAL})
-        close = difflib.get_close_matches(name, known, n=1)
+        close = _close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
         return f"unknown sink {name!r}: {hint} (see `unitrack plugins`)"
 
@@ -125,15 +122,19 @@ class Plugins:
         return list(reversed(self._manager.hook.register_validators()))
 
 
+def _close_matches(word: str, known: Iterable[str], n: int) -> list[str]:
+    import difflib  # only once something is wrong
+
+    return difflib.get_close_matches(word, known, n=n)
+
+
 @functools.cache
 def installed() -> Plugins:
     """The plugins of this environment, discovered once a process.
 
     `local` comes first, the others follow in the order of their names, so that what they add is deterministic.
     """
-    from importlib.metadata import entry_points  # here: it imports `email`, which costs more than all of unitrack
-
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = {entry.name: entry for entry in find_entry_points(GROUP)}
     return Plugins(sorted(found.values(), key=lambda entry: (entry.name != "local", entry.name)))
 
 
@@ -154,7 +155,7 @@ def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str
     known = [*fields, *installed().middleware]
     for key in options:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
+            close = _close_matches(str(key), known, n=1)
             its_own = ", ".join(fields) or "no options of its own"
             every = ", ".join(name for name in known if name not in fields)
             hint = f"did you mean {close[0]!r}?" if close else f"it knows {its_own}, and as every sink {every}"

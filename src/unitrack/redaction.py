@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,26 +23,30 @@ _NO_SECRET_KEY = re.compile(
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-_SECRET_VALUES = re.compile(
-    r"""
-      (?P<userinfo>(?<=://)[^/\s@:]*:[^/\s]+(?=@))                # https://user:password@host
-    | \b(?:sk|pk|rk)-[A-Za-z0-9_\-]{16,}                          # OpenAI, Anthropic, Stripe
-    | \bhf_[A-Za-z0-9]{16,}                                       # Hugging Face
-    | \b(?:ghp|gho|ghu|ghs|ghr|github_pat)_[A-Za-z0-9_]{16,}      # GitHub
-    | \bglpat-[A-Za-z0-9_\-]{16,}                                 # GitLab
-    | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                               # AWS access key id
-    | \bxox[abprs]-[A-Za-z0-9\-]{10,}                             # Slack
-    | \bwandb_v\d_[A-Za-z0-9_]{16,}                               # W&B
-    | \beyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]+   # a JSON web token
-    | -----BEGIN[ A-Z]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z]*PRIVATE\ KEY-----|\Z)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+
+@functools.cache
+def _secret_values() -> re.Pattern[str]:
+    """Compiled at its first use: it costs 3 ms, which `import unitrack` need not."""
+    return re.compile(
+        r"""
+          (?P<userinfo>(?<=://)[^/\s@:]*:[^/\s]+(?=@))                # https://user:password@host
+        | \b(?:sk|pk|rk)-[A-Za-z0-9_\-]{16,}                          # OpenAI, Anthropic, Stripe
+        | \bhf_[A-Za-z0-9]{16,}                                       # Hugging Face
+        | \b(?:ghp|gho|ghu|ghs|ghr|github_pat)_[A-Za-z0-9_]{16,}      # GitHub
+        | \bglpat-[A-Za-z0-9_\-]{16,}                                 # GitLab
+        | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                               # AWS access key id
+        | \bxox[abprs]-[A-Za-z0-9\-]{10,}                             # Slack
+        | \bwandb_v\d_[A-Za-z0-9_]{16,}                               # W&B
+        | \beyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]+   # a JSON web token
+        | -----BEGIN[ A-Z]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z]*PRIVATE\ KEY-----|\Z)
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
 
 
 def redact_text(text: str) -> str:
     """`text` with everything that looks like a credential replaced by "[redacted]"."""
-    return _SECRET_VALUES.sub(REDACTED, text)
+    return _secret_values().sub(REDACTED, text)
 
 
 def redact(value: Any, key: str = "", extra_keys: Sequence[str] = ()) -> Any:

@@ -18,9 +18,9 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -49,7 +49,7 @@ class Owner(msgspec.Struct, frozen=True):
     @classmethod
     def current(cls, writer: str) -> Owner:
         """This process."""
-        return cls(os.getpid(), _psutil().Process().create_time(), os.uname().nodename, writer)
+        return cls(os.getpid(), process_start(os.getpid()) or 0.0, os.uname().nodename, writer)
 
     def is_here(self) -> bool:
         """Whether it is (or was) a process of this machine, so that `is_alive` can be told."""
@@ -59,20 +59,29 @@ class Owner(msgspec.Struct, frozen=True):
         """Whether the process still runs. One of another machine counts as alive: nobody here can know better."""
         if not self.is_here():
             return True
-        psutil = _psutil()
-        try:
-            process = psutil.Process(self.pid)
-            return bool(process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
+        return process_start(self.pid) == self.created
 
 
-def _psutil() -> ModuleType:
-    import psutil  # a quarter of what `import unitrack` would cost
+def process_start(pid: int) -> float | None:
+    """When a process started, in a unit of the system's own; None if it does not run, a zombie included."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()  # what is before may hold spaces
+    except FileNotFoundError:
+        return None if sys.platform == "linux" else _process_start_elsewhere(pid)
+    except ProcessLookupError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else float(fields[19])  # proc(5): state, and start time in clock ticks
 
-    return psutil
+
+def _process_start_elsewhere(pid: int) -> float | None:
+    import psutil  # costs half of what `start_run` may take, so only where there is no /proc
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.Error:
+        return None
 
 
 class Wrapping(msgspec.Struct, frozen=True, kw_only=True):

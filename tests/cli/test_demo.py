@@ -9,12 +9,12 @@ import sqlite3
 import struct
 import subprocess
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from unitrack.entry_points import find_entry_points
 from unitrack.errors import ConfigError, MissingPackageError
 from unitrack.plugins import Plugins
 
@@ -111,7 +111,7 @@ def test_all_backends_agree(call_program: Callable[..., subprocess.CompletedProc
 
 
 def only_local() -> Plugins:
-    return Plugins([entry for entry in entry_points(group="unitrack") if entry.name == "local"])
+    return Plugins([entry for entry in find_entry_points("unitrack") if entry.name == "local"])
 
 
 def test_a_backend_that_is_not_installed_is_left_out_with_its_command(root: Path) -> None:

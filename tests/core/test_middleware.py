@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import unitrack
 from unitrack import limits
 from unitrack.delivery.lane import Progress
 from unitrack.delivery.sink_handle import SinkHandle
+from unitrack.entry_points import EntryPoint
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Middleware, hookimpl
 from unitrack.local import LocalSource
@@ -323,7 +323,7 @@ class Clashing:
 def test_a_plugin_declares_middleware(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is there for all sinks; one whose name is taken disables its plugin, and only that."""
     monkeypatch.setattr(EntryPoint, "load", lambda entry: globals()[entry.value])
-    plugins = Plugins([EntryPoint(name="mine", value=name, group="unitrack")])
+    plugins = Plugins([EntryPoint(name="mine", value=name)])
     if name == "Declaring":
         assert plugins.plugins[0].error is None
         assert plugins.middleware["counting"].option is str

@@ -15,14 +15,8 @@ from unitrack.runs.reading import read_records, read_starts
 from unitrack.runs.stored_run import StoredRun
 
 
-def runs(location: str | Path | None = None) -> Runs:
-    """The runs that a location holds: `runs("mlflow:sqlite:///mlflow.db")`.
-
-    A location is a backend's name, a colon and a place that its source takes: `tensorboard:LOGDIR`, `wandb:DIR`,
-    `local:PATH`; a plain path means local runs, and None those under the configured root.
-
-    Raises `ConfigError` if the backend is unknown or not installed, `SourceError` if nothing can be read there.
-    """
+def open_location(location: str | Path | None) -> Runs:
+    """See `unitrack.runs`."""
     if location is None:
         return Runs(Location(DEFAULT_BACKEND, resolve().settings.tracking.root))  # may not be there: no runs yet
     parsed = Location.parse(location)

@@ -6,14 +6,14 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from unitrack.entry_points import EntryPoint
 from unitrack.hookspecs import Backend, Link, RunContext, SinkOptions, hookimpl
-from unitrack.plugins import GROUP, installed
+from unitrack.plugins import installed
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStatus, Tags
 from unitrack.testing.contents import Contents
 
@@ -137,7 +137,7 @@ def recorded() -> Iterator[Recordings]:
     ever, so let configuration say those. One `recorded()` at a time: it sets environment variables.
     """
     plugins = installed()
-    plugins._load(EntryPoint(name=NAME, value=__name__, group=GROUP))  # not an installed one: nobody else is to see it
+    plugins._load(EntryPoint(NAME, __name__))  # not an installed one: nobody else is to see it
     with tempfile.TemporaryDirectory(prefix="unitrack-recorded-") as folder:
         runs = Recordings(Path(folder).resolve())
         variables = {"UNITRACK_SINKS": NAME, "UNITRACK_DELIVERY": "inline", "UNITRACK_ROOT": folder}

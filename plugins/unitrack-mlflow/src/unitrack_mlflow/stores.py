@@ -6,7 +6,6 @@ import shlex
 import sys
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 import msgspec
 
@@ -140,6 +139,8 @@ def _scheme(uri: str) -> str:
 
 
 def _path_of(file_uri: str) -> str:
+    from urllib.request import url2pathname  # imports an HTTP client, which training has no use for
+
     return url2pathname(urlsplit(file_uri).path)
 
 

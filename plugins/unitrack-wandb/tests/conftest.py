@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ def online(server: StandInServer) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, request: pytest.FixtureRequest) -> RunContext:
-    return SinkDriver.make_run(tmp_path / "run", run_id=f"{request.node.name[:40]}".replace("[", "-").replace("]", ""))
+def run(tmp_path: Path) -> RunContext:
+    """A run whose id no other test has: wandb-core serves them all, and lets go of an id a while after its end."""
+    return SinkDriver.make_run(tmp_path / "run", run_id=f"run-{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture

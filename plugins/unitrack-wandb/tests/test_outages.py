@@ -66,7 +66,7 @@ def sync(run: unitrack.Run) -> DeliveryReport:
 
     def ok() -> bool:
         reports.append(sync_run(RunFolder(run.path), timeout=30))
-        return reports[-1].ok
+        return reports[-1].ok and reports[-1]["wandb"].state == "complete"  # confirmed first, marked as ended next
 
     wait_until(ok, 40)
     return reports[-1]

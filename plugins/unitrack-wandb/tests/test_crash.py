@@ -69,6 +69,13 @@ def test_kill_and_replay_leave_one_whole_folder(run: RunContext, drive: Drive, w
     assert [record.name for record in records_of(run.folder, Artifact)] == ["a.txt"]
 
 
+def test_a_core_that_a_parent_hands_on_is_not_used(tmp_path: Path) -> None:
+    script = "import unitrack_wandb.sdk, os; print(os.environ.get('WANDB_SERVICE'))"
+    inherited = os.environ | {"WANDB_SERVICE": "3-1-unix-/nonexistent"}
+    done = subprocess.run([sys.executable, "-c", script], env=inherited, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == "None", done.stderr
+
+
 def test_a_kill_before_the_folder_was_noted(run: RunContext, drive: Drive) -> None:
     from unitrack_wandb.attempts import Attempts
 

@@ -101,7 +101,7 @@ def print_report(console: Console, logged: Logged, rows: list[Row]) -> None:
             console.print(cell(f"{row.backend}: {row.problem}", "red"), soft_wrap=True)
     console.print(
         f"Logging took {_share(logged):.1%} of the training time: {_percentile(logged, 50):.0f} us a call, with the "
-        "processor's caches full of training (2 us in a tight loop).\n"
+        "processor's caches full of training.\n"
     )
     console.print(cell("Open it" if where_fits else "Where it lies, and what opens it", "bold"))
     width = max(len(row.backend) for row in rows)

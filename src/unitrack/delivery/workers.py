@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from unitrack import limits
 from unitrack.delivery.lane import Lane, Progress
@@ -80,17 +79,3 @@ class LaneThread(threading.Thread):
     def stop(self) -> None:
         """Stop after the step under way; what is committed stays, the rest is taken up by whoever comes next."""
         self._stop_now.set()
-
-
-def join_all(threads: list[LaneThread], timeout: float, each: Callable[[], None] = lambda: None) -> bool:
-    """Wait until all threads are done; whether they were within `timeout` seconds. Calls `each` ten times a second."""
-    deadline = time.monotonic() + timeout
-    while any(thread.is_alive() for thread in threads):
-        if time.monotonic() >= deadline:
-            return False
-        for thread in threads:
-            if thread.is_alive():
-                thread.join(0.1)
-                break
-        each()
-    return True

@@ -13,6 +13,13 @@ from unitrack.errors import InvalidValueError
 from unitrack.media.arrays import as_array, numpy
 
 
+class Histogram(msgspec.Struct, frozen=True):
+    """What such a file holds."""
+
+    counts: list[float]
+    edges: list[float]
+
+
 def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
     """A histogram of samples in `bins` bins, or the pair (counts, edges) that `numpy.histogram` returns.
 
@@ -31,7 +38,7 @@ def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
         raise InvalidValueError(
             f"histogram {name!r}: {len(counts)} counts need {len(counts) + 1} finite, rising edges, got {len(edges)}"
         )
-    return msgspec.json.encode({"counts": counts, "edges": edges}) + b"\n"
+    return msgspec.json.encode(Histogram(counts, edges)) + b"\n"
 
 
 def _floats(values: Sequence[float]) -> list[float]:

@@ -11,6 +11,13 @@ from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.params import to_plain
 
 
+class Table(msgspec.Struct, frozen=True):
+    """What such a file holds."""
+
+    columns: list[str]
+    data: list[list[Any]]
+
+
 def table_bytes(table: Any, name: str, columns: Sequence[str] | None) -> bytes:
     """A pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`.
 
@@ -25,7 +32,7 @@ def table_bytes(table: Any, name: str, columns: Sequence[str] | None) -> bytes:
     for number, row in enumerate(rows):
         if len(row) != len(found):
             raise InvalidValueError(f"table {name!r}: row {number} has {len(row)} values for {len(found)} columns")
-    return msgspec.json.encode({"columns": found, "data": to_plain(rows)}) + b"\n"
+    return msgspec.json.encode(Table(found, to_plain(rows))) + b"\n"
 
 
 def _parts(table: Any, columns: Sequence[str] | None) -> tuple[list[str] | None, list[list[Any]]]:

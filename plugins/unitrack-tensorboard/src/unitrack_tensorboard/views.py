@@ -10,12 +10,14 @@ import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from unitrack.media.histograms import Histogram
+from unitrack.media.tables import Table
 from unitrack.records import Artifact, ArtifactType
 from unitrack_tensorboard import markdown, summaries
 
@@ -36,16 +38,6 @@ _Content = TypeVar("_Content")
 
 _IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 """What TensorBoard serves under its media type; a GIF moves."""
-
-
-class _Histogram(msgspec.Struct, frozen=True):
-    counts: list[float]
-    edges: list[float]
-
-
-class _Table(msgspec.Struct, frozen=True):
-    columns: list[str]
-    data: list[list[Any]]
 
 
 def add_view(summary: Summary, tag: str, artifact: Artifact, path: Path) -> bool:
@@ -97,7 +89,7 @@ def _add_text(summary: Summary, tag: str, path: Path) -> bool:
 
 
 def _add_histogram(summary: Summary, tag: str, path: Path) -> bool:
-    found = _decoded(path, _Histogram)
+    found = _decoded(path, Histogram)
     if found is None or len(found.edges) != len(found.counts) + 1 or len(found.counts) > MAX_SHOWN_BINS:
         return False
     bins = [
@@ -108,7 +100,7 @@ def _add_histogram(summary: Summary, tag: str, path: Path) -> bool:
 
 
 def _add_table(summary: Summary, tag: str, path: Path) -> bool:
-    found = _decoded(path, _Table)
+    found = _decoded(path, Table)
     if found is None or not found.columns or any(len(row) != len(found.columns) for row in found.data):
         return False
     lines = markdown.table_head(found.columns)

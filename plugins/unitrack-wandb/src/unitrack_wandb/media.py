@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from unitrack.media.histograms import Histogram
+from unitrack.media.tables import Table
 from unitrack.names import shorten
 from unitrack.records import Artifact, ArtifactType
 from unitrack_wandb.sdk import wandb
@@ -22,16 +24,6 @@ _SOUNDS = frozenset({".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aac"})
 _PAGE = ".html"
 _KEY_CHARACTERS = 48
 """The SDK names a media file "<key>_<row>_<hash>.<suffix>", and a file name has 255 bytes: 48 times 4 for the key."""
-
-
-class _Histogram(msgspec.Struct, frozen=True):
-    counts: list[float]
-    edges: list[float]
-
-
-class _Table(msgspec.Struct, frozen=True):
-    columns: list[str]
-    data: list[list[Any]]
 
 
 def is_shown(artifact: Artifact) -> bool:
@@ -87,7 +79,7 @@ def _video(path: Path) -> Any:
 
 def _histogram(path: Path) -> Any:
     """W&B has at most 512 bins; more are joined, each with its neighbours."""
-    found = msgspec.json.decode(path.read_bytes(), type=_Histogram)
+    found = msgspec.json.decode(path.read_bytes(), type=Histogram)
     if len(found.edges) != len(found.counts) + 1:
         raise ValueError("counts and edges don't fit together")
     width = -(-len(found.counts) // wandb.Histogram.MAX_LENGTH) or 1
@@ -98,7 +90,7 @@ def _histogram(path: Path) -> Any:
 
 def _table(path: Path) -> Any:
     """W&B shows its first 10,000 rows."""
-    found = msgspec.json.decode(path.read_bytes(), type=_Table)
+    found = msgspec.json.decode(path.read_bytes(), type=Table)
     if any(len(row) != len(found.columns) for row in found.data):
         raise ValueError("rows and columns differ in length")
     return wandb.Table(columns=list(found.columns), data=found.data, allow_mixed_types=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from unitrack_faults import rounds
 from unitrack_probe import points
 
 import unitrack
@@ -30,8 +31,7 @@ from unitrack.runfolder import RunFolder
 
 pytestmark = pytest.mark.faults
 
-FULL = os.environ.get("UNITRACK_FAULTS") == "full"  # read before a fixture clears it
-ROUNDS = 40 if FULL else 3
+ROUNDS = rounds(short=3, full=40)
 
 TRAINER = """
 import json, os, sys

@@ -8,23 +8,17 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from unitrack_faults import rounds
 from unitrack_probe import points
 
-import unitrack
-from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import read_report
-from unitrack.delivery.syncing import sync_run
 from unitrack.local import LocalSource
 from unitrack.records import Metrics
 from unitrack.runfolder import RunFolder
@@ -72,19 +66,6 @@ class Trainer:
         return int(reported.rsplit(b"\n", 2)[-2])
 
 
-def couriers(folder: RunFolder) -> list[int]:
-    """The live processes that deliver, by the ledgers."""
-    found = {Ledger.load(folder.ledger_file(sink.name)).pid for sink in folder.read_manifest().sinks}
-    return [pid for pid in found if pid is not None and pid != os.getpid() and is_alive(pid)]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def wait_until(happened: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
@@ -122,63 +103,3 @@ def test_a_killed_trainer_loses_no_returned_call(root: Path, seed: int) -> None:
     assert report.ok
     assert report["local"].delivered == report["probe"].delivered
     wait_until(lambda: not folder.spool.exists())
-
-
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_killed_couriers_lose_and_double_nothing(root: Path, seed: int) -> None:
-    """Killed again and again while training goes on."""
-    dice = random.Random(1000 + seed)
-    sinks = ["local", {"probe": {"out": str(root / "probe")}}]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", unitrack.DeliveryWarning)
-        run = unitrack.start_run("a", sinks=sinks, root=root / "runs")
-        folder = RunFolder(run.path)
-        kills = 0
-        deadline = time.monotonic() + 20
-        step = 0
-        while kills < 3 and time.monotonic() < deadline:
-            pause = time.monotonic() + dice.uniform(0.05, 0.4)
-            while time.monotonic() < pause:
-                run.log_metrics({"loss": step / 7}, step=step)
-                step += 1
-                time.sleep(0.0005)
-            alive = couriers(folder)
-            if alive:
-                os.kill(dice.choice(alive), signal.SIGKILL)
-                kills += 1
-        report = run.finish(timeout=40)
-    assert kills  # three on a quiet machine; on a busy one a courier takes seconds to come back
-    assert report.ok, report
-    status, logged = in_local_files(folder)
-    assert status == "completed"
-    assert logged == [(number, number / 7) for number in range(step)]
-    assert points(root / "probe", "loss") == logged
-
-
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_after_the_death_of_all_sync_delivers_the_rest(root: Path, seed: int) -> None:
-    """Trainer and couriers killed, in any order: what is in the spool is enough."""
-    dice = random.Random(2000 + seed)
-    sinks = ["local", {"probe": {"out": str(root / "probe")}}]
-    trainer = Trainer(root, sinks)
-    folder = trainer.folder
-    wait_until(lambda: couriers(folder))
-    last = trainer.kill_after(dice.uniform(0.0, 0.5))
-    time.sleep(dice.uniform(0.0, 0.1))
-    children = couriers(folder)
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(is_alive(pid) for pid in children))
-    wait_until(lambda: not couriers(folder))
-    report = sync_run(folder, timeout=30)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not all(sink.state == "complete" for sink in report.sinks.values()):
-        report = sync_run(folder, timeout=30)  # a killed process lets go of its lock when its last thread is gone
-    assert all(sink.state == "complete" and sink.ok for sink in report.sinks.values()), str(report)
-    status, logged = in_local_files(folder)
-    assert status == "failed"
-    assert_all_once(logged, last)
-    assert points(root / "probe", "loss") == logged
-    again = sync_run(folder, timeout=5)
-    assert again.ok
-    assert in_local_files(folder) == (status, logged)

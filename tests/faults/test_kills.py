@@ -1,105 +1,103 @@
-"""`kill -9` at random points: what a returned call logged is in the backend once, whatever died.
-
-The short form runs a few rounds; UNITRACK_FAULTS=full runs many. A failing round names its seed.
-"""
+"""`kill -9` of training at random points: what a returned call logged is in every sink once, and the run has failed."""
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
+import shutil
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from unitrack_deaths import calls_of, left_by, probe_of
 from unitrack_faults import rounds
-from unitrack_probe import points
+from unitrack_zygote import Child, Zygote, zygote
 
-from unitrack.delivery.report import read_report
-from unitrack.local import LocalSource
-from unitrack.records import Metrics
-from unitrack.runfolder import RunFolder
+import unitrack
+from unitrack.runfolder import find_run_folders
 
 pytestmark = pytest.mark.faults
 
-ROUNDS = rounds(short=3, full=40)
-
-TRAINER = """
-import json, os, sys
-import unitrack
-run = unitrack.start_run("a", sinks=json.loads(sys.argv[2]), root=sys.argv[1])
-report = os.dup(1)
-os.write(report, b"started\\n")
-for step in range(1_000_000):
-    run.log_metrics({"loss": step / 7}, step=step)
-    os.write(report, b"%d\\n" % step)
-    if step % 50 == 0:
-        run.log_params({f"p{step}": step})
-"""
+BATCHES = rounds(short=1, full=20)
+KILLS = rounds(short=8, full=52)
+"""In a batch."""
+STARTS = rounds(short=3, full=150)
+WITH_COURIERS = 8
+"""Every so many-th trainer has couriers; the delivery of the others dies with them, and the rest is synced."""
 
 
-class Trainer:
-    """A training process that reports each call that has returned through a pipe."""
+@pytest.fixture(scope="module")
+def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with zygote(tmp_path_factory.mktemp("zygote"), "unitrack_trainer") as serving:
+        yield serving
 
-    def __init__(self, root: Path, sinks: list[object]) -> None:
-        self.folder = RunFolder(root / "runs" / "a")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TRAINER, str(root / "runs"), json.dumps(sinks)], stdout=subprocess.PIPE, bufsize=0
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(BATCHES))
+def test_a_killed_trainer_loses_no_returned_call(root: Path, trainers: Zygote, seed: int) -> None:
+    """Metrics, params, tags, texts, images, histograms and files, logged at full speed and slowly."""
+    dice = random.Random(seed)
+    delivered_by_couriers: list[tuple[Path, Child]] = []
+    for number in range(KILLS):
+        place = root / f"kill-{seed}-{number}"
+        place.mkdir()
+        by_couriers = number % WITH_COURIERS == 0
+        child = trainers.fork(
+            "unitrack_trainer:train",
+            root=str(place),
+            sinks=["local", probe_of(place)],
+            delivery="process" if by_couriers else "thread",
+            pause=dice.choice([0.0, 0.0002]),
         )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"started\n"
-
-    def kill_after(self, seconds: float) -> int:
-        """Let it train, kill it, and return the last step whose call had returned."""
-        assert self.process.stdout is not None
-        deadline = time.monotonic() + seconds
-        reported = b""
-        while time.monotonic() < deadline:
-            reported = (reported + os.read(self.process.stdout.fileno(), 65536))[-100_000:]
-        self.process.kill()
-        reported += self.process.stdout.read()
-        self.process.wait()
-        self.process.stdout.close()
-        return int(reported.rsplit(b"\n", 2)[-2])
+        child.run_until(2 + dice.randrange(400))
+        child.run_for(dice.uniform(0.0, 0.4 if by_couriers else 0.003))
+        child.send(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        if by_couriers:
+            delivered_by_couriers.append((place, child))
+        else:
+            left_by(child, place, sync=True).account("`kill -9`", "failed")
+            shutil.rmtree(place)
+    for place, child in delivered_by_couriers:
+        left_by(child, place, sync=False).account("`kill -9`, with couriers", "failed")
 
 
-def wait_until(happened: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
+def test_a_trainer_killed_in_start_run_leaves_nothing_or_a_run_that_failed(root: Path, trainers: Zygote) -> None:
+    """What it leaves disturbs nobody: the next run of the name, and `unitrack sync`, pass by a half-made folder."""
+    dice = random.Random(1)
+    takes = seconds_of_start_run(root, trainers)
+    began = 0
+    for number in range(STARTS):
+        place = root / f"start-{number}"
+        place.mkdir()
+        child = trainers.fork(
+            "unitrack_trainer:train", root=str(place), sinks=["local", probe_of(place)], delivery="thread"
+        )
+        child.reported(b"born")
+        child.run_for(dice.uniform(0.0, 2 * takes))
+        child.send(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        folders = list(find_run_folders(place / "runs"))
+        if folders:
+            left_by(child, place, sync=True).account("`kill -9` in or just after `start_run`", "failed")
+            began += 1
+        else:
+            assert not calls_of(child)
+        run = unitrack.start_run("a", sinks=["local"], root=place / "runs", delivery="inline")
+        assert run.finish().ok
+        shutil.rmtree(place)
+    assert 0 < began < STARTS or STARTS < 100
 
 
-def in_local_files(folder: RunFolder) -> tuple[str, list[tuple[int, float]]]:
-    """The status, and all points in order."""
-    found = LocalSource(str(folder.path)).records(folder.path.name)
-    logged = [(record.step, record.metrics["loss"]) for record in found if isinstance(record, Metrics)]
-    return json.loads((folder.path / "metadata.json").read_text())["status"], logged
-
-
-def assert_all_once(logged: list[tuple[int, float]], last: int) -> None:
-    """Steps 0 ... last each once and exact; the call under way when the trainer died may or may not be there."""
-    assert [step for step, _ in logged] == list(range(len(logged)))
-    assert len(logged) in (last + 1, last + 2)
-    assert all(value == step / 7 for step, value in logged)
-
-
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_a_killed_trainer_loses_no_returned_call(root: Path, seed: int) -> None:
-    """Each is in every sink exactly once, and the run ends as failed."""
-    sinks = ["local", {"probe": {"out": str(root / "probe")}}]
-    trainer = Trainer(root, sinks)
-    last = trainer.kill_after(random.Random(seed).uniform(0.0, 0.6))
-    folder = trainer.folder
-    wait_until(lambda: all(sink.state == "complete" for sink in read_report(folder).sinks.values()))
-    status, logged = in_local_files(folder)
-    assert status == "failed"
-    assert_all_once(logged, last)
-    assert points(root / "probe", "loss") == logged
-    report = read_report(folder)
-    assert report.ok
-    assert report["local"].delivered == report["probe"].delivered
-    wait_until(lambda: not folder.spool.exists())
+def seconds_of_start_run(root: Path, trainers: Zygote) -> float:
+    """How long it takes here and now."""
+    child = trainers.fork("unitrack_trainer:train", root=str(root), sinks=["local"], delivery="thread")
+    child.reported(b"born")
+    born = time.monotonic()
+    child.reported(b"started")
+    took = time.monotonic() - born
+    child.send(signal.SIGKILL)
+    child.wait()
+    child.reports()
+    return took

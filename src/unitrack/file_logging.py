@@ -39,12 +39,8 @@ class FileLogging(ABC):
         """The run folder."""
 
     @abstractmethod
-    def _stamp(self) -> dict[str, int]:
-        """Sequence number and time of the next record."""
-
-    @abstractmethod
-    def _log(self, record: Record) -> None:
-        """Append to the journal."""
+    def _log(self, kind: type[Record], **fields: Any) -> None:
+        """Append a record of a kind to the journal, with the next number and the time."""
 
     @abstractmethod
     def _check_open(self) -> None:
@@ -200,7 +196,7 @@ class FileLogging(ABC):
     def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
         file = staged.relative_to(self.path).as_posix()
         try:
-            self._log(Artifact(**self._stamp(), name=name, file=file, type=kind, size=size, step=step))
+            self._log(Artifact, name=name, file=file, type=kind, size=size, step=step)
         except UnitrackError:  # and not for Ctrl-C, which may come once the record is written
             self._stage.discard(staged)
             raise

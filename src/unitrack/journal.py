@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 from zlib import crc32
 
 import msgspec
@@ -25,6 +27,8 @@ from unitrack.limits import READ_BYTES, SEGMENT_BYTES
 from unitrack.records import AnyRecord, Record
 
 SUFFIX = ".journal"
+_BIRTH = re.compile("[0-9a-f]{12}")
+_EMPTY_LINES = re.compile(rb"(?<=\n)\n")
 
 encode_record: Callable[[Record], bytes] = msgspec.json.Encoder().encode
 decode_record: Callable[[bytes], AnyRecord] = msgspec.json.Decoder(AnyRecord).decode
@@ -79,7 +83,7 @@ class JournalWriter:
     """
 
     def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES, writer: str | None = None) -> None:
-        self.writer = writer or f"{time.time_ns() // 1_000_000:012x}-{os.getpid()}-{os.urandom(3).hex()}"
+        self.writer = writer or _new_name(spool)
         self.lock = threading.RLock()
         self.next_seq = 0
         self._spool = spool
@@ -167,6 +171,24 @@ class JournalWriter:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+
+
+def _new_name(spool: Path) -> str:
+    """A name that comes after those of all journals there are, though the clock was set back since."""
+    births = [writer.partition("-")[0] for writer in find_writers(spool)]
+    latest = max((int(birth, 16) for birth in births if _BIRTH.fullmatch(birth)), default=-1)
+    return f"{max(time.time_ns() // 1_000_000, latest + 1):012x}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def sync_journals(spool: Path) -> None:
+    """Have the operating system put on the disk what all writers have appended. May block."""
+    for writer, segments in find_writers(spool).items():
+        with contextlib.suppress(OSError):
+            descriptor = os.open(segment_path(spool, writer, segments[-1]), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 class JournalReader:
@@ -260,7 +282,18 @@ def count_lines(spool: Path, writer: str, segments: list[int], start: Position) 
         try:
             with segment_path(spool, writer, segment).open("rb") as file:
                 file.seek(start.offset if segment == start.segment else 0)
-                total += sum(1 for line in file if line != b"\n" and line.endswith(b"\n"))
+                total += _lines_in(file)
         except FileNotFoundError:
             continue
     return total
+
+
+def _lines_in(file: BinaryIO) -> int:
+    """How many of a file's lines are whole and not empty; a gigabyte takes a second."""
+    lines, before = 0, b"\n"
+    while data := file.read(READ_BYTES):
+        lines += data.count(b"\n")
+        if b"\n\n" in before + data:
+            lines -= len(_EMPTY_LINES.findall(before + data))
+        before = data[-1:]
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,13 @@ class LaterJournal:
     def __getattr__(self, name: str) -> Any:
         with self._making:
             if self._real is None:
-                self._real = JournalWriter(self._run._folder.spool)
+                self._real = self._make()
                 self._run._journal = self._real
         return getattr(self._real, name)
+
+    def _make(self) -> JournalWriter:
+        folder = self._run._folder
+        with contextlib.suppress(FileNotFoundError), folder.spool_lock():  # so that no lane removes the spool now
+            if folder.spool.exists():
+                return JournalWriter(folder.spool)
+        raise RunFinishedError(f"run {self._run.name!r} has been ended by the process that owns it; log before it does")

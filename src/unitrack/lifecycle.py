@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import DeliveryWarning, UnitrackError
+from unitrack.journal import sync_journals
 from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
 from unitrack.warning import warn_from_thread
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from unitrack.run import EndStatus, Run
 
 _live: list[Run] = []
+_inherited: list[Run] = []
+"""Runs of the process that this one was forked from: their children's children need journals of their own, too."""
 _exit_status: EndStatus = "finished"
 _installed = False
+_ends_with_worker = False
 
 
 def watch(run: Run) -> None:
@@ -39,14 +43,25 @@ def forget(run: Run) -> None:
 
 
 def _install() -> None:
-    global _installed
+    global _installed, _ends_with_worker
     if not _installed:
         _installed = True
         atexit.register(_finish_all)
         os.register_at_fork(after_in_child=_after_fork_in_child)
         _watch_exceptions()
+    if not _ends_with_worker and _is_worker():
+        _ends_with_worker = True
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _finish_all, exitpriority=-100)  # forked workers leave without what atexit holds
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _is_worker() -> bool:
+    """Whether `multiprocessing`, which takes long to import, has started this process."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 def _watch_exceptions() -> None:
@@ -63,9 +78,11 @@ def _watch_exceptions() -> None:
 def _finish_all() -> None:
     """At interpreter exit: end the runs that nobody ended. Bounded in all; couriers go on without us."""
     deadline = time.monotonic() + EXIT_TIMEOUT_S
+    error = sys.exception()  # of a multiprocessing worker, which is not left to `sys.excepthook`
+    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
     for run in list(_live):
         try:
-            run.finish(_exit_status, timeout=max(0.0, deadline - time.monotonic()))
+            run.finish("failed" if failed else _exit_status, timeout=max(0.0, deadline - time.monotonic()))
         except UnitrackError as error:
             warn_from_thread(f"run {run.name!r}: {error}", DeliveryWarning)
 
@@ -80,9 +97,12 @@ def _on_sigterm(signum: int, frame: FrameType | None) -> None:
 
 
 def _after_fork_in_child() -> None:
-    for run in _live:
-        run._continue_in_child()
+    global _ends_with_worker
+    _inherited.extend(_live)
     _live.clear()  # the parent ends them
+    for run in _inherited:
+        run._continue_in_child()
+    _ends_with_worker = False
     _Housekeeper.current = None
 
 
@@ -116,7 +136,9 @@ class _Housekeeper(threading.Thread):
                 if due:
                     with contextlib.suppress(OSError, UnitrackError):  # the disk: the next log call says it
                         run._journal.sync()
-                if run._pid == os.getpid():  # else its owner tells
+                if run._pid == os.getpid():  # else its owner does this
+                    if due:
+                        sync_journals(run._folder.spool)  # those of forked children, who have no housekeeper
                     self._tell_trouble(run)
             if due:
                 self._synced_at = time.monotonic()

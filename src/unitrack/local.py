@@ -81,6 +81,7 @@ class LocalSink:
             self._metadata = read_json(run.folder / METADATA) or _new_metadata(run.start)
             self._metadata["status"] = "running"
             self._metadata.pop("end_time", None)
+            self._metadata.pop("end_time_ms", None)
             self._params = LocalParams(run.folder, (checkpoint or {"changes": 0}).get("changes"))
             self._artifacts = self._metadata.setdefault("artifacts", {})
             self._metrics = open(run.folder / METRICS, "ab")  # noqa: SIM115 (closed by close)
@@ -144,6 +145,7 @@ class LocalSink:
         """Note status and time, as the document does."""
         self._metadata["status"] = _STATUS.get(status, status)
         self._metadata["end_time"] = datetime.fromtimestamp(time / 1000).isoformat()
+        self._metadata["end_time_ms"] = time  # the document's form is local time, which an hour of the year has twice
         self._write_metadata()
 
     @hookimpl

@@ -72,7 +72,8 @@ def _records(folder: Path) -> Iterator[AnyRecord]:
     status = metadata.get("status", "running")
     if status != "running":
         ended: RunStatus = "finished" if status == "completed" else status
-        yield RunEnd(seq=0, time=_milliseconds(metadata.get("end_time"), last_time), status=ended)
+        end = metadata.get("end_time_ms") or _milliseconds(metadata.get("end_time"), last_time)
+        yield RunEnd(seq=0, time=end, status=ended)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,12 +13,13 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from unitrack import lifecycle
 from unitrack.config import Settings
+from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
@@ -27,9 +28,6 @@ from unitrack.records import ArtifactType, RunStart
 from unitrack.run import EndStatus, Run
 from unitrack.runfolder import Manifest, Owner, RunFolder, find_run
 from unitrack.validation import ValidationChain
-
-if TYPE_CHECKING:
-    from unitrack.runfolder import LaneSpec
 
 RANK_VARIABLES = ("UNITRACK_RANK", "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 """Who sets them: the user, torchrun (and DeepSpeed), Slurm, Open MPI, MPICH and Intel MPI. The first one counts."""
@@ -153,7 +151,7 @@ class JoinedRun(Run):
         journal: JournalWriter | None = None,
     ) -> None:
         validation = ValidationChain(settings.safeguards, installed().validators())
-        super().__init__(start, folder, settings, journal, _DeliveredElsewhere(), validation)  # type: ignore[arg-type]
+        super().__init__(start, folder, settings, journal, DeliveredElsewhere(), validation)  # type: ignore[arg-type]
         self._pump = None
         self._pid = -1  # never the owner
         self._rank = rank
@@ -196,16 +194,3 @@ class JoinedRun(Run):
                 with contextlib.suppress(OSError):  # the owner did not wait, and the spool is gone
                     self._folder.rank_ended_file(self._rank).touch()
         return self._report
-
-
-class _DeliveredElsewhere:
-    """The delivery of a run that another process has delivered."""
-
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
-        """The owner has done it."""
-
-    def pump(self) -> None:
-        """The owner does it."""
-
-    def close(self) -> None:
-        """The owner will do it."""

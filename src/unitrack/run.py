@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from unitrack import lifecycle
 from unitrack.artifacts import Stage
 from unitrack.config import Settings
+from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
@@ -195,7 +197,7 @@ class Run(FileLogging):
         """Set tags; values become strings, and a later value replaces an earlier one."""
         checked = self._validation.tags(tags)
         if checked:
-            self._log(Tags(**self._stamp(), tags=checked))
+            self._log(Tags, tags=checked)
 
     def log_environment(self) -> None:
         """Log what it takes to run this again as params: Python, platform, packages, git commit."""
@@ -234,9 +236,9 @@ class Run(FileLogging):
             self._journal.next_seq = seq + 1
         return {"seq": seq, "time": time_ns() // 1_000_000}
 
-    def _log(self, record: Record) -> None:
-        with self._journal.lock:
-            self._journal.append(record)
+    def _log(self, kind: type[Record], **fields: Any) -> None:
+        with self._journal.lock:  # for both, so that records lie in the order of their numbers
+            self._journal.append(kind(**self._stamp(), **fields))
         if self._pump is not None:
             self._pump()
 
@@ -278,10 +280,13 @@ class Run(FileLogging):
         self._end_journal(status)
         self._folder.mark_ended()
         try:
-            self._report = self._wait(timeout, "complete")
+            report = self._wait(timeout, "complete")
         finally:
             lifecycle.forget(self)
             self._delivery.close()
+        if self._report is not None:  # another thread, or a signal handler, has finished it as well
+            return self._report
+        self._report = report
         warn_of_trouble(self._report, self.path)
         if self._settings.tracking.on_sink_error == "raise":
             raise_for_trouble(self._report, at_end=True)
@@ -298,7 +303,7 @@ class Run(FileLogging):
         return None if timeout is None else max(0.0, deadline - time.monotonic())
 
     def _end_journal(self, status: EndStatus) -> None:
-        with self._journal.lock:
+        with contextlib.suppress(RunFinishedError), self._journal.lock:  # of those who end it at once one does
             self._journal.append(RunEnd(**self._stamp(), status=status))
             self._journal.close()
             self._journal = FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
@@ -314,8 +319,11 @@ class Run(FileLogging):
             self._folder.mark_ended()
 
     def _continue_in_child(self) -> None:
-        """After a fork: the child gets a journal of its own, once it logs."""
-        self._journal = LaterJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
+        """After a fork: the child gets a journal of its own, once it logs, and the parent delivers that too."""
+        self._pump = None
+        self._delivery = DeliveredElsewhere()
+        if not isinstance(self._journal, FinishedJournal):
+            self._journal = LaterJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
 
     def _end_part(self, status: EndStatus) -> None:
         """End what this process, which does not own the run, has logged to it, if it has."""

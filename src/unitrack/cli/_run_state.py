@@ -6,13 +6,10 @@ import os
 from typing import Literal
 
 import msgspec
-import psutil
 
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.report import SinkReport, read_report
-from unitrack.runfolder import Manifest, RunFolder
-
-_CLOCK_SLACK_S = 1.0  # a process's start time is known to a hundredth of a second, a file's to a few milliseconds
+from unitrack.runfolder import Manifest, RunFolder, process_start
 
 Status = Literal["running", "ended", "finished", "failed", "killed"]
 """`ended`: nobody logs to the run any more, and not every sink has confirmed how it ended."""
@@ -82,8 +79,9 @@ def read_run_state(folder: RunFolder) -> RunState:
 
 def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: SinkReport) -> SinkState:
     ledger = Ledger.load(folder.ledger_file(report.sink))
-    complete = ledger.ended_writer == manifest.owner.writer
-    pid = None if complete or not manifest.owner.is_here() else _delivering_pid(folder, ledger, report.sink)
+    owner = manifest.owner.writer
+    complete = ledger.ended_writer == owner and not ledger.late(folder, owner)
+    pid = None if complete or not manifest.owner.is_here() else _delivering_pid(ledger)
     state = ledger.state
     if complete:
         state = "complete"
@@ -103,17 +101,12 @@ def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: Sin
     )
 
 
-def _delivering_pid(folder: RunFolder, ledger: Ledger, sink: str) -> int | None:
+def _delivering_pid(ledger: Ledger) -> int | None:
     """The process that the ledger names, if it is alive, still at it, and not another one of the same number."""
     if ledger.pid is None or ledger.pid == os.getpid() or ledger.state in ("pending", "complete"):
         return None
-    try:
-        process = psutil.Process(ledger.pid)
-        written = folder.ledger_file(sink).stat().st_mtime
-        is_same = process.create_time() <= written + _CLOCK_SLACK_S and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        return None
-    return ledger.pid if is_same else None
+    started = process_start(ledger.pid)
+    return None if started is None or started != ledger.pid_started else ledger.pid
 
 
 def _status(folder: RunFolder, manifest: Manifest, sinks: tuple[SinkState, ...]) -> Status:

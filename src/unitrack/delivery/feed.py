@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-import psutil
 
 from unitrack.delivery.dead_letters import DeadLetters
 from unitrack.delivery.ledger import Ledger, step_of
 from unitrack.delivery.thinning import Thinning
 from unitrack.journal import JournalReader, Position, find_writers
+from unitrack.limits import READ_BYTES
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder import RunFolder, process_start
 
 
 class Batch(msgspec.Struct):
@@ -30,8 +30,11 @@ class Batch(msgspec.Struct):
 class Feed:
     """Reads on from the committed positions. After a failure the lane makes a new one, and so goes back."""
 
-    def __init__(self, folder: RunFolder, committed: Ledger, thinning: Thinning, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self, folder: RunFolder, committed: Ledger, thinning: Thinning, dead_letters: DeadLetters, owner: str
+    ) -> None:
         self._folder = folder
+        self._owner = owner
         self._start = dict(committed.positions)
         self._readers: dict[str, JournalReader] = {}
         self._thinning = thinning
@@ -56,10 +59,13 @@ class Feed:
             if reader is None:
                 reader = JournalReader(self._folder.spool, writer, self._start.get(writer))
                 self._readers[writer] = reader
+            before = reader.position
             chunk = reader.read()
             self.lines += len(chunk.records) + len(chunk.damages)
             self.damaged += len(chunk.damages)
             batches.extend(self._group(writer, chunk.records))
+            if writer < self._owner and chunk.end >= Position(before.segment, before.offset + READ_BYTES // 2):
+                break  # more of what came before the run was taken up: a later value must not come before an earlier
         return batches
 
     def _group(self, writer: str, records: list[AnyRecord]) -> Iterator[Batch]:
@@ -96,7 +102,7 @@ class Feed:
     def open_writers(self, owner: str) -> list[str]:
         """Processes beside the owner that may still write: fork children, the sampler of system metrics."""
         others = (writer for writer in find_writers(self._folder.spool) if writer != owner)
-        return [writer for writer in others if writer not in self.ends and psutil.pid_exists(_pid(writer))]
+        return [writer for writer in others if writer not in self.ends and process_start(_pid(writer)) is not None]
 
     def count_anew(self) -> None:
         """The lane has committed what was read so far."""

@@ -7,6 +7,7 @@ Going back on each failure makes a failed call and a crash the same case.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -27,7 +28,7 @@ from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.records import AnyRecord
 from unitrack.redaction import redact, redact_text
-from unitrack.runfolder import LaneSpec, Manifest, RunFolder
+from unitrack.runfolder import LaneSpec, Manifest, RunFolder, process_start
 
 
 class Progress(Enum):
@@ -60,6 +61,7 @@ class Lane:
         self._dead_letters = DeadLetters(folder.dead_letter_file(spec.name))
         self._unexpected = 0  # failures in a row that the sink did not classify
         self._retry_due = 0.0
+        self._late_ones_tried: tuple[dict[str, Position], int] | None = None
         self._begin_at_committed()
 
     # -- who delivers -------------------------------------------------------------------------------------------------
@@ -90,7 +92,11 @@ class Lane:
 
     def step(self) -> Progress:
         """Do the next piece of work: open the sink, deliver a batch, commit, or end the run. Never raises."""
-        if self.ledger.ended_writer == self.manifest.owner.writer:
+        if self.has_ended() and not self._take_up_late_ones():
+            if self._feed.open_writers(self.manifest.owner.writer):
+                return Progress.IDLE
+            with contextlib.suppress(OSError):  # the folder was deleted
+                self._remove_spool_if_complete()
             return Progress.DONE
         if time.monotonic() < self._retry_due:
             return Progress.WAITING
@@ -202,7 +208,8 @@ class Lane:
             feed.close()
         self.ledger = Ledger.load(self.folder.ledger_file(self.spec.name))
         self._thinning = Thinning(self.manifest.log_frequency * self.spec.keep_every, self.ledger.thinning)
-        self._feed = Feed(self.folder, self.ledger, self._thinning, self._dead_letters)
+        owner = self.manifest.owner.writer
+        self._feed = Feed(self.folder, self.ledger, self._thinning, self._dead_letters, owner)
         self._batches: deque[Batch] = deque()
         self._suspects: list[tuple[str, AnyRecord, BaseException]] = []
         self._flushed_lines = 0  # of the lines that the feed has read since the last commit
@@ -266,6 +273,19 @@ class Lane:
             self._owner_alive = self.manifest.owner.is_alive()
         return not self._owner_alive
 
+    def has_ended(self) -> bool:
+        """Whether the end of the run is confirmed. Others than its owner may still log."""
+        return self.ledger.ended_writer == self.manifest.owner.writer
+
+    def _take_up_late_ones(self) -> bool:
+        """Whether others have logged since the run ended: then it is as if it had not, and ends anew."""
+        found = self.ledger.positions, self.ledger.late(self.folder, self.manifest.owner.writer)
+        if not found[1] or found == self._late_ones_tried:  # what could not be read will not be read again and again
+            return False
+        self._late_ones_tried = found
+        self.ledger.ended_writer = self._end_seen_at = None
+        return True
+
     def check_owner_now(self) -> None:
         """The owner's pipe was closed: look at once whether it is alive."""
         self._owner_checked = -limits.OWNER_POLL_S
@@ -295,7 +315,8 @@ class Lane:
         with self.folder.spool_lock():
             manifest = self.folder.read_manifest()
             for sink in manifest.sinks:
-                if Ledger.load(self.folder.ledger_file(sink.name)).ended_writer != manifest.owner.writer:
+                ledger = Ledger.load(self.folder.ledger_file(sink.name))
+                if ledger.ended_writer != manifest.owner.writer or ledger.late(self.folder, manifest.owner.writer):
                     return
             if not self._feed.open_writers(manifest.owner.writer) and not self.ledger.pending(self.folder):
                 self.folder.remove_spool()
@@ -336,7 +357,7 @@ class Lane:
         self._save()
 
     def _save(self) -> None:
-        self.ledger.pid = os.getpid()
+        self.ledger.pid, self.ledger.pid_started = os.getpid(), process_start(os.getpid())
         try:
             self.ledger.save(self.folder.ledger_file(self.spec.name))
         except OSError as error:  # the disk is full: what is not committed will be delivered again, which is safe

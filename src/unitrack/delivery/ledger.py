@@ -53,6 +53,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     link: Link | None = None
     pid: int | None = None
     """The process that delivers, or did last."""
+    pid_started: float | None = None
+    """Its start time, as in `Owner.created`: a pid alone is reused."""
 
     @classmethod
     def load(cls, path: Path) -> Ledger:
@@ -70,12 +72,17 @@ class Ledger(msgspec.Struct, kw_only=True):
         """Lines in the journal that are neither delivered nor given up."""
         return lines_after(folder, self.positions)
 
+    def late(self, folder: RunFolder, owner: str) -> int:
+        """Those of them that the owner did not write: what others have logged after it had ended the run."""
+        return lines_after(folder, self.positions, but=owner)
 
-def lines_after(folder: RunFolder, positions: Mapping[str, Position]) -> int:
-    """Lines of all writers of a run from these positions on."""
+
+def lines_after(folder: RunFolder, positions: Mapping[str, Position], but: str | None = None) -> int:
+    """Lines of all writers of a run, `but` one, from these positions on."""
     return sum(
         count_lines(folder.spool, writer, segments, positions.get(writer, Position()))
         for writer, segments in find_writers(folder.spool).items()
+        if writer != but
     )
 
 

@@ -59,7 +59,9 @@ def _deliver(lane: Lane, deadline: float) -> None:
         while time.monotonic() < deadline:
             progress = lane.step()
             ledger = lane.ledger
-            if progress is Progress.DONE or (progress is Progress.IDLE and lane.manifest.owner.is_alive()):
+            if progress is Progress.DONE or (
+                progress is Progress.IDLE and (lane.has_ended() or lane.manifest.owner.is_alive())
+            ):
                 return
             if progress is Progress.WAITING and (ledger.state == "parked" or ledger.attempts >= HOPELESS_ATTEMPTS):
                 return

@@ -33,6 +33,8 @@ class SystemSampler(threading.Thread):
         self._folder = folder
         self._manifest = folder.read_manifest()
         self._interval = interval
+        self._begun_at = time.monotonic()  # steps go on with it: the wall clock may be set
+        self._begun_after = max(0.0, time.time() - self._manifest.run.time / 1000)
         self._stopped = threading.Event()
         self._io_before: tuple[float, dict[str, float]] | None = None
 
@@ -62,9 +64,9 @@ class SystemSampler(threading.Thread):
 
     def _append(self, journal: JournalWriter, owner: psutil.Process | None) -> None:
         now = time.time_ns() // 1_000_000
-        step = int((now - self._manifest.run.time) / 1000 / self._interval)
+        step = int((self._begun_after + time.monotonic() - self._begun_at) / self._interval)
         with journal.lock:
-            journal.append(Metrics(seq=journal.next_seq, time=now, step=max(step, 0), metrics=self.sample(owner)))
+            journal.append(Metrics(seq=journal.next_seq, time=now, step=step, metrics=self.sample(owner)))
             journal.next_seq += 1
 
     def _close(self, journal: JournalWriter) -> None:

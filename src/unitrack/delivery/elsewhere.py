@@ -1,0 +1,21 @@
+"""The delivery of a run that another process has delivered: that of a fork's parent, or of the run's owner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unitrack.runfolder import LaneSpec, RunFolder
+
+
+class DeliveredElsewhere:
+    """Stands where the delivery of a run is, in processes that only log to it."""
+
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+        """The owner has done it."""
+
+    def pump(self) -> None:
+        """The owner does it."""
+
+    def close(self) -> None:
+        """The owner will do it."""

@@ -26,7 +26,7 @@ NATIVE = {
     "html": "artifact preview",
     "image": "image view, at a step",
     "table": "table, `mlflow.load_table`",
-    "model": "logged model (skops), else file",
+    "model": "logged model, else file",
 }
 """What its pages show. Not declared is what they may show by a file's suffix."""
 

@@ -10,6 +10,7 @@ from mlflow.entities import Run
 from unitrack.records import Artifact
 from unitrack_mlflow import image_views, logged_models, logged_tables, marks
 from unitrack_mlflow.artifact_index import ArtifactIndex, Entry
+from unitrack_mlflow.model_flavors import flavor_of
 from unitrack_mlflow.uploads import upload
 
 
@@ -37,8 +38,8 @@ class ArtifactWriter:
                 tags[marks.IMAGES] = "True"
         elif artifact.type == "table" and logged_tables.suits(path):
             tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
-        elif artifact.type == "model" and (trusted := logged_models.types_to_trust(staged)) is not None:
-            views = logged_models.register(self._client, self._run, artifact, staged, trusted)
+        elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
+            views = logged_models.register(self._client, self._run, artifact, staged, flavor)
         self._index.add(
             path,
             Entry(type=artifact.type, step=artifact.step, time=artifact.time, size=artifact.size, views=views),

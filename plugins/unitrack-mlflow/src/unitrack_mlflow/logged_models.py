@@ -1,14 +1,13 @@
-"""scikit-learn models in skops form as real logged models of MLflow: `mlflow.sklearn.load_model` loads them.
+"""Models as real logged models of MLflow: `mlflow.<flavour>.load_model("runs:/<run id>/<name>")` loads them.
 
-Nothing is unpickled, or loaded at all: a skops file says by itself of what types it is, and a model for MLflow is that
-file beside a description. That can't be done for the other forms that `unitrack.models` saves: MLflow's PyTorch flavour
-wants the pickled module and not its state dict, and its scikit-learn flavour can't read joblib's files. Those stay
-files among the run's artifacts.
+A model for MLflow is its file, where the flavour wants it, beside a description. So none has to be loaded here, let
+alone unpickled; `model_flavors` says what is known from the file alone. What it doesn't know stays a file among the
+run's artifacts.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import os
 import platform
 import shutil
@@ -24,31 +23,13 @@ from mlflow.exceptions import MlflowException
 from unitrack import names
 from unitrack.records import Artifact
 from unitrack_mlflow import marks
+from unitrack_mlflow.model_flavors import Flavor
 
 _NAME = r"A-Za-z0-9_\- "
-_MODEL, _DESCRIPTION, _REQUIREMENTS, _PYTHON = "model.skops", "MLmodel", "requirements.txt", "python_env.yaml"
-_FILES = (_MODEL, _DESCRIPTION, _REQUIREMENTS, _PYTHON)
-_NEEDED = ("mlflow", "scikit-learn", "skops")
+_DESCRIPTION, _REQUIREMENTS, _PYTHON = "MLmodel", "requirements.txt", "python_env.yaml"
 
 
-def types_to_trust(file: Path) -> list[str] | None:
-    """The types that MLflow must be told to trust to load `file`, often none; None if it is no model for MLflow.
-
-    scikit-learn's own may be trusted, such as the trees of a forest, which skops doesn't trust unasked. A type of
-    anybody else's is for the user to vouch for.
-    """
-    if file.suffix != ".skops" or not all(map(importlib.util.find_spec, ("skops", "sklearn"))):
-        return None
-    from skops import io
-
-    try:
-        types: list[str] = io.get_untrusted_types(file=file)  # reads its schema; makes no object
-    except Exception:  # whatever is in the file, it is no model then
-        return None
-    return types if all(one.startswith("sklearn.") for one in types) else None
-
-
-def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, trusted: list[str]) -> tuple[str, ...]:
+def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, flavor: Flavor) -> tuple[str, ...]:
     """Have the model as a logged model of the run, once; the paths at which MLflow lists it among the run's artifacts.
 
     Empty if the server knows no logged models (MLflow 2).
@@ -65,13 +46,14 @@ def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, tru
         raise
     if model.status != LoggedModelStatus.READY:
         with tempfile.TemporaryDirectory(prefix="unitrack-mlflow-") as folder:
-            _describe(Path(folder), model, run, file, trusted)
+            _write(Path(folder), model, run, file, flavor)
             client.log_model_artifacts(model.model_id, folder)
         outputs = client.get_run(run.info.run_id).outputs
         if model.model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, artifact.step or 0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    return tuple(f"{name}/{listed}" for listed in _FILES)
+    listed = (flavor.file, *flavor.beside, _DESCRIPTION, _REQUIREMENTS, _PYTHON)
+    return tuple(f"{name}/{path}" for path in listed)
 
 
 def _find(client: MlflowClient, run: Run, name: str, mark: str) -> LoggedModel | None:
@@ -91,42 +73,43 @@ def _named(client: MlflowClient, experiment: str, name: str) -> Iterator[LoggedM
             return
 
 
-def _describe(folder: Path, model: LoggedModel, run: Run, file: Path, trusted: list[str]) -> None:
+def _write(folder: Path, model: LoggedModel, run: Run, file: Path, flavor: Flavor) -> None:
     from mlflow.models import Model
 
-    try:
-        os.link(file, folder / _MODEL)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(file, folder / _MODEL)
+    _link(file, folder / flavor.file)
+    for path, content in flavor.beside.items():
+        (folder / path).write_text(content)
     found = Model(
         artifact_path=model.artifact_location,
         run_id=run.info.run_id,
         model_uuid=model.model_id,
         model_id=model.model_id,
     )
-    found.add_flavor(
-        "python_function",
-        loader_module="mlflow.sklearn",
-        model_path=_MODEL,
-        predict_fn="predict",
-        python_version=platform.python_version(),
-        env={"virtualenv": _PYTHON},
-    )
-    found.add_flavor(
-        "sklearn",
-        pickled_model=_MODEL,  # MLflow's word for the file, whatever its form
-        sklearn_version=_version("scikit-learn"),
-        serialization_format="skops",
-        skops_trusted_types=trusted or None,
-    )
+    versions = {package: told or _version(package) for package, told in flavor.needs.items()}
+    if flavor.pyfunc is not None:
+        environment = {"python_version": platform.python_version(), "env": {"virtualenv": _PYTHON}}
+        found.add_flavor("python_function", **flavor.pyfunc, **environment)
+    if flavor.name is not None:
+        framework = next(iter(versions.values()))
+        found.add_flavor(flavor.name, **{flavor.version_key: framework}, **flavor.options)
     found.save(folder / _DESCRIPTION)
-    pinned = [f"{package}=={_version(package)}" for package in _NEEDED]
-    (folder / _REQUIREMENTS).write_text("\n".join(pinned) + "\n")
+    pinned = {"mlflow": _version("mlflow"), **versions}
+    lines = [f"{package}=={known}" if known else package for package, known in pinned.items()]
+    (folder / _REQUIREMENTS).write_text("\n".join(lines) + "\n")
     (folder / _PYTHON).write_text(f"python: {platform.python_version()}\ndependencies:\n- -r {_REQUIREMENTS}\n")
 
 
-def _version(package: str) -> str:
+def _link(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return version(package)
-    except PackageNotFoundError:  # mlflow-skinny is no package "mlflow"
-        return version(f"{package}-skinny")
+        os.link(file, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(file, target)
+
+
+def _version(package: str) -> str | None:
+    """Of what is installed here. There are distributions of MLflow and XGBoost that have longer names."""
+    for installed in (package, f"{package}-skinny", f"{package}-cpu"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(installed)
+    return None

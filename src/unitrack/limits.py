@@ -59,6 +59,20 @@ DRAIN_STALL_S = 15.0
 """A courier whose owner is gone leaves what makes no progress for so long to `unitrack sync`."""
 MAX_COURIER_RESTARTS = 3
 """A courier that dies more often has a cause that a restart does not cure: a segfault in an SDK, memory."""
+HEARTBEAT_S = 1.0
+"""How often a courier says that it is well, and looks after its memory and its log."""
+COURIER_SILENT_S = 60.0
+"""A courier that is silent for so long is killed and started again. Importing an SDK on a busy machine may keep the
+interpreter's lock for seconds, not for a minute."""
+SINK_HUNG_S = 1800.0
+"""A sink that keeps one call for so long will not return: its courier is started again. Ten gigabytes, the largest file
+that anybody uploads in one piece, take 14 minutes at 100 Mbit/s."""
+COURIER_RSS_BYTES = 2048 * MIB
+"""A courier that is larger leaks, and is started again: MLflow's client takes 250 MB (measured), W&B's 200."""
+COURIER_LEAVES_WITHIN_S = 5.0
+"""How long a courier that leaves to be started again waits for the calls that are under way."""
+COURIER_LOG_BYTES = MIB
+"""What a courier and its backend print is cut to its last quarter beyond this."""
 
 # Waiting for delivery
 FINISH_TIMEOUT_S = 60.0

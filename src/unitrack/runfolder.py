@@ -246,6 +246,19 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    @contextlib.contextmanager
+    def lane_lock(self, sink: str) -> Iterator[bool]:
+        """Gives whether nobody delivers to the sink, nor will while this is held. Raises `OSError` without a folder."""
+        descriptor = os.open(self.lock_file(sink), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
+
     def write_manifest(self, manifest: Manifest) -> None:
         """Write `run.json`, whole or not at all."""
         write_atomically(self.manifest_file, msgspec.json.encode(manifest))

@@ -6,16 +6,22 @@ open. End of file means that they are gone: it delivers what is left, marks runs
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
 import select
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Never
 
 import msgspec
+import psutil
 
 from unitrack import limits
+from unitrack.delivery import courier_log
+from unitrack.delivery.heartbeat import Farewell, Heart
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.orders import Order
 from unitrack.delivery.system_metrics import SystemSampler
@@ -23,13 +29,15 @@ from unitrack.delivery.workers import LaneThread
 from unitrack.errors import UnitrackError
 from unitrack.runfolder import RunFolder
 
-_IDLE_S = 1.0  # how often finished lanes are forgotten while no order comes
+_LEFT_EARLY = os.EX_TEMPFAIL
 
 
 class Courier:
-    """The lanes of one process."""
+    """The lanes of one process, and its health: the owner hears a beat every second, and why it leaves if it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, heart: Heart) -> None:
+        self._heart = heart
+        self._checked_at = -limits.HEARTBEAT_S
         self._lanes: list[LaneThread] = []
         self._samplers: list[tuple[SystemSampler, LaneThread]] = []
 
@@ -54,7 +62,7 @@ class Courier:
         """Obey what comes from a descriptor until it ends, then drain."""
         buffered = b""
         while True:
-            ready, _, _ = select.select([orders], [], [], _IDLE_S)
+            ready, _, _ = select.select([orders], [], [], limits.HEARTBEAT_S)
             if ready:
                 data = os.read(orders, 65536)
                 if not data:
@@ -63,6 +71,8 @@ class Courier:
                 for line in lines:
                     self.obey(msgspec.json.decode(line, type=Order))
             self._forget_finished()
+            self._check_up()
+            self._leave_if_stuck()
         self._drain()
 
     def _forget_finished(self) -> None:
@@ -78,18 +88,61 @@ class Courier:
         for lane in self._lanes:
             lane.drain()
         while any(lane.is_alive() and not lane.is_hung() for lane in self._lanes):
+            self._check_up()
             time.sleep(limits.POLL_MIN_S)
+
+    # -- health -------------------------------------------------------------------------------------------------------
+
+    def _check_up(self) -> None:
+        """Once a second: tell that all is well, and keep log and memory within bounds."""
+        if time.monotonic() - self._checked_at < limits.HEARTBEAT_S:
+            return
+        self._checked_at = time.monotonic()
+        self._heart.beat()
+        courier_log.shorten(2)
+        grown_to = psutil.Process().memory_info().rss
+        if grown_to > limits.COURIER_RSS_BYTES:
+            self._leave(Farewell(f"left since it had grown to {grown_to // limits.MIB:,} MiB of memory"))
+
+    def _leave_if_stuck(self) -> None:
+        """A thread can't be ended, so the process has to be."""
+        stuck = [lane.lane for lane in self._lanes if lane.is_alive() and lane.is_stuck()]
+        if stuck:
+            faulthandler.dump_traceback(2)
+            lanes = [(str(lane.folder.path), lane.spec.name) for lane in stuck]
+            self._leave(Farewell(f"left since a call of the sink took more than {limits.SINK_HUNG_S:g} s", lanes))
+
+    def _leave(self, farewell: Farewell) -> Never:
+        """Stop after the calls under way, and be started again by the owner; without one the rest is for a sync."""
+        for sampler, _ in self._samplers:
+            sampler.stop()
+        for lane in self._lanes:
+            lane.stop()
+        deadline = time.monotonic() + limits.COURIER_LEAVES_WITHIN_S
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
+        self._heart.say_farewell(farewell)
+        _exit(_LEFT_EARLY)
 
 
 def main() -> None:
-    """Serve the standard input."""
+    """Serve the standard input; the argument is the descriptor to tell on that all is well."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for training; the pipe tells when that has ended
+    with contextlib.suppress(OSError, ValueError):
+        faulthandler.enable(all_threads=False)  # a segfault says where
     orders = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # so that nothing a backend runs can eat orders
-    Courier().serve(orders)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # a backend's own threads and exit handlers may hang: everything is committed, so leave
+    Courier(Heart(int(sys.argv[1]) if len(sys.argv) > 1 else -1)).serve(orders)
+    _exit(0)
+
+
+def _exit(code: int) -> Never:
+    """A backend's own threads and exit handlers may hang: everything is committed, so leave."""
+    with contextlib.suppress(OSError, ValueError):  # a sink may have closed them
+        sys.stdout.flush()
+        sys.stderr.flush()
+    courier_log.shorten(2)
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import random
 import time
 from collections import deque
 from enum import Enum
@@ -18,10 +17,11 @@ from enum import Enum
 import msgspec
 
 from unitrack import limits
+from unitrack.delivery.backoff import pause, pause_of_parked
 from unitrack.delivery.dead_letters import DeadLetters
 from unitrack.delivery.feed import Batch, Feed
 from unitrack.delivery.ledger import LaneState, Ledger
-from unitrack.delivery.sink_handle import SinkHandle
+from unitrack.delivery.sink_handle import SinkHandle, is_interrupt
 from unitrack.delivery.thinning import Thinning
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
@@ -106,7 +106,9 @@ class Lane:
             self._go_back("retrying", error, error.retry_after)
         except SinkMisconfiguredError as error:
             self._go_back("parked", error)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # a library's CancelledError or pytest's Exit is no Exception
+            if is_interrupt(error):
+                raise
             self._unexpected += 1
             self._go_back("retrying" if self._unexpected <= limits.UNEXPECTED_TRIES else "parked", error)
         return Progress.WAITING
@@ -160,8 +162,8 @@ class Lane:
             self._reject(batch, error, certain=True)
         except SinkError:
             raise
-        except (Exception, SystemExit) as error:
-            if self._unexpected < limits.UNEXPECTED_TRIES:
+        except BaseException as error:
+            if self._unexpected < limits.UNEXPECTED_TRIES or is_interrupt(error):
                 raise
             self._reject(batch, error, certain=False)
         else:
@@ -329,11 +331,7 @@ class Lane:
         link = self.ledger.link
         attempts = self.ledger.attempts
         self._begin_at_committed()
-        if state == "parked":
-            delay = limits.PARKED_RETRY_S
-        else:
-            ceiling = min(limits.RETRY_MAX_S, limits.RETRY_FIRST_S * 2 ** min(attempts, 16))
-            delay = max(retry_after or 0.0, ceiling * random.uniform(0.5, 1))
+        delay = pause_of_parked() if state == "parked" else pause(attempts, retry_after or 0.0)
         self._retry_due = time.monotonic() + delay
         self.ledger.link = link
         self.ledger.attempts = attempts + 1

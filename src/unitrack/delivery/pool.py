@@ -7,20 +7,26 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from unitrack.delivery.ledger import Ledger
+from unitrack import limits
+from unitrack.delivery import courier_log
+from unitrack.delivery.heartbeat import Pulse
+from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.orders import Order
 from unitrack.errors import JournalError
-from unitrack.limits import MAX_COURIER_RESTARTS
 from unitrack.runfolder import LaneSpec, RunFolder
 from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.delivery.workers import LaneThread
+
+
+_DIES_WITHIN_S = 1.0
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -35,36 +41,54 @@ class _Courier:
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
-        self._deaths: dict[tuple[str, str], tuple[int, int]] = {}
         self.orders: list[Order] = []
         self.process: _Detached | None = None
+        self._deaths: dict[tuple[str, str], tuple[int, int]] = {}
+        self._parked: list[tuple[float, Order]] = []
+        """When to try again what the process died of."""
+        self._restart_due = 0.0
         self._pipe = -1
-        self._log = os.devnull
+        self._pulse: Pulse | None = None
+        self._log = Path(os.devnull)
+        self._log_begin = 0
 
     def start(self) -> None:
         """Start the process. Raises `OSError` where none can be started."""
         if not sys.executable:
             raise OSError("this Python has no executable to start")
-        with open(self._log, "ab") as log:
-            self.process = _Detached(
-                [sys.executable, "-P", "-m", "unitrack.delivery.courier"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.let_go()
+        self._log = RunFolder(Path(self.orders[0].folder)).state / f"{self.backend}.log"
+        pulse = Pulse()
+        try:
+            with self._log.open("a+b") as log:
+                courier_log.shorten(log.fileno())
+                self._log_begin = courier_log.size(self._log)
+                self.process = _Detached(
+                    [sys.executable, "-P", "-m", "unitrack.delivery.courier", str(pulse.courier_end)],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[pulse.courier_end],
+                    start_new_session=True,
+                )
+        except BaseException:
+            pulse.close()
+            raise
+        finally:
+            pulse.close_courier_end()
+        self._pulse = pulse
         assert self.process.stdin is not None
-        if self._pipe >= 0:
-            os.close(self._pipe)
         self._pipe = os.dup(self.process.stdin.fileno())
         self.process.stdin.close()
 
     def give(self, order: Order) -> None:
-        """Send an order, starting the process for the first."""
+        """Send an order, starting the process for the first. One that is to be started again gets it then."""
         self.forget_completed()
+        is_first = not self.orders
         self.orders.append(order)
         if self.process is None:
-            self._log = os.path.join(order.folder, ".unitrack", f"{self.backend}.log")
+            if not is_first:
+                return
             self.start()
         try:
             self._send(order)
@@ -72,10 +96,13 @@ class _Courier:
             self.revive()
 
     def let_go(self) -> None:
-        """Close the pipe."""
+        """Close the pipes."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
 
     def _send(self, order: Order) -> None:
         data = msgspec.json.encode(order) + b"\n"
@@ -87,30 +114,73 @@ class _Courier:
         self.orders = [order for order in self.orders if not _is_complete(order)]
 
     def revive(self) -> None:
-        """If the process died, start another and give it what is open; what it dies of again and again is parked."""
-        if self.process is None or self.process.poll() is None:
-            return
-        self.forget_completed()
-        reason = f"the courier of {self.backend} died (exit code {self.process.returncode}); see {self._log}"
-        for order in [order for order in self.orders if self._is_fruitless(order)]:
-            _park(order, f"{reason}; it was restarted {MAX_COURIER_RESTARTS} times and delivered nothing more")
-            self.orders.remove(order)
-        if not self.orders:
-            self.process = None
-            return
-        self.start()
-        for order in self.orders:
-            self._send(order)
+        """If the process died or is stuck, start another and give it what is open.
 
-    def _is_fruitless(self, order: Order) -> bool:
-        """Whether the process has died again, too often by now, with nothing delivered since the death before."""
+        What it dies of again and again is parked, and tried again as seldom as any parked sink.
+        """
+        if self.process is not None:
+            cause, guilty = self._end()
+            if cause is None:
+                return
+            self.process = None
+            self._account(f"the courier of {self.backend} {cause}", guilty)
+        now = time.monotonic()
+        self.orders += [order for due, order in self._parked if due <= now]
+        self._parked = [(due, order) for due, order in self._parked if due > now]
+        if self.orders and now >= self._restart_due:
+            self.forget_completed()
+            if self.orders:
+                self.start()
+                for order in self.orders:
+                    self._send(order)
+
+    def _end(self) -> tuple[str | None, list[tuple[str, str]]]:
+        """What the process came to its end by, and the run folders and sinks that it blames; None if it is well."""
+        assert self.process is not None and self._pulse is not None
+        if self.process.poll() is None:
+            if not self._pulse.is_silent():
+                return None, []
+            self.process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a disk: the next one waits for its lock
+                self.process.wait(_DIES_WITHIN_S)
+            return f"gave no sign of life for {limits.COURIER_SILENT_S:g} s and was killed; see {self._log}", []
+        if farewell := self._pulse.last_words():
+            return f"{farewell.reason}; see {self._log}", farewell.lanes
+        return courier_log.cause_of_death(self.process.returncode, self._log, self._log_begin), []
+
+    def _account(self, cause: str, guilty: list[tuple[str, str]]) -> None:
+        """Park those that the process has died of too often; say when it is started again."""
+        from unitrack.delivery.backoff import pause, pause_of_parked
+
+        self.forget_completed()
+        fruitless = 0
+        for order in list(self.orders):
+            if guilty and (order.folder, order.lane.name) not in guilty:
+                continue
+            deaths = self._count_death(order)
+            if deaths > limits.MAX_COURIER_RESTARTS:
+                tried = f"{cause}; it was restarted {limits.MAX_COURIER_RESTARTS} times and delivered nothing more"
+                again_in = pause_of_parked()
+                _tell(order, "parked", tried, deaths, again_in)
+                self.orders.remove(order)
+                self._parked.append((time.monotonic() + again_in, order))
+            else:
+                fruitless = max(fruitless, deaths - 1)
+        delay = pause(fruitless - 1) if fruitless else 0.0  # a first death may be anything, so it costs no time
+        self._restart_due = time.monotonic() + delay
+        if delay:
+            for order in self.orders:
+                _tell(order, "retrying", cause, fruitless, delay)
+
+    def _count_death(self, order: Order) -> int:
+        """How often the process has died by now since something of this order was delivered."""
         folder = RunFolder(Path(order.folder))
         ledger = Ledger.load(folder.ledger_file(order.lane.name))
         account = ledger.delivered + ledger.dead_lettered + ledger.damaged
         before, deaths = self._deaths.get((order.folder, order.lane.name), (-1, 0))
         deaths = deaths + 1 if account == before and ledger.pending(folder) else 1
         self._deaths[order.folder, order.lane.name] = (account, deaths)
-        return deaths > MAX_COURIER_RESTARTS
+        return deaths
 
 
 class CourierPool:
@@ -176,11 +246,16 @@ def _is_complete(order: Order) -> bool:
     return Ledger.load(folder.ledger_file(order.lane.name)).ended_writer == owner.writer
 
 
-def _park(order: Order, reason: str) -> None:
-    file = RunFolder(Path(order.folder)).ledger_file(order.lane.name)
-    ledger = Ledger.load(file)
-    ledger.state, ledger.last_error = "parked", reason
-    ledger.save(file)
+def _tell(order: Order, state: LaneState, reason: str, attempts: int, delay: float) -> None:
+    """Note in the ledger of a sink that nobody delivers to what is wrong, and when it is tried again."""
+    folder = RunFolder(Path(order.folder))
+    with contextlib.suppress(OSError), folder.lane_lock(order.lane.name) as is_ours:
+        if is_ours:
+            file = folder.ledger_file(order.lane.name)
+            ledger = Ledger.load(file)
+            ledger.state, ledger.last_error, ledger.attempts, ledger.pid = state, reason, attempts, os.getpid()
+            ledger.retry_at = int((time.time() + delay) * 1000)
+            ledger.save(file)
 
 
 pool = CourierPool()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,8 +58,8 @@ class SinkHandle:
         getattr(self._manager.hook, hook)(**{argument: list(records)})
 
     def flush(self) -> Checkpoint | None:
-        """See `SinkSpec.flush`."""
-        checkpoint: Checkpoint | None = self._manager.hook.flush()
+        """See `SinkSpec.flush`. The checkpoint is a copy, as JSON gives it back: the sink may go on with its own."""
+        checkpoint: Checkpoint | None = msgspec.json.decode(msgspec.json.encode(self._manager.hook.flush()))
         return checkpoint
 
     def end_run(self, status: RunStatus, time: int) -> None:
@@ -68,9 +68,17 @@ class SinkHandle:
 
     def close(self) -> None:
         """See `SinkSpec.close`. What was confirmed is committed, so a sink that can't close cleanly loses nothing."""
-        with contextlib.suppress(Exception, SystemExit):
+        try:
             self._manager.hook.close()
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
 
     def hooks(self) -> Any:
         """The hooks themselves, for wrappers and tests."""
         return self._manager.hook
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it is Ctrl-C, which Python raises in the main thread only: no failure of a sink's."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

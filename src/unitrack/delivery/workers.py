@@ -24,6 +24,7 @@ class LaneThread(threading.Thread):
         self._stop_now = threading.Event()
         self._draining = threading.Event()
         self._progressed_at = self._healthy_at = time.monotonic()
+        self._called_at: float | None = None
 
     def run(self) -> None:
         """Step the lane, resting when there is nothing to do."""
@@ -44,7 +45,9 @@ class LaneThread(threading.Thread):
         rest = limits.POLL_MIN_S
         self._progressed_at = self._healthy_at = time.monotonic()
         while not self._stop_now.is_set():
+            self._called_at = time.monotonic()
             progress = self.lane.step()
+            self._called_at = None
             if progress is Progress.DONE:
                 return
             if progress is Progress.MADE:
@@ -69,6 +72,11 @@ class LaneThread(threading.Thread):
     def is_hung(self) -> bool:
         """Whether a sink has kept a call for so long that it will not return."""
         return self.is_alive() and self._stalled_for() > _HUNG_STALLS * limits.DRAIN_STALL_S
+
+    def is_stuck(self) -> bool:
+        """The same while training goes on, when there is more patience."""
+        called_at = self._called_at
+        return called_at is not None and time.monotonic() - called_at > limits.SINK_HUNG_S
 
     def drain(self) -> None:
         """Nobody will log any more: deliver what is there, and give up when that makes no progress."""

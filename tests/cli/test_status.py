@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from typer.testing import Result
 
-from unitrack import Run, start_run
+from unitrack import DeliveryWarning, Run, start_run
 from unitrack.delivery.report import read_report
 from unitrack.runfolder import RunFolder
 
@@ -93,6 +94,27 @@ def test_a_parked_sink_stays_parked_without_anybody_delivering(
     run_in_trouble("open_run", "misconfigured")
     probe = read(invoke)[0]["sinks"][1]
     assert (probe["state"], probe["delivering_pid"], probe["next_retry"]) == ("parked", None, None)
+
+
+@pytest.mark.parametrize(("kind", "state"), [("unavailable", "retrying"), ("misconfigured", "parked")])
+def test_a_back_off_is_visible(invoke: Invoke, root: Path, kind: str, state: str) -> None:
+    """State, failures in a row, next try, and why."""
+    sinks: list[Any] = [{"probe": {"out": str(root / "out"), "troubles": [{"hook": "open_run", "kind": kind}]}}]
+    run = start_run("busy", sinks=sinks)
+    try:
+        deadline = time.monotonic() + 30
+        while (sink := read(invoke)[0]["sinks"][0])["state"] != state or not sink["attempts"]:
+            assert time.monotonic() < deadline, sink
+        assert sink["next_retry"] / 1000 > time.time() - 5
+        assert "for the tests" in sink["last_error"]
+        text = " ".join(invoke("status").stdout.split())
+        assert re.search(rf"probe {state} 0 \d 0 process \d+ delivers, \d+ failures?( in a row)?, next try in", text), (
+            text
+        )
+        assert f"probe: {sink['last_error']}" in text
+    finally:
+        with pytest.warns(DeliveryWarning):
+            run.finish(timeout=0)
 
 
 def test_counts_what_a_backend_refused(invoke: Invoke, root: Path, run_in_trouble: Callable[..., Run]) -> None:

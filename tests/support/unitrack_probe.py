@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from unitrack_troubles import make
 
 from unitrack import limits
-from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Backend, Checkpoint, Link, RunContext, SinkOptions, hookimpl
 from unitrack.records import Artifact, Metrics, Params, Tags
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong in a hook, how often in all, and for which metric value (None: for any call)."""
+    """What goes wrong in a hook ("init" too), how often in all, and for which metric value (None: for any call)."""
 
     hook: str
     kind: str
@@ -58,6 +58,8 @@ class ProbeSink:
         self.out = Path(options.out)
         self.out.mkdir(parents=True, exist_ok=True)
         self._ended = False
+        if any(trouble.hook == "init" for trouble in options.troubles):
+            self._called("init")
 
     @hookimpl
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
@@ -125,7 +127,7 @@ class ProbeSink:
             calls.write(json.dumps({"hook": hook, "seqs": seqs, "time": time.monotonic(), "pid": os.getpid()}) + "\n")
         for number, trouble in enumerate(self.options.troubles):
             if trouble.hook == hook and self._concerns(trouble, records) and self._count(number) <= trouble.times:
-                _make(trouble.kind)
+                make(trouble.kind, records)
 
     def _count(self, number: int) -> int:
         """How often this trouble was had, kept in a file since processes die of it."""
@@ -139,26 +141,6 @@ class ProbeSink:
         if trouble.value is None:
             return True
         return any(trouble.value in record.values().values() for record in records if isinstance(record, Metrics))
-
-
-def _make(kind: str) -> None:
-    if kind == "unavailable":
-        raise SinkUnavailableError("503 for the tests")
-    if kind == "retry_after":
-        raise SinkUnavailableError("429 for the tests", retry_after=3.0)
-    if kind == "misconfigured":
-        raise SinkMisconfiguredError("401 for the tests")
-    if kind == "rejected":
-        raise RecordRejectedError("400 for the tests")
-    if kind == "unexpected":
-        raise KeyError("a bug of the sink")
-    if kind == "exit":
-        raise SystemExit(3)
-    if kind == "die":
-        os._exit(7)
-    if kind == "hang":
-        time.sleep(3600)
-    raise AssertionError(kind)
 
 
 def stored(out: Path) -> list[dict[str, Any]]:

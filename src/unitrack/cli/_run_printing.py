@@ -47,6 +47,8 @@ def _note(sink: SinkState) -> str:
         parts.append(f"process {sink.delivering_pid} delivers")
     elif sink.state != "complete":
         parts.append("nobody delivers")
+    if sink.attempts and sink.state in ("retrying", "parked"):
+        parts.append("1 failure" if sink.attempts == 1 else f"{sink.attempts} failures in a row")
     if sink.next_retry is not None and sink.state in ("retrying", "parked"):
         parts.append(f"next try in {in_words(max(0.0, sink.next_retry / 1000 - time.time()))}")
     if sink.damaged:

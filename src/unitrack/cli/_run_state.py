@@ -28,6 +28,8 @@ class SinkState(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered: int
     damaged: int
     last_error: str | None
+    attempts: int
+    """Failures in a row; 0 where all is well."""
     next_retry: int | None
     """Milliseconds since the epoch; None where nobody will retry."""
     delivering_pid: int | None
@@ -96,6 +98,7 @@ def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: Sin
         dead_lettered=report.dead_lettered,
         damaged=report.damaged,
         last_error=report.last_error,
+        attempts=0 if complete else ledger.attempts,
         next_retry=ledger.retry_at if pid is not None else None,
         delivering_pid=pid,
     )

@@ -35,6 +35,13 @@ MAX_STEP = 2**63 - 1
 """int64, which MLflow, TensorBoard and W&B store."""
 HOUSEKEEPING_S = 1.0
 """How often the training process looks after its couriers and its sinks' ledgers, off the calling thread."""
+MAX_UNREAD_CALLS = 10_000
+"""Log calls whose values a device has yet to compute; the next one waits. A scalar on a GPU takes 512 bytes (the unit
+of torch's and CuPy's allocators), so this is 5 MB of it for each metric of a call."""
+READ_GRACE_S = 0.5
+"""What `finish` gives a device at least, whatever its timeout: it promises to return a second after that."""
+READ_AT_KILL_S = 5.0
+"""What SIGTERM gives a device: schedulers send SIGKILL after 30 s (Slurm, Kubernetes), docker after 10."""
 
 # Delivery
 READ_BYTES = MIB

@@ -187,10 +187,12 @@ class JoinedRun(Run):
         """End what this process logs. The run goes on until its owner ends it, so the account is empty."""
         if self._report is None:
             with contextlib.suppress(JournalError):  # the disk is full, which the owner hears of
-                self._end_part(status)
+                self._end_part(status, self._deadline(timeout))
             self._report = DeliveryReport({})
             lifecycle.forget(self)
             if self._ranked_in == os.getpid():  # a forked child ends only its own part
                 with contextlib.suppress(OSError):  # the owner did not wait, and the spool is gone
                     self._folder.rank_ended_file(self._rank).touch()
+            self._warn_of_unread()
+            self._raise_late_failure()
         return self._report

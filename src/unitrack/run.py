@@ -18,16 +18,19 @@ from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
-from unitrack.errors import InvalidValueError, RunFinishedError, UnitrackError
+from unitrack.device_reader import DeviceReader, UnreadCall
+from unitrack.device_scalars import DeviceScalar
+from unitrack.errors import InvalidTypeError, InvalidValueError, RunFinishedError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
 from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
-from unitrack.limits import MAX_STEP, POLL_MIN_S
+from unitrack.limits import MAX_STEP, POLL_MIN_S, READ_AT_KILL_S, READ_GRACE_S
 from unitrack.params import merged, what_changes
 from unitrack.records import Metrics, Params, Record, RunEnd, RunStart, Tags
 from unitrack.runfolder import RunFolder
 from unitrack.validation import ValidationChain, check_step
+from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.delivery.modes import Delivery
@@ -72,6 +75,7 @@ class Run(FileLogging):
         self._next_step = 0
         self._report: DeliveryReport | None = None
         self._points = validation.points
+        self._device_reader: DeviceReader | None = None
         self._has_fast_path = not validation.has_metric_checks
         self._max_points = validation.limits.max_points_per_metric
         self._max_metrics = validation.limits.max_metrics_per_call
@@ -123,6 +127,9 @@ class Run(FileLogging):
         any order; without it, one more than the highest so far. Raises `InvalidTypeError` (a `TypeError`) for what is
         no number, `InvalidValueError` (a `ValueError`) for NaN, infinity, steps and names that can't be accepted, and
         `JournalError` (an `OSError`) if the disk is full. What was logged before is never lost.
+
+        A scalar on a device (a GPU, JAX) is read by a thread, never here: until then the record is not in the journal,
+        and what is wrong with it raises at the next call, or at `flush()` and `finish()`.
         """
         with self._journal.lock:
             journal = self._journal  # only now: another thread may have finished the run while this one waited
@@ -149,27 +156,74 @@ class Run(FileLogging):
                         self._next_step = step + 1
             else:
                 failure = self._log_checked(journal, metrics, step)
+        if self._device_reader is not None:
+            failure = failure or self._catch_up(self._device_reader)
         if self._pump is not None:
             self._pump()
         if failure is not None:
             raise failure
 
-    def _log_checked(self, journal: JournalWriter, metrics: Mapping[str, Any], step: int) -> UnitrackError | None:
+    def _log_checked(self, journal: JournalWriter, metrics: Mapping[str, Any], step: int) -> Exception | None:
         """What is not obviously right goes through the whole chain; returns the error to raise afterwards."""
         accepted, failure = self._validation.metrics(metrics, step)
         if accepted:
             stamp = self._stamp()
-            record = Metrics(seq=stamp["seq"], time=stamp["time"], step=step, metrics={})
-            journal.append(record.with_values(accepted))
-            for name in accepted:
-                self._points[name] = self._points.get(name, 0) + 1
+            call = UnreadCall(journal, stamp["seq"], stamp["time"], step, accepted)
+            if any(type(value) is DeviceScalar for value in accepted.values()):
+                self._read_later(call)
+            else:
+                self._append_checked(call, accepted)  # type: ignore[arg-type]  # all floats
         if step >= self._next_step and (accepted or (metrics and failure is None)):  # a dropped NaN has a step too
             self._next_step = step + 1
         return failure
 
+    def _append_checked(self, call: UnreadCall, values: Mapping[str, float]) -> None:
+        record = Metrics(seq=call.seq, time=call.time, step=call.step, metrics={})
+        call.journal.append(record.with_values(values))
+        for name in values:
+            self._points[name] = self._points.get(name, 0) + 1
+
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Log one metric; see `log_metrics`."""
         self.log_metrics({name: value}, step)
+
+    # -- metrics on a device -------------------------------------------------------------------------------------------
+
+    def _read_later(self, call: UnreadCall) -> None:
+        if self._device_reader is None:
+            try:
+                self._device_reader = DeviceReader(self._append_read)
+            except RuntimeError:  # no thread can be started: the interpreter is shutting down, or there are too many
+                call.read()
+                self._append_read(call)
+                return
+        self._device_reader.put(call)
+
+    def _append_read(self, call: UnreadCall) -> None:
+        """In the reader's thread: what is left of a log call once its values are there."""
+        accepted, failure = self._validation.read_metrics(call.metrics, call.step)
+        if accepted:
+            self._append_checked(call, accepted)
+        if failure is not None:
+            raise failure
+
+    def _catch_up(self, reader: DeviceReader) -> Exception | None:
+        """Not too far behind the device, with inline delivery not at all; returns what an earlier call failed with."""
+        if self._pump is not None:
+            reader.wait()
+        else:
+            reader.make_room()
+        return reader.take_failure()
+
+    def _raise_late_failure(self) -> None:
+        failure = self._device_reader and self._device_reader.take_failure()
+        if failure:
+            raise failure
+
+    def _warn_of_unread(self) -> None:
+        if self._device_reader is not None and self._device_reader.unread:
+            unread = self._device_reader.unread
+            warn_caller(f"run {self.name!r} has lost {unread} log calls: their device did not answer in time")
 
     # -- params and tags -----------------------------------------------------------------------------------------------
 
@@ -188,6 +242,7 @@ class Run(FileLogging):
                 self._params = merged(self._params, changed)
         if changed and self._pump is not None:
             self._pump()
+        self._raise_late_failure()
 
     def log_param(self, name: str, value: Any) -> None:
         """Log one hyperparameter; see `log_params`."""
@@ -198,6 +253,7 @@ class Run(FileLogging):
         checked = self._validation.tags(tags)
         if checked:
             self._log(Tags, tags=checked)
+        self._raise_late_failure()
 
     def log_environment(self) -> None:
         """Log what it takes to run this again as params: Python, platform, packages, git commit."""
@@ -259,7 +315,11 @@ class Run(FileLogging):
         """
         if self._report is not None:
             return self._report
-        report = self._wait(timeout, "accepted")
+        deadline = self._deadline(timeout)
+        if self._device_reader is not None:
+            self._device_reader.wait(max(deadline, time.monotonic() + READ_GRACE_S))
+        report = self._wait(deadline, "accepted", patient=timeout is not None)
+        self._raise_late_failure()
         if self._settings.tracking.on_sink_error == "raise":
             raise_for_trouble(report)
         return report
@@ -273,14 +333,17 @@ class Run(FileLogging):
         if self._report is not None:
             return self._report
         if os.getpid() != self._pid:  # a forked child has a journal of its own in the same run, and ends only that
-            self._end_part("finished")
+            self._end_part("finished", self._deadline(timeout))
+            self._raise_late_failure()
             return DeliveryReport({})
+        patient = timeout is not None
         if self._settings.tracking.ranks == "all" and status == "finished":
             timeout = self._wait_for_ranks(timeout)
-        self._end_journal(status)
+        deadline = self._deadline(timeout)
+        self._end_journal(status, deadline)
         self._folder.mark_ended()
         try:
-            report = self._wait(timeout, "complete")
+            report = self._wait(deadline, "complete", patient=patient)
         finally:
             lifecycle.forget(self)
             self._delivery.close()
@@ -288,6 +351,8 @@ class Run(FileLogging):
             return self._report
         self._report = report
         warn_of_trouble(self._report, self.path)
+        self._warn_of_unread()
+        self._raise_late_failure()
         if self._settings.tracking.on_sink_error == "raise":
             raise_for_trouble(self._report, at_end=True)
         return self._report
@@ -302,35 +367,64 @@ class Run(FileLogging):
             time.sleep(POLL_MIN_S)
         return None if timeout is None else max(0.0, deadline - time.monotonic())
 
-    def _end_journal(self, status: EndStatus) -> None:
-        with contextlib.suppress(RunFinishedError), self._journal.lock:  # of those who end it at once one does
+    def _end_journal(self, status: EndStatus, deadline: float) -> None:
+        """Append the last record. Scalars on a device are waited for first, at most until `deadline`."""
+        reader = self._device_reader
+        deadline = max(deadline, time.monotonic() + READ_GRACE_S)
+        while True:
+            if reader is not None:
+                try:
+                    reader.wait(deadline)
+                except KeyboardInterrupt:  # it ends the waiting, as it does for sinks
+                    deadline = 0.0
+            with contextlib.suppress(RunFinishedError), self._journal.lock:  # of those who end it at once one does
+                if reader is not None and reader.unread and time.monotonic() < deadline:
+                    continue  # another thread logs
+                self._append_end(status)
+            return
+
+    def _append_end(self, status: EndStatus) -> None:
+        with self._journal.lock:
             self._journal.append(RunEnd(**self._stamp(), status=status))
+            if self._device_reader is not None:
+                self._device_reader.close()
             self._journal.close()
             self._journal = FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
 
-    def _wait(self, timeout: float | None, until: Literal["accepted", "complete"]) -> DeliveryReport:
-        seconds = self._settings.tracking.finish_timeout if timeout is None else timeout
-        return wait_for_sinks(self._folder, self._delivery, seconds, until, patient=timeout is not None)
+    def _deadline(self, timeout: float | None) -> float:
+        return time.monotonic() + (self._settings.tracking.finish_timeout if timeout is None else timeout)
+
+    def _wait(self, deadline: float, until: Literal["accepted", "complete"], *, patient: bool) -> DeliveryReport:
+        seconds = max(0.0, deadline - time.monotonic())
+        return wait_for_sinks(self._folder, self._delivery, seconds, until, patient=patient)
 
     def _end_as_killed(self) -> None:
         """In a signal handler: end the journal, and leave the rest to the couriers."""
-        if self._report is None and os.getpid() == self._pid:
-            self._end_journal("killed")
+        if self._report is not None:
+            return
+        is_owner = os.getpid() == self._pid
+        with contextlib.suppress(RunFinishedError):  # the signal came into `finish`
+            if self._device_reader is not None:
+                self._device_reader.settle_at_kill(self._journal, time.monotonic() + READ_AT_KILL_S)
+            if is_owner:
+                self._append_end("killed")
+        if is_owner:
             self._folder.mark_ended()
 
     def _continue_in_child(self) -> None:
         """After a fork: the child gets a journal of its own, once it logs, and the parent delivers that too."""
+        self._device_reader = None  # its thread is the parent's, and so are the calls that it has
         self._pump = None
         self._delivery = DeliveredElsewhere()
         if not isinstance(self._journal, FinishedJournal):
             self._journal = LaterJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
 
-    def _end_part(self, status: EndStatus) -> None:
+    def _end_part(self, status: EndStatus, deadline: float) -> None:
         """End what this process, which does not own the run, has logged to it, if it has."""
         if isinstance(self._journal, LaterJournal):
             self._journal = FinishedJournal(self)  # type: ignore[assignment]
         else:
-            self._end_journal(status)
+            self._end_journal(status, deadline)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, for a worker that is spawned: it logs to this run, into a journal of its own, and never ends it."""
@@ -346,7 +440,9 @@ class Run(FileLogging):
     ) -> None:
         if kind is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self.finish()
-        elif issubclass(kind, KeyboardInterrupt):
-            self.finish("killed")
-        else:
-            self.finish("failed")
+            return
+        try:
+            self.finish("killed" if issubclass(kind, KeyboardInterrupt) else "failed")
+        except (InvalidTypeError, InvalidValueError) as late:  # of a value on a device; the error at hand goes first
+            if error is not None:
+                error.add_note(str(late))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from unitrack.device_scalars import DeviceScalar, is_on_device
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError, UnitrackError
 from unitrack.hookspecs import Validators
 from unitrack.limits import MAX_STEP, Limits
@@ -26,6 +27,8 @@ from unitrack.warning import warn_caller
 if TYPE_CHECKING:
     from unitrack.config import Safeguards
 
+Value = float | DeviceScalar
+_Checked = TypeVar("_Checked")
 
 MAX_FILE_NAME_BYTES = 240
 """ext4, XFS, APFS and NTFS take 255; the rest is for the names of temporary files beside it."""
@@ -79,12 +82,7 @@ def to_float(name: str, value: Any) -> float:
         raise InvalidTypeError(
             f"metric {name!r} must be numeric, got {type(value).__name__} {value!r}; convert it first"
         )
-    shape = getattr(value, "shape", ())
-    if tuple(shape) != ():
-        raise InvalidTypeError(
-            f"metric {name!r} must be a single number, got {type(value).__name__} of shape {tuple(shape)}; "
-            "reduce it (.mean()) or log a histogram"
-        )
+    _check_single(name, value)
     if not isinstance(value, numbers.Real) and hasattr(value, "item"):
         value = value.item()
         if isinstance(value, bool):
@@ -97,6 +95,15 @@ def to_float(name: str, value: Any) -> float:
         raise InvalidValueError(f"metric {name!r} is too large for a float64: {_brief(value)}") from None
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__}: {error}") from None
+
+
+def _check_single(name: str, value: Any) -> None:
+    shape = getattr(value, "shape", ())
+    if tuple(shape) != ():
+        raise InvalidTypeError(
+            f"metric {name!r} must be a single number, got {type(value).__name__} of shape {tuple(shape)}; "
+            "reduce it (.mean()) or log a histogram"
+        )
 
 
 def _brief(value: object) -> str:
@@ -178,10 +185,11 @@ class ValidationChain:
         self.has_metric_checks = bool(self._metric_checks)
         self._warned: set[str] = set()
 
-    def metrics(self, metrics: Mapping[str, Any], step: int) -> tuple[dict[str, float], UnitrackError | None]:
+    def metrics(self, metrics: Mapping[str, Any], step: int) -> tuple[dict[str, Value], UnitrackError | None]:
         """The points of a call that may be logged, and the error to raise once they are.
 
-        With `on_invalid: reject` (the default) a bad metric raises at once, so none of its call is logged.
+        With `on_invalid: reject` (the default) a bad metric raises at once, so none of its call is logged. What lies
+        on a device is held, and checked by `read_metrics` once it is read.
         """
         if not isinstance(metrics, Mapping):
             raise InvalidTypeError(f"log_metrics takes a mapping of names to numbers, got {type(metrics).__name__}")
@@ -190,23 +198,41 @@ class ValidationChain:
                 f"{len(metrics)} metrics in one call, {self.limits.max_metrics_per_call} are allowed "
                 "(safeguards.max_metrics_per_call); log an array as an artifact or a histogram"
             )
-        accepted: dict[str, float] = {}
+        return self._each(self._metric, metrics, step)
+
+    def read_metrics(self, metrics: Mapping[str, Value], step: int) -> tuple[dict[str, float], UnitrackError | None]:
+        """The second half of `metrics`, for a call whose device scalars are read."""
+        return self._each(self._read_metric, metrics, step)
+
+    def _each(
+        self, check: Callable[[str, Any, int], _Checked | None], metrics: Mapping[str, Any], step: int
+    ) -> tuple[dict[str, _Checked], UnitrackError | None]:
+        accepted: dict[str, _Checked] = {}
         failure: UnitrackError | None = None
         for name, value in metrics.items():
             try:
-                number = self._metric(name, value, step)
+                checked = check(name, value, step)
             except UnitrackError as error:
                 if self._safeguards.on_invalid == "reject":
                     raise
                 failure = failure or error
             else:
-                if number is not None:
-                    accepted[name] = number
+                if checked is not None:
+                    accepted[name] = checked
         return accepted, failure
 
-    def _metric(self, name: str, value: Any, step: int) -> float | None:
+    def _metric(self, name: str, value: Any, step: int) -> Value | None:
         if name not in self.points:
             check_name(name, "metric", self.limits.max_name_length)
+        if is_on_device(value):
+            _check_single(name, value)
+            return DeviceScalar(value)
+        return self._number(name, value, step)
+
+    def _read_metric(self, name: str, value: Value, step: int) -> float | None:
+        return self._number(name, value.value(name), step) if isinstance(value, DeviceScalar) else value
+
+    def _number(self, name: str, value: Any, step: int) -> float | None:
         number = to_float(name, value)
         for check in self._metric_checks:
             number = _call_check(check, f"metric {name!r}", name, number, step)

@@ -1,8 +1,8 @@
 """One append-only file of records: its writer and its reader.
 
-A line is the CRC-32 of its body as eight hex digits, a space, one JSON object, a newline. It is appended by a single
-`os.write` to an `O_APPEND` descriptor, so it survives the death of the process once the call has returned. Power loss
-can cost what came since the last `sync()`. Append is not atomic on NFS: keep the run folder on a local disk.
+A line (see `journal_lines`) is appended by a single `os.write` to an `O_APPEND` descriptor, so it survives the death of
+the process once the call has returned. Power loss can cost what came since the last `sync()`. Append is not atomic on
+NFS: keep the run folder on a local disk.
 
 A writer owns its files: `<writer>.<segment>.journal`. It starts the next segment when one is full; whoever reads may
 delete those that all are past.
@@ -11,27 +11,23 @@ delete those that all are past.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
-from zlib import crc32
 
 import msgspec
 
+from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError
-from unitrack.limits import READ_BYTES, SEGMENT_BYTES
+from unitrack.journal_lines import TORN, Damage, LineReader, decode_line, encode_line, lines_in
+from unitrack.limits import MIB, READ_BYTES, SEGMENT_BYTES
 from unitrack.records import AnyRecord, Record
 
 SUFFIX = ".journal"
 _BIRTH = re.compile("[0-9a-f]{12}")
-_EMPTY_LINES = re.compile(rb"(?<=\n)\n")
-
-encode_record: Callable[[Record], bytes] = msgspec.json.Encoder().encode
-decode_record: Callable[[bytes], AnyRecord] = msgspec.json.Decoder(AnyRecord).decode
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -39,14 +35,6 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
     segment: int = 0
     offset: int = 0
-
-
-class Damage(msgspec.Struct, frozen=True):
-    """A line that can't be read, and why. It is skipped; the lines around it are not touched."""
-
-    file: str
-    offset: int
-    reason: str
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -90,7 +78,7 @@ class JournalWriter:
         self._segment_bytes = segment_bytes
         self._segment = 0
         self._size = 0
-        self._torn = False
+        self._torn = b""  # what is still to be written to end a torn line
         self._synced_at = 0
         self._fd = self._open()
 
@@ -100,7 +88,7 @@ class JournalWriter:
             return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise JournalError(
-                error.errno, f"can't open the journal ({error.strerror}); is the run folder writable?", str(path)
+                error.errno, f"can't open the journal ({error.strerror}); {remedy(error.errno)}", str(path)
             ) from error
 
     def append(self, record: Record) -> None:
@@ -108,34 +96,35 @@ class JournalWriter:
 
         Raises `JournalError` if it could not be written whole; earlier and later lines stay intact. Hold `lock`.
         """
-        body = encode_record(record)
-        line = b"%08x %b\n" % (crc32(body), body)
+        line = encode_line(record)
         if self._torn:
-            line, self._torn = b"\n" + line, False
+            line = self._torn + line
         try:
             written = os.write(self._fd, line)
         except OSError as error:
-            self._torn = line.startswith(b"\n")  # nothing was written, not even that
-            raise self._failed(error.errno or 0, error.strerror or "") from error
+            raise self._failed(record, error.errno or 0, error.strerror or "") from error
         if written != len(line):
-            self._end_torn_line()
-            raise self._failed(28, "the disk is full: a part of the line was written, and is marked as damaged")
+            self._end_torn_line(written)
+            raise self._failed(record, errno.ENOSPC, "only a part of its line could be written")
+        self._torn = b""
         self._size = size = self._size + written
         if size >= self._segment_bytes:
             self._rotate()
 
-    def _failed(self, errno: int, why: str) -> JournalError:
+    def _failed(self, record: Record, code: int, why: str) -> JournalError:
+        if self.next_seq == record.seq + 1:
+            self.next_seq = record.seq  # the next record takes its number, so a gap always means a lost line
         path = segment_path(self._spool, self.writer, self._segment)
         return JournalError(
-            errno,
-            f"this log call was not recorded ({why}); what was logged before is safe, go on once mended",
-            str(path),
+            code, f"this log call was not recorded ({why}); what was logged before is safe; {remedy(code)}", str(path)
         )
 
-    def _end_torn_line(self) -> None:
-        self._torn = True
-        with contextlib.suppress(OSError):  # else the next line begins with the newline
-            self._torn = os.write(self._fd, b"\n") != 1
+    def _end_torn_line(self, written: int) -> None:
+        """Mark what was written of a line, so that it is never taken for whole; what does not fit is written later."""
+        begun = written - len(self._torn)
+        self._torn = TORN if begun > 0 else self._torn[written:]
+        with contextlib.suppress(OSError):
+            self._torn = self._torn[os.write(self._fd, self._torn) :]
 
     def _rotate(self) -> None:
         full = self._fd
@@ -200,77 +189,90 @@ class JournalReader:
         self._spool = spool
         self._fd = -1
         self._fd_segment = -1
+        self._lines = LineReader(0) if self.position == Position() else None
 
-    def read(self, max_bytes: int = READ_BYTES) -> Chunk:
-        """The next records, at most about `max_bytes` of them; none at the end of what is written."""
+    def read(self, max_bytes: int = READ_BYTES, *, is_over: bool = False) -> Chunk:
+        """The next records, at most about `max_bytes` of them; none at the end of what is written.
+
+        `is_over`: nobody writes any more, so what follows the last newline is all that will ever be of its line.
+        """
         data = self._read_lines(max_bytes)
         if not data and (following := self._next_segment()) is not None:
             # The writer left this segment before it made the next, but perhaps after our read: look once more.
-            data = self._read_lines(max_bytes)
+            data = self._read_lines(max_bytes) or self._read_tail()
             if not data:
-                self.position = Position(following)
+                self._begin_segment(following)
                 data = self._read_lines(max_bytes)
-        records: list[AnyRecord] = []
-        damages: list[Damage] = []
-        offset = self.position.offset
-        for line in data.split(b"\n")[:-1]:
-            record = decode_line(line)
-            if isinstance(record, str):
-                name = segment_path(self._spool, self.writer, self.position.segment).name
-                damages.append(Damage(name, offset, record))
-            elif record is not None:
-                records.append(record)
-            offset += len(line) + 1
-        self.position = Position(self.position.segment, offset)
+        if not data and is_over:
+            data = self._read_tail()
+        start, name = self.position, segment_path(self._spool, self.writer, self.position.segment).name
+        whole = data if data.endswith(b"\n") or not data else data + b"\n"
+        records, damages = self._line_reader().read(name, start.offset, whole)
+        self.position = Position(start.segment, start.offset + len(data))
         return Chunk(records, self.position, damages)
+
+    def _line_reader(self) -> LineReader:
+        if self._lines is None:
+            self._lines = LineReader(self._number_at_start())
+        return self._lines
+
+    def _number_at_start(self) -> int | None:
+        """The number of the record after the one that ends where the reader begins, if that can be told."""
+        if self._fd < 0 or not self.position.offset:
+            return None
+        begin = max(0, self.position.offset - MIB)
+        before = os.pread(self._fd, self.position.offset - begin, begin)
+        record = decode_line(before[:-1].rpartition(b"\n")[2])
+        return None if record is None or isinstance(record, str) else record.seq + 1
 
     def _next_segment(self) -> int | None:
         """The segment to go on with after this one, if there is one yet. Delivered ones may be deleted."""
         following = self.position.segment + 1
         if segment_path(self._spool, self.writer, following).exists():
             return following
-        if self._fd >= 0:
-            return None  # the one that is being written
         later = find_writers(self._spool).get(self.writer, [])
-        return min((segment for segment in later if segment > following), default=None)
+        return min((segment for segment in later if segment >= following), default=None)
 
-    def _read_lines(self, max_bytes: int) -> bytes:
+    def _begin_segment(self, segment: int) -> None:
+        first = self.position.segment + (self._fd >= 0)  # the one that should have been next
+        missing = None
+        if first < segment:
+            name = segment_path(self._spool, self.writer, first).name
+            missing = Damage(name, 0, "the file is missing", segment - first)
+        self._line_reader().begin_segment(missing)
+        self.position = Position(segment)
+
+    def _open_segment(self) -> bool:
         if self._fd_segment != self.position.segment:
             self.close()
+            path = segment_path(self._spool, self.writer, self.position.segment)
             try:
-                self._fd = os.open(
-                    segment_path(self._spool, self.writer, self.position.segment), os.O_RDONLY | os.O_CLOEXEC
-                )
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                return b""
+                return False
             self._fd_segment = self.position.segment
+        return True
+
+    def _read_lines(self, max_bytes: int) -> bytes:
+        if not self._open_segment():
+            return b""
         data = os.pread(self._fd, max_bytes, self.position.offset)
         while len(data) == max_bytes and b"\n" not in data:  # one line is longer than that
             max_bytes *= 2
             data = os.pread(self._fd, max_bytes, self.position.offset)
         return data[: data.rfind(b"\n") + 1]
 
+    def _read_tail(self) -> bytes:
+        """What is left of a segment that nobody writes to any more: a line without its newline."""
+        if not self._open_segment():
+            return b""
+        return os.pread(self._fd, max(0, os.fstat(self._fd).st_size - self.position.offset), self.position.offset)
+
     def close(self) -> None:
         """Let go of the file."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = self._fd_segment = -1
-
-
-def decode_line(line: bytes) -> AnyRecord | str | None:
-    """The record of a line (without its newline); a reason if it is damaged; None if it is empty (short write)."""
-    if not line:
-        return None
-    body = line[9:]
-    try:
-        if line[8:9] != b" " or int(line[:8], 16) != crc32(body):
-            return "the checksum does not match"
-    except ValueError:
-        return "the checksum is not a number"
-    try:
-        return decode_record(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return f"not a known record: {error}"
 
 
 def count_lines(spool: Path, writer: str, segments: list[int], start: Position) -> int:
@@ -282,18 +284,7 @@ def count_lines(spool: Path, writer: str, segments: list[int], start: Position) 
         try:
             with segment_path(spool, writer, segment).open("rb") as file:
                 file.seek(start.offset if segment == start.segment else 0)
-                total += _lines_in(file)
+                total += lines_in(file)
         except FileNotFoundError:
             continue
     return total
-
-
-def _lines_in(file: BinaryIO) -> int:
-    """How many of a file's lines are whole and not empty; a gigabyte takes a second."""
-    lines, before = 0, b"\n"
-    while data := file.read(READ_BYTES):
-        lines += data.count(b"\n")
-        if b"\n\n" in before + data:
-            lines -= len(_EMPTY_LINES.findall(before + data))
-        before = data[-1:]
-    return lines

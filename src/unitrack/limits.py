@@ -58,6 +58,8 @@ MAX_CONSECUTIVE_REJECTS = 5
 """Unclassified failures of as many records in a row mean that the sink is broken, not the records."""
 PARKED_RETRY_S = 300.0
 """A parked lane looks again this often, in case somebody mended what was wrong."""
+NAMED_DAMAGES = 20
+"""How many damaged places of a run's journal are named; all are counted. A ledger is written anew at each commit."""
 WRITERS_GRACE_S = 2.0
 """How long a lane waits at the end of a run for other processes that still log to it."""
 OWNER_POLL_S = 1.0

@@ -27,6 +27,8 @@ def print_run(console: Console, run: RunState) -> None:
     for sink in run.sinks:
         if sink.last_error and (sink.state != "complete" or sink.dead_lettered):
             console.print(cell(f"{sink.sink}: {sink.last_error}", "red"))
+    for damage in dict.fromkeys(damage for sink in run.sinks for damage in sink.damages):  # sinks read one journal
+        console.print(cell(f"damaged: {damage}", "red"), soft_wrap=True)
     if run.needs_sync and run.status != "running":
         console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.path))}", "bold"), soft_wrap=True)
     console.print()
@@ -52,5 +54,5 @@ def _note(sink: SinkState) -> str:
     if sink.next_retry is not None and sink.state in ("retrying", "parked"):
         parts.append(f"next try in {in_words(max(0.0, sink.next_retry / 1000 - time.time()))}")
     if sink.damaged:
-        parts.append(f"{sink.damaged} damaged lines skipped")
+        parts.append(f"{sink.damaged} lost in damaged places")
     return ", ".join(parts)

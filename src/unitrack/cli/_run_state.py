@@ -9,6 +9,7 @@ import msgspec
 
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.report import SinkReport, read_report
+from unitrack.journal_lines import Damage
 from unitrack.runfolder import Manifest, RunFolder, process_start
 
 Status = Literal["running", "ended", "finished", "failed", "killed"]
@@ -27,6 +28,8 @@ class SinkState(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
     dead_lettered: int
     damaged: int
+    damages: tuple[Damage, ...]
+    """The first of the places that `damaged` counts."""
     last_error: str | None
     attempts: int
     """Failures in a row; 0 where all is well."""
@@ -97,6 +100,7 @@ def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: Sin
         pending=0 if complete else report.pending,
         dead_lettered=report.dead_lettered,
         damaged=report.damaged,
+        damages=report.damages,
         last_error=report.last_error,
         attempts=0 if complete else ledger.attempts,
         next_retry=ledger.retry_at if pid is not None else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 
@@ -10,7 +10,8 @@ from unitrack.delivery.dead_letters import DeadLetters
 from unitrack.delivery.ledger import Ledger, step_of
 from unitrack.delivery.thinning import Thinning
 from unitrack.journal import JournalReader, Position, find_writers
-from unitrack.limits import READ_BYTES
+from unitrack.journal_lines import Damage
+from unitrack.limits import NAMED_DAMAGES, READ_BYTES
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
 from unitrack.runfolder import RunFolder, process_start
 
@@ -44,6 +45,8 @@ class Feed:
         self.lines = 0
         """Lines read since the lane last committed; `damaged` and `skipped` are among them."""
         self.damaged = 0
+        self.damages: list[Damage] = []
+        """The first of the places that `damaged` counts."""
         self.skipped = 0
         """Dead letters met again."""
         self.last_step = committed.last_step
@@ -51,8 +54,12 @@ class Feed:
         self.last_time = committed.last_time
         """The latest time of a record, in milliseconds."""
 
-    def read(self) -> list[Batch]:
-        """The next chunk of each journal. It may be empty though `lines` grew."""
+    def read(self, *, over_but_for: Container[str] | None = None) -> list[Batch]:
+        """The next chunk of each journal. It may be empty though `lines` grew.
+
+        `over_but_for`: the run is over, and only these writers may still write; of others a line that lacks its end is
+        taken for what it is. Raises `OSError` if the disk fails.
+        """
         batches: list[Batch] = []
         for writer in find_writers(self._folder.spool):
             reader = self._readers.get(writer)
@@ -60,9 +67,11 @@ class Feed:
                 reader = JournalReader(self._folder.spool, writer, self._start.get(writer))
                 self._readers[writer] = reader
             before = reader.position
-            chunk = reader.read()
-            self.lines += len(chunk.records) + len(chunk.damages)
-            self.damaged += len(chunk.damages)
+            chunk = reader.read(is_over=over_but_for is not None and writer not in over_but_for)
+            damaged = sum(damage.lines for damage in chunk.damages)
+            self.lines += len(chunk.records) + damaged
+            self.damaged += damaged
+            self.damages = [*self.damages, *chunk.damages][:NAMED_DAMAGES]
             batches.extend(self._group(writer, chunk.records))
             if writer < self._owner and chunk.end >= Position(before.segment, before.offset + READ_BYTES // 2):
                 break  # more of what came before the run was taken up: a later value must not come before an earlier
@@ -107,6 +116,7 @@ class Feed:
     def count_anew(self) -> None:
         """The lane has committed what was read so far."""
         self.lines = self.damaged = self.skipped = 0
+        self.damages = []
 
     def close(self) -> None:
         """Let go of the files."""

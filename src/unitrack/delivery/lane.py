@@ -23,6 +23,7 @@ from unitrack.delivery.feed import Batch, Feed
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.sink_handle import SinkHandle, is_interrupt
 from unitrack.delivery.thinning import Thinning
+from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
@@ -122,14 +123,15 @@ class Lane:
             self._commit(sink)
             return Progress.MADE
         owner_gone = self._is_owner_gone()  # before reading: what is read after it is all there is
-        self._batches.extend(self._feed.read())
-        if self._feed.lines > self._flushed_lines:
+        if self._read():
             return Progress.MADE
         if self._unconfirmed:
             self._note_accepted()
         elif self._feed.positions() != self.ledger.accepted:  # on to a new segment, which has no line yet
             self._commit(sink)
         if self._is_over(owner_gone):
+            if self._read(is_over=True):
+                return Progress.MADE
             last = self._thinning.take_last()
             if last:
                 self._batches.append(Batch(self.manifest.owner.writer, list(last)))
@@ -138,6 +140,15 @@ class Lane:
             self._end(sink)
             return Progress.DONE
         return Progress.IDLE
+
+    def _read(self, *, is_over: bool = False) -> bool:
+        """Read on; whether there was anything. The run `is_over` once nobody who counts writes to it any more."""
+        writing = self._feed.open_writers(self.manifest.owner.writer) if is_over else None
+        try:
+            self._batches.extend(self._feed.read(over_but_for=writing))
+        except OSError as error:
+            raise SinkUnavailableError(f"can't read the journal: {error.strerror}; {remedy(error.errno)}") from error
+        return self._feed.lines > self._flushed_lines
 
     def _open_sink(self) -> SinkHandle:
         self._sink = sink = SinkHandle.load(self.spec)
@@ -236,6 +247,7 @@ class Lane:
         ledger.delivered += feed.lines - feed.damaged - given_up
         ledger.dead_lettered += given_up
         ledger.damaged += feed.damaged
+        ledger.damages = [*ledger.damages, *feed.damages][: limits.NAMED_DAMAGES]
         ledger.attempts, ledger.retry_at = 0, None
         if not ledger.dead_lettered:
             ledger.last_error = None

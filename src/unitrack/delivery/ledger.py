@@ -12,6 +12,7 @@ import msgspec
 from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalReader, Position, count_lines, find_writers
+from unitrack.journal_lines import Damage
 from unitrack.records import AnyRecord, Metrics, RunEnd
 from unitrack.runfolder import RunFolder, write_atomically
 
@@ -32,7 +33,9 @@ class Ledger(msgspec.Struct, kw_only=True):
     """Lines that the backend has confirmed."""
     dead_lettered: int = 0
     damaged: int = 0
-    """Lines that could not be read."""
+    """Records that are lost in damaged places of the journal."""
+    damages: list[Damage] = []
+    """The first of those places."""
     checkpoint: dict[str, Any] | None = None
     thinning: dict[str, Any] = {}
     ends: dict[str, RunEnd] = {}

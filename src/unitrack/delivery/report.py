@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from unitrack.delivery.ledger import LaneState, Ledger
+from unitrack.journal_lines import Damage
 from unitrack.runfolder import RunFolder
 
 
@@ -22,7 +23,9 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered: int
     """Refused by the backend, kept in `.unitrack/<sink>.dead.jsonl`."""
     damaged: int = 0
-    """Lines of the journal that could not be read."""
+    """Records that are lost in damaged places of the journal."""
+    damages: tuple[Damage, ...] = ()
+    """The first of those places: file, byte, reason."""
     last_error: str | None = None
 
     @property
@@ -40,7 +43,9 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
             if count:
                 parts.append(f"{count} {word}")
         trouble = f" ({self.last_error})" if self.last_error and not (self.ok and self.state == "complete") else ""
-        return f"{self.sink}: {self.state}, {', '.join(parts)}{trouble}"
+        where = f"; damaged: {self.damages[0]}" if self.damages else ""
+        more = f", and {len(self.damages) - 1} more places" if len(self.damages) > 1 else ""
+        return f"{self.sink}: {self.state}, {', '.join(parts)}{trouble}{where}{more}"
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):
@@ -72,6 +77,7 @@ def read_report(folder: RunFolder) -> DeliveryReport:
             pending=ledger.pending(folder),
             dead_lettered=ledger.dead_lettered,
             damaged=ledger.damaged,
+            damages=tuple(ledger.damages),
             last_error=ledger.last_error,
         )
     return DeliveryReport(reports)

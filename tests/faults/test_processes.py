@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import pickle
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from unitrack_children import Point, curve, lost_and_doubled, points_in, train
+from typer.testing import CliRunner
+from unitrack_children import Point, curve, is_alive, lost_and_doubled, points_in, train, wait_until
 from unitrack_faults import figure, rounds
+from unitrack_probe import calls, points
 
 import unitrack
+from unitrack.cli import app
+from unitrack.cli._run_state import read_run_state
+from unitrack.delivery.syncing import sync_run
 from unitrack.errors import RunFinishedError
+from unitrack.runfolder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -178,3 +188,202 @@ def test_forks_in_the_middle_of_logging(root: Path, delivery: str) -> None:
     lost, doubled = lost_and_doubled(logged, points_in(root / "runs" / "forks"))
     figure(TABLE, f"forks with 8 workers, {delivery}", rounds=number, points=len(logged), lost=lost, doubled=doubled)
     assert (lost, doubled) == (0, 0)
+
+
+WORKERS = """
+import multiprocessing
+
+def work(run, name):
+    with run:
+        for step in range(50):
+            run.log_metrics({name: step / 7}, step=step)
+        run.set_tags({name: os.getpid()})
+
+def work_alone(fails):
+    run = unitrack.start_run("fails" if fails else "alone", sinks=["local"], root="runs")
+    for step in range(50):
+        run.log_metrics({"alone": step / 7}, step=step)
+    if fails:
+        raise SystemExit(3)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    run = unitrack.start_run("workers", sinks=["local"], root="runs")
+    workers = [context.Process(target=work, args=(run, f"worker{number}")) for number in range(int(sys.argv[2]))]
+    workers += [context.Process(target=work_alone, args=(fails,)) for fails in (False, True)]
+    for worker in workers:
+        worker.start()
+    for step in range(50):
+        run.log_metrics({"owner": step / 7}, step=step)
+    for worker in workers:
+        worker.join()
+    report = run.finish(timeout=120)
+    print(json.dumps([[worker.exitcode for worker in workers], report.ok, str(report)]))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_of_multiprocessing(root: Path, method: str) -> None:
+    """They log to the run that they were handed, or to one of their own, which ends as they end."""
+    number = rounds(short=2, full=16)
+    [[exits, ok, report]] = train(root, WORKERS, method, str(number), timeout=300)
+    assert exits == [0] * (number + 1) + [3]
+    assert ok, report
+    logged = [point for worker in range(number) for point in curve(f"worker{worker}", 50)] + curve("owner", 50)
+    lost, doubled = lost_and_doubled(logged, points_in(root / "runs" / "workers"))
+    figure(TABLE, f"workers by {method}", rounds=1, points=len(logged), lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
+    for name, status in (("alone", "completed"), ("fails", "failed")):
+        wait_until(lambda name=name: metadata(root / "runs" / name)["status"] != "running")  # by a courier
+        assert metadata(root / "runs" / name)["status"] == status
+        assert points_in(root / "runs" / name) == curve("alone", 50)
+
+
+def metadata(folder: Path) -> dict[str, Any]:
+    file = folder / "metadata.json"
+    return json.loads(file.read_bytes()) if file.exists() else {"status": "running"}
+
+
+LATE = """
+import pickle, subprocess
+probe = {"out": os.path.abspath("probe"), "limits": {"WRITERS_GRACE_S": 0.2}}
+run = unitrack.start_run("late", sinks=["local", {"probe": probe}], root="runs", delivery=sys.argv[1])
+worker = '''
+import os, pickle, sys, time
+run = pickle.load(sys.stdin.buffer)
+for step in range(20):
+    run.log_metrics({"worker": step / 7}, step=step)
+    if step == 4:
+        print("begun", flush=True)
+        deadline = time.monotonic() + 60
+        while not os.path.exists("go on") and time.monotonic() < deadline:
+            time.sleep(0.01)
+run.finish()
+'''
+process = subprocess.Popen([sys.executable, "-c", worker], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+process.stdin.write(pickle.dumps(run))
+process.stdin.close()
+process.stdout.readline()
+run.log_metrics({"owner": 0.0}, step=0)
+report = run.finish(timeout=60)
+print(json.dumps([report.ok, process.pid]))
+"""
+
+
+@pytest.mark.parametrize("delivery", ["process", "inline"])
+def test_what_a_worker_logs_after_the_end_of_the_run(root: Path, delivery: str) -> None:
+    """The courier waits for it as long as it is there; else `unitrack sync` delivers it, and status tells of it."""
+    [[ok, worker]] = train(root, LATE, delivery)
+    assert ok
+    folder = RunFolder(root / "runs" / "late")
+    early = [("owner", 0, 0.0), *curve("worker", 5)]
+    assert lost_and_doubled(early, points_in(folder.path)) == (0, 0)
+    assert metadata(folder.path)["status"] == "completed"
+    (root / "go on").touch()
+    wait_until(lambda: not is_alive(worker))
+    if delivery == "inline":
+        state = read_run_state(folder)
+        assert [(sink.state, sink.pending) for sink in state.sinks] == [("pending", 16)] * 2  # 15 points and its end
+        sync_run(folder, timeout=60)
+    wait_until(lambda: not folder.spool.exists())
+    logged = [("owner", 0, 0.0), *curve("worker", 20)]
+    in_probe = [(name, *point) for name in ("owner", "worker") for point in points(root / "probe", name)]
+    lost, doubled = lost_and_doubled(logged * 2, points_in(folder.path) + in_probe)
+    by = "a courier" if delivery == "process" else "sync"
+    figure(TABLE, f"logged after the end, by {by}", rounds=1, points=2 * len(logged), lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
+    assert metadata(folder.path)["status"] == "completed"
+    assert read_run_state(folder).is_complete
+
+
+def test_a_worker_that_begins_too_late_is_told(root: Path) -> None:
+    """Not that a file is missing."""
+    run = unitrack.start_run("over", sinks=["local"], root=root, delivery="inline")
+    worker = pickle.loads(pickle.dumps(run))
+    assert run.finish().ok
+    with pytest.raises(RunFinishedError, match="ended by the process that owns it"):
+        worker.log_metric("loss", 1)
+    assert list(root.rglob(".spool")) == []
+
+
+SECOND_COURIER = """
+from unitrack.delivery.pool import pool
+from unitrack.runfolder import RunFolder
+from pathlib import Path
+folder = RunFolder(Path(sys.argv[1]))
+pool.deliver(folder, folder.read_manifest().sinks[0], None)
+print(json.dumps(True))
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_of_two_couriers_and_a_sync_one_works(root: Path) -> None:
+    """The others wait, or leave it, and say who is at it; nothing is there twice."""
+    for number in range(rounds(short=1, full=10)):
+        out = root / f"probe{number}"
+        sinks: list[Any] = [{"probe": {"out": str(out)}}]
+        run = unitrack.start_run("one", sinks=sinks, root=root / "runs")
+        others = [threading.Thread(target=train, args=(root, SECOND_COURIER, str(run.path), "1")) for _ in range(2)]
+        for other in others:
+            other.start()
+        step = 0
+        while step < 50 or any(other.is_alive() for other in others):
+            run.log_metrics({"loss": step / 7}, step=step)
+            step += 1
+            if step == 50:
+                wait_until(lambda: points(out, "loss"))  # noqa: B023
+                [courier] = {call["pid"] for call in calls(out)}
+                for command in ("sync", "status"):
+                    said = CliRunner().invoke(app, [command, str(run.path)])
+                    assert f"process {courier} delivers" in " ".join(said.output.split()), said.output
+            time.sleep(0.001)
+        assert run.finish(timeout=60).ok
+        assert {call["pid"] for call in calls(out)} == {courier}
+        found = [("loss", *point) for point in points(out, "loss")]
+        lost, doubled = lost_and_doubled(curve("loss", step), found)
+        row = "two couriers and syncs after one run"
+        figure(TABLE, row, rounds=1, points=step, lost=lost, doubled=doubled)
+        assert (lost, doubled) == (0, 0)
+
+
+ONE_AFTER_THE_OTHER = """
+import psutil
+
+def state():
+    me = psutil.Process()
+    couriers = [child for child in me.children() if "unitrack.delivery.courier" in child.cmdline()]
+    return [[one.num_fds(), one.num_threads(), one.memory_info().rss / 2**20] for one in (me, *couriers)]
+
+count, states = int(sys.argv[1]), []
+for number in range(count):
+    with unitrack.start_run("short", sinks=["local"], root="runs") as run:
+        run.log_metrics({"loss": number / 7}, step=number)
+    assert run.finish().ok
+    if number in (count // 10, count - 1):
+        time.sleep(2)  # the courier forgets what is done once a second
+        states.append(state())
+print(json.dumps([states, [child.pid for child in psutil.Process().children()]]))
+"""
+
+
+def test_runs_one_after_the_other_leave_nothing(root: Path) -> None:
+    """Descriptors, threads and memory, of training and of its one courier, are the same after all of them."""
+    runs = rounds(short=30, full=1000)
+    [[(early, late), children]] = train(root, ONE_AFTER_THE_OTHER, str(runs), timeout=500)
+    assert len(early) == len(late) == 2
+    assert len(children) == 1
+    wait_until(lambda: not any(is_alive(pid) for pid in children))
+    found = [point for folder in (root / "runs").iterdir() for point in points_in(folder)]
+    lost, doubled = lost_and_doubled([("loss", number, number / 7) for number in range(runs)], found)
+    figure(TABLE, f"{runs:,} runs one after the other", rounds=1, points=runs, lost=lost, doubled=doubled)
+    assert (lost, doubled) == (0, 0)
+    for who, before, after in zip(("training", "courier"), early, late, strict=True):
+        columns = {
+            f"{what}_{when}": value
+            for what, values in zip(("descriptors", "threads", "MiB"), zip(before, after, strict=True), strict=True)
+            for when, value in zip(("early", "at_the_end"), values, strict=True)
+        }
+        figure("Many runs", f"{who}, {runs:,} runs", **columns)
+        assert after[:2] == before[:2]
+        assert after[2] - before[2] < 10  # MiB; a thousand runs that leave 10 KiB each

@@ -17,6 +17,12 @@ import psutil
 from unitrack.local import LocalSource
 from unitrack.records import Metrics
 
+PREAMBLE = """
+import json, os, sys, threading, time, warnings
+import unitrack
+warnings.simplefilter("ignore", unitrack.DeliveryWarning)
+"""
+
 Point = tuple[str, int, float]
 """Metric, step, value."""
 
@@ -24,9 +30,9 @@ Point = tuple[str, int, float]
 def train(folder: Path, code: str, *arguments: str, timeout: float = 120, **environ: str) -> list[Any]:
     """Run a script, and give what it printed: one JSON value a line. It has a file, as spawned workers need it."""
     script = folder / "train.py"
-    script.write_text("import json, os, sys, threading, time\nimport unitrack\n" + code)
+    script.write_text(PREAMBLE + code)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::unitrack.DeliveryWarning", str(script), *arguments],
+        [sys.executable, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,

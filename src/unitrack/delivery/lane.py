@@ -93,12 +93,8 @@ class Lane:
 
     def step(self) -> Progress:
         """Do the next piece of work: open the sink, deliver a batch, commit, or end the run. Never raises."""
-        if self.has_ended() and not self._take_up_late_ones():
-            if self._feed.open_writers(self.manifest.owner.writer):
-                return Progress.IDLE
-            with contextlib.suppress(OSError):  # the folder was deleted
-                self._remove_spool_if_complete()
-            return Progress.DONE
+        if self.has_ended() and (rest := self._look_for_late_ones()) is not None:
+            return rest
         if time.monotonic() < self._retry_due:
             return Progress.WAITING
         try:
@@ -138,7 +134,7 @@ class Lane:
                 return Progress.MADE
             self._settle_suspects()  # that of `last`
             self._end(sink)
-            return Progress.DONE
+            return self._look_for_late_ones() or Progress.MADE
         return Progress.IDLE
 
     def _read(self, *, is_over: bool = False) -> bool:
@@ -291,14 +287,19 @@ class Lane:
         """Whether the end of the run is confirmed. Others than its owner may still log."""
         return self.ledger.ended_writer == self.manifest.owner.writer
 
-    def _take_up_late_ones(self) -> bool:
-        """Whether others have logged since the run ended: then it is as if it had not, and ends anew."""
+    def _look_for_late_ones(self) -> Progress | None:
+        """None if others have logged since the run ended: then it is as if it had not, and ends anew."""
+        are_there = bool(self._feed.open_writers(self.manifest.owner.writer))  # before: one may log and die meanwhile
         found = self.ledger.positions, self.ledger.late(self.folder, self.manifest.owner.writer)
         if not found[1] or found == self._late_ones_tried:  # what could not be read will not be read again and again
-            return False
+            if are_there:
+                return Progress.IDLE
+            with contextlib.suppress(OSError):  # the folder was deleted
+                self._remove_spool_if_complete()
+            return Progress.DONE
         self._late_ones_tried = found
         self.ledger.ended_writer = self._end_seen_at = None
-        return True
+        return None
 
     def check_owner_now(self) -> None:
         """The owner's pipe was closed: look at once whether it is alive."""

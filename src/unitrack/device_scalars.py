@@ -21,13 +21,15 @@ def is_on_device(value: object) -> bool:
 
     True for what names a device other than the CPU (`value.device`: torch, CuPy), and for what has an `item()` and
     names none, such as MLX's arrays, which are computed when they are read. JAX computes asynchronously on the CPU as
-    well, and names its devices in a way of its own, so all its arrays count.
+    well, which its arrays tell by a `block_until_ready()`.
     """
     if isinstance(value, _NO_DEVICE):
         return False
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
         return False
+    if hasattr(value, "block_until_ready"):
+        return True
     device = getattr(value, "device", None)
     if device is None:
         return hasattr(value, "item")

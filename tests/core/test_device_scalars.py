@@ -74,8 +74,7 @@ def item(self: Any) -> float:
         like(item=item, device=SimpleNamespace(type="mps")),
         like(__float__=item, device="xpu"),
         like(item=item, device="/job:localhost/replica:0/task:0/device:GPU:0"),
-        like(item=item, device="TFRT_CPU_0"),  # JAX on the CPU computes asynchronously, too
-        like(item=item, device=lambda: "jax before 0.4.31"),
+        like(item=item, device="cpu:0", block_until_ready=item),  # JAX on the CPU computes asynchronously, too
         like(item=item),  # MLX
     ],
 )

@@ -235,6 +235,20 @@ class SinkSpec:
         """Let go of files and connections. **When**: last, whether or not the run ended. What it raises is ignored."""
 
 
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run without its points and its files: what listing, filtering and comparing runs asks for."""
+
+    params: Mapping[str, Any] = {}
+    """By the names that `records.flatten` gives; of several values of one the last."""
+    tags: Mapping[str, str] = {}
+    """Of several values of one the last."""
+    last: Mapping[str, float] = {}
+    """Of each metric the value at its highest step, of several there the one logged last."""
+    status: RunStatus = "running"
+    ended: int | None = None
+    """Milliseconds since the epoch."""
+
+
 class Source(Protocol):
     """The reading twin of a sink: what a backend holds, as the records that a journal would hold.
 
@@ -251,6 +265,9 @@ class Source(Protocol):
         """The records of one run, streaming, original names restored; points of one metric in order of logging.
 
         `Artifact.file` is an absolute path where the file lies on this machine, else a URI that `fetch` understands.
-        Raises `KeyError` if there is no such run. A source whose files may be elsewhere also has
-        `fetch(run_id, artifact, folder) -> Path`, which brings one here.
+        Raises `KeyError` if there is no such run.
+
+        A source may have two more methods. `fetch(run_id, artifact, folder) -> Path` brings an artifact that is
+        elsewhere into a folder, or says where it lies. `summary(run_id) -> RunSummary` is for a backend that has what
+        is in it at hand: it must come to what `records` come to, without reading all points.
         """

@@ -10,7 +10,20 @@ from typing import Any
 
 import msgspec
 
-from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus
+from unitrack.hookspecs import RunSummary
+from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus, flatten
+
+
+class _Line(msgspec.Struct):
+    """A line of metrics as the local sink writes it, with finite values."""
+
+    step: int
+    metrics: dict[str, float]
+    seq: int
+    time: int
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
 
 METADATA, PARAMS, METRICS, ARTIFACTS = "metadata.json", "params.json", "metrics.jsonl", "artifacts"
 
@@ -43,6 +56,28 @@ class LocalSource:
         """
         return _records(self._find(run_id))
 
+    def summary(self, run_id: str) -> RunSummary:
+        """One run in short: its metrics' lines are read, its artifacts are not looked for. Raises `KeyError`."""
+        folder = self._find(run_id)
+        start = _start_of(folder)
+        last: dict[str, float] = {}
+        steps: dict[str, int] = {}
+        last_time = start.time
+        for record in _read_metrics(folder / METRICS, start.time):
+            last_time = max(last_time, record.time)
+            step = record.step
+            for name, value in record.values().items():
+                if step >= steps.get(name, step):
+                    steps[name], last[name] = step, value
+        end = _end_of(folder, last_time)
+        return RunSummary(
+            params=flatten(read_json(folder / PARAMS)),
+            tags=start.tags,
+            last=last,
+            status=end.status if end else "running",
+            ended=end.time if end else None,
+        )
+
     def _folders(self) -> Iterator[Path]:
         if (self._root / METADATA).exists():
             yield self._root
@@ -67,13 +102,20 @@ def _records(folder: Path) -> Iterator[AnyRecord]:
     for record in _read_metrics(folder / METRICS, start.time):
         last_time = max(last_time, record.time)
         yield record
+    yield from _read_artifacts(folder, read_json(folder / METADATA).get("artifacts", {}), last_time)
+    end = _end_of(folder, last_time)
+    if end is not None:
+        yield end
+
+
+def _end_of(folder: Path, last_time: int) -> RunEnd | None:
     metadata = read_json(folder / METADATA)
-    yield from _read_artifacts(folder, metadata.get("artifacts", {}), last_time)
     status = metadata.get("status", "running")
-    if status != "running":
-        ended: RunStatus = "finished" if status == "completed" else status
-        end = metadata.get("end_time_ms") or _milliseconds(metadata.get("end_time"), last_time)
-        yield RunEnd(seq=0, time=end, status=ended)
+    if status == "running":
+        return None
+    ended: RunStatus = "finished" if status == "completed" else status
+    time = metadata.get("end_time_ms") or _milliseconds(metadata.get("end_time"), last_time)
+    return RunEnd(seq=0, time=time, status=ended)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -115,6 +157,12 @@ def _read_metrics(path: Path, start_time: int) -> Iterator[Metrics]:
         return
     with file:
         for number, line in enumerate(file):
+            try:  # lines of ours, a quarter of the time of those that are read below
+                plain = _decode_line(line)
+                yield Metrics(seq=plain.seq, time=plain.time, step=plain.step, metrics=plain.metrics)
+                continue
+            except msgspec.MsgspecError:
+                pass
             try:
                 entry = json.loads(line)
                 values = {str(name): float(value) for name, value in entry["metrics"].items()}

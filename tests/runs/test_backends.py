@@ -38,6 +38,7 @@ def test_the_same_run_from_each_backend(root: Path) -> None:
         assert (found.params, found.tags) == ({"lr": 0.1, "model.depth": 4}, {"kind": "test"}), name
         assert found.summary == expected.summary, name
         assert [artifact.name for artifact in found.artifacts] == ["notes.txt"], name
+        assert found.fetch("notes.txt", root / "fetched" / name).read_text() == "hello", name
         for metric in AWKWARD:
             # sorted: MLflow knows no order among the points of one millisecond
             assert sorted(found.history(metric)) == sorted(expected.history(metric)), f"{metric} in {name}"
@@ -64,6 +65,17 @@ def test_a_store_that_is_not_there_is_not_made(root: Path) -> None:
     with pytest.raises(SourceError, match="there is no MLflow store"):
         unitrack.runs("mlflow:sqlite:///none.db")
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("backend", ["local", *(name for name in (*INSTALLED, "trackio") if name != "mlflow")])
+def test_a_place_that_is_not_there_is_no_empty_list(root: Path, backend: str) -> None:
+    if importlib.util.find_spec(f"unitrack_{backend}") is None and backend != "local":
+        pytest.skip(f"needs unitrack-{backend}")
+    with pytest.raises(SourceError, match=r"there is no folder .*nowhere'?: give") as raised:
+        unitrack.runs(f"{backend}:{root / 'nowhere'}")
+    assert str(raised.value).count("nowhere") <= 2
+    (root / "nowhere").mkdir()
+    assert list(unitrack.runs(f"{backend}:{root / 'nowhere'}")) == []
 
 
 @pytest.mark.skipif("tensorboard" not in INSTALLED, reason="needs unitrack-tensorboard")

@@ -53,7 +53,7 @@ def runs(
 
     found = unitrack.runs(location)
     newest = sorted(found, key=lambda run: run.started, reverse=True)[:limit]
-    rows, problems = _read(newest)
+    rows, problems = _read(newest, with_artifacts=as_json)
     if as_json:
         print_json(rows)
     elif rows:
@@ -66,20 +66,21 @@ def runs(
         raise typer.Exit(1)
 
 
-def _read(found: list[StoredRun]) -> tuple[list[Row], list[str]]:
+def _read(found: list[StoredRun], *, with_artifacts: bool) -> tuple[list[Row], list[str]]:
     """One run that can't be read hides no other."""
     from unitrack.errors import UnitrackError
 
     rows, problems = [], []
     for run in found:
         try:
-            rows.append(_row(run))
+            rows.append(_row(run, with_artifacts=with_artifacts))
         except UnitrackError as error:
             problems.append(f"{run.name} ({run.id}): {error}")
     return rows, problems
 
 
-def _row(run: StoredRun) -> Row:
+def _row(run: StoredRun, *, with_artifacts: bool) -> Row:
+    """Artifacts have to be looked for, run by run, and the table does not show them."""
     return Row(
         id=run.id,
         name=run.name,
@@ -90,7 +91,7 @@ def _row(run: StoredRun) -> Row:
         params=dict(run.params),
         summary=run.summary,
         tags=dict(run.tags),
-        artifacts=tuple(artifact.name for artifact in run.artifacts),
+        artifacts=tuple(artifact.name for artifact in run.artifacts) if with_artifacts else (),
     )
 
 

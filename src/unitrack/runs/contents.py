@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from unitrack.hookspecs import RunSummary
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus, Tags, flatten
 from unitrack.runs.summary import MetricSummary
 
@@ -23,6 +24,11 @@ class Contents(msgspec.Struct, kw_only=True):
     status: RunStatus = "running"
     ended: int | None = None
     """Milliseconds since the epoch."""
+
+    def in_short(self) -> RunSummary:
+        """What a source that has it at hand would tell."""
+        last = {name: one.last for name, one in self.metrics.items() if one.last is not None}
+        return RunSummary(params=self.params, tags=self.tags, last=last, status=self.status, ended=self.ended)
 
     @classmethod
     def of(cls, records: Iterable[AnyRecord]) -> Contents:

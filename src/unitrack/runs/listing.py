@@ -21,7 +21,7 @@ def open_location(location: str | Path | None) -> Runs:
         return Runs(Location(DEFAULT_BACKEND, resolve().settings.tracking.root))  # may not be there: no runs yet
     parsed = Location.parse(location)
     if parsed.backend == DEFAULT_BACKEND and not Path(parsed.place).expanduser().exists():
-        raise SourceError(f"there is no folder {parsed.place!r}")
+        raise SourceError(f"there is no folder {parsed.place!r}: give a folder of runs, or that of one run")
     return Runs(parsed)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from unitrack.errors import UnitrackError
-from unitrack.hookspecs import Source
+from unitrack.hookspecs import RunSummary, Source
 from unitrack.records import AnyRecord, RunStart
 from unitrack.runs.errors import NotFoundError, SourceError
 from unitrack.runs.location import Location
@@ -26,12 +26,28 @@ def read_records(source: Source, location: Location, run_id: str) -> Iterator[An
         records = iter(source.records(run_id))
         first = next(records, None)  # here, as a generator does not say before this that there is no such run
     except KeyError:
-        raise NotFoundError(f"there is no run {run_id!r} in {str(location)!r}") from None
+        raise _not_found(location, run_id) from None
     except UnitrackError:
         raise
     except Exception as error:
         raise _explained(error, location) from error
     return _guarded(itertools.chain(() if first is None else (first,), records), location)
+
+
+def read_summary(source: Source, location: Location, run_id: str) -> RunSummary | None:
+    """The run in short, if the source can tell without reading all records. Raises as `read_records` does."""
+    summary = getattr(source, "summary", None)
+    if summary is None:
+        return None
+    try:
+        found: RunSummary = summary(run_id)
+    except KeyError:
+        raise _not_found(location, run_id) from None
+    except UnitrackError:
+        raise
+    except Exception as error:
+        raise _explained(error, location) from error
+    return found
 
 
 def _guarded(records: Iterator[_T], location: Location) -> Iterator[_T]:
@@ -41,6 +57,10 @@ def _guarded(records: Iterator[_T], location: Location) -> Iterator[_T]:
         raise
     except Exception as error:
         raise _explained(error, location) from error
+
+
+def _not_found(location: Location, run_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no run {run_id!r} in {str(location)!r}")
 
 
 def _explained(error: Exception, location: Location) -> SourceError:

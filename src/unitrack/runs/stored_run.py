@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from unitrack.hookspecs import Source
+from unitrack.hookspecs import RunSummary, Source
 from unitrack.records import AnyRecord, Artifact, Metrics, RunStart, RunStatus
+from unitrack.runs.bringing import bring
 from unitrack.runs.contents import Contents
 from unitrack.runs.errors import NotFoundError
 from unitrack.runs.location import Location
-from unitrack.runs.reading import read_records
+from unitrack.runs.reading import read_records, read_summary
 from unitrack.runs.summary import MetricSummary
 
 
@@ -29,9 +32,10 @@ class Point(NamedTuple):
 class StoredRun:
     """One run as a backend holds it: who it is at once, all else read when it is first asked for.
 
-    The first look at params, tags, metrics, artifacts, status or end reads the records once, keeping no points; what it
-    found stays, so a run that is still going on is asked for again with `unitrack.runs`. `history` and `records` read
-    anew each time. Where reading fails, all of them raise `SourceError`.
+    The first look at metrics or artifacts reads the records once, keeping no points; so does that at params, tags,
+    summary, status or end, unless the backend has those at hand. What was found stays, so a run that is still going on
+    is asked for again with `unitrack.runs`. `history` and `records` read anew each time. Where reading fails, all of
+    them raise `SourceError`.
     """
 
     def __init__(self, source: Source, location: Location, start: RunStart, key: str | None = None) -> None:
@@ -53,25 +57,33 @@ class StoredRun:
     def _contents(self) -> Contents:
         return Contents.of(self.records())
 
+    @cached_property
+    def _brief(self) -> RunSummary:
+        """All but what only the records tell."""
+        found = None
+        if "_contents" not in self.__dict__:  # else the records were read already
+            found = read_summary(self._source, self.location, self._key)
+        return self._contents.in_short() if found is None else found
+
     @property
     def status(self) -> RunStatus:
         """How it ended; "running" as long as the backend has no end of it."""
-        return self._contents.status
+        return self._brief.status
 
     @property
     def ended(self) -> int | None:
         """Milliseconds since the epoch; None as long as the backend has no end of it."""
-        return self._contents.ended
+        return self._brief.ended
 
     @property
     def params(self) -> Mapping[str, Any]:
         """Hyperparameters with the names of the leaves: "model.depth"; of several values of one the last."""
-        return MappingProxyType(self._contents.params)
+        return MappingProxyType(self._brief.params)
 
     @property
     def tags(self) -> Mapping[str, str]:
         """Tags; of several values of one the last."""
-        return MappingProxyType(self._contents.tags)
+        return MappingProxyType(self._brief.tags)
 
     @property
     def metrics(self) -> Mapping[str, MetricSummary]:
@@ -81,12 +93,25 @@ class StoredRun:
     @property
     def summary(self) -> dict[str, float]:
         """The last value of each metric: that at its highest step, of several there the one logged last."""
-        return {name: one.last for name, one in self._contents.metrics.items() if one.last is not None}
+        return dict(self._brief.last)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Files and folders. `Artifact.file` is an absolute path where the file lies on this machine, else a URI."""
         return tuple(self._contents.artifacts.values())
+
+    def fetch(self, artifact: Artifact | str, folder: str | os.PathLike[str]) -> Path:
+        """Bring an artifact, or the one of this name, into a folder, which is made; where it lies there, by its name.
+
+        What is there already under that name is replaced. Raises `NotFoundError`, naming what is near, if the run has
+        no such artifact, and `SourceError` if it can't be brought here.
+        """
+        if isinstance(artifact, str):
+            known = self._contents.artifacts
+            if artifact not in known:
+                raise NotFoundError(_no_such("artifact", artifact, sorted(known), self.name))
+            artifact = known[artifact]
+        return bring(self._source, self.location, self._key, artifact, Path(folder))
 
     def history(self, name: str) -> list[Point]:
         """Every point of a metric in the order of logging, as exact as the backend holds them: nothing is sampled.
@@ -102,7 +127,7 @@ class StoredRun:
                 if name in values:
                     points.append(Point(record.step, values[name], record.time))
         if not points:
-            raise NotFoundError(_no_such_metric(name, sorted(names), self.name))
+            raise NotFoundError(_no_such("metric", name, sorted(names), self.name))
         return points
 
     def records(self) -> Iterator[AnyRecord]:
@@ -110,9 +135,9 @@ class StoredRun:
         return read_records(self._source, self.location, self._key)
 
 
-def _no_such_metric(name: str, known: list[str], run: str) -> str:
+def _no_such(what: str, name: str, known: list[str], run: str) -> str:
     if not known:
-        return f"run {run!r} has no metrics"
+        return f"run {run!r} has no {what}s"
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
-    return f"run {run!r} has no metric {name!r}: {hint}"
+    return f"run {run!r} has no {what} {name!r}: {hint}"

@@ -20,6 +20,7 @@ def connect(store: Store, request_timeout: int) -> MlflowClient:
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(request_timeout)
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # one for each file of the index that is read
     # too long a value is shortened visibly before, so one that MLflow would cut is a mistake to be told of
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
     logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)  # what it says of tables is no news to a user

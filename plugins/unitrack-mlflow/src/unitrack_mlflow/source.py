@@ -14,11 +14,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
-from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags
+from unitrack.hookspecs import RunSummary
+from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags, flatten
 from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
 from unitrack_mlflow.artifact_listing import artifacts_of
 from unitrack_mlflow.client import connect
-from unitrack_mlflow.histories import metrics_of
+from unitrack_mlflow.histories import latest_of, metrics_of
 from unitrack_mlflow.keys import ARTIFACT, KeyMap, names_of, side_key
 from unitrack_mlflow.uploads import restore_names
 
@@ -48,9 +49,7 @@ class MlflowSource:
 
         Raises `KeyError` if there is no such run, or it was deleted.
         """
-        run = runs.by_id(self._client, run_id)
-        if run is None or run.info.lifecycle_stage != "active":
-            raise KeyError(run_id)
+        run = self._active(run_id)
         experiment = self._client.get_experiment(run.info.experiment_id)
         start = self._start(run, experiment.name)
         count = itertools.count(1)
@@ -64,6 +63,22 @@ class MlflowSource:
         status = _STATUS.get(run.info.status)
         if status is not None:
             yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)
+
+    def summary(self, run_id: str) -> RunSummary:
+        """One run in short, in one call: MLflow keeps the latest point of each metric. Raises as `records` does."""
+        run = self._active(run_id)
+        start = self._start(run, "")
+        params: dict[str, Any] = {}
+        for found in self._params(run):
+            params |= flatten(found)
+        status = _STATUS.get(run.info.status)
+        return RunSummary(
+            params=params,
+            tags=start.tags,
+            last=latest_of(self._client, run),
+            status=status or "running",
+            ended=None if status is None else run.info.end_time or start.time,
+        )
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """Download an artifact that `records` named into `folder`; where it lies then."""
@@ -81,6 +96,12 @@ class MlflowSource:
         if marks.RUN_ID in tags and there.is_dir():
             restore_names(there, run)
         return there
+
+    def _active(self, run_id: str) -> Run:
+        run = runs.by_id(self._client, run_id)
+        if run is None or run.info.lifecycle_stage != "active":
+            raise KeyError(run_id)
+        return run
 
     def _experiments(self) -> Iterator[tuple[str, str]]:
         token = None

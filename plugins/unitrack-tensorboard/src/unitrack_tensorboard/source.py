@@ -31,8 +31,10 @@ class TensorBoardSource:
     """The runs below one logdir."""
 
     def __init__(self, location: str) -> None:
-        """`location` is a logdir: what `tensorboard --logdir` takes."""
+        """`location` is a logdir: what `tensorboard --logdir` takes. Raises `FileNotFoundError` if it is no folder."""
         self._logdir = Path(location).expanduser().absolute()
+        if not self._logdir.is_dir():
+            raise FileNotFoundError(f"there is no folder {self._logdir}: give a logdir, as to `tensorboard --logdir`")
         self._known: dict[str, _Found] = {}
 
     def runs(self) -> Iterator[RunStart]:

@@ -23,7 +23,7 @@ class TrackioSource:
     def __init__(self, location: str) -> None:
         self._folder = Path(location).expanduser()
         if not self._folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {self._folder}")
+            raise FileNotFoundError(f"there is no folder {self._folder}: give what TRACKIO_DIR names")
 
     def runs(self) -> Iterator[RunStart]:
         """The runs of all projects."""

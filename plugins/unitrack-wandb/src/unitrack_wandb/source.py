@@ -23,7 +23,13 @@ class WandbSource:
     """The runs in a folder: an offline run's own, a `wandb` folder, or any folder above one."""
 
     def __init__(self, location: str) -> None:
+        """Raises `FileNotFoundError` if there is no such folder."""
         self._location = Path(location).expanduser()
+        if not self._location.is_dir():
+            raise FileNotFoundError(
+                f"there is no folder {self._location.absolute()}: give one of offline runs, or one above; "
+                f"runs that are at W&B alone can't be read"
+            )
 
     def runs(self) -> Iterator[RunStart]:
         """One `RunStart` for each run, with its W&B id. A folder that can't be read is passed over."""

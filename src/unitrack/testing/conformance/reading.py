@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from unitrack.hookspecs import RunSummary
 from unitrack.records import Artifact, Metrics, RunEnd, RunStart
+from unitrack.runs.contents import Contents
 from unitrack.testing.conformance.base import BackendTests, MakeTrial
 from unitrack.testing.trial import Trial
 
@@ -68,6 +72,30 @@ class SourceConformance(BackendTests):
         trial.end()
         found = [record for record in self.records(trial.link) if isinstance(record, Artifact)]
         assert sorted((record.name, record.size) for record in found) == [("models/best.pt", 7), ("report.txt", 5)]
+
+    def test_summary_is_what_the_records_come_to(self, trial: Trial) -> None:
+        """Params, tags, last values, status and end, of a run that goes on and of one that ended."""
+        trial.params({"lr": 0.1, "model": {"depth": 4, "sizes": [1, 2]}, "empty": {}})
+        trial.tags({"stage": "train"})
+        for step, value in ((1, 0.5), (7, 0.25), (3, 0.125), (7, math.nan), (7, 4.0), (2, math.inf)):
+            trial.metrics({"loss": value}, step)
+        trial.metrics({"grad": math.inf}, 9)
+        trial.metrics({"nan": math.nan, "grad": -math.inf}, 10)
+        trial.params({"lr": 0.2})
+        trial.deliver()
+        if not hasattr(self.source(trial.link), "summary"):
+            pytest.skip("the source has no summary")
+        for _ in range(2):
+            records = list(self.records(trial.link))
+            found: RunSummary = self.source(trial.link).summary(trial.link.id)  # type: ignore[attr-defined]
+            expected = Contents.of(records).in_short()
+            assert (found.params, found.tags) == (expected.params, expected.tags)
+            assert (found.status, found.ended) == (expected.status, expected.ended)
+            assert {name: repr(value) for name, value in found.last.items()} == {
+                name: repr(value) for name, value in expected.last.items()
+            }
+            if found.status == "running":
+                trial.end("failed")
 
     def test_step_and_time_of_points(self, trial: Trial) -> None:
         """To the millisecond."""

@@ -9,9 +9,10 @@ import signal
 import sys
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING
 
+from unitrack import exit_status
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.journal import sync_journals
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _live: list[Run] = []
 _inherited: list[Run] = []
 """Runs of the process that this one was forked from: their children's children need journals of their own, too."""
-_exit_status: EndStatus = "finished"
 _installed = False
 _ends_with_worker = False
 
@@ -48,7 +48,7 @@ def _install() -> None:
         _installed = True
         atexit.register(_finish_all)
         os.register_at_fork(after_in_child=_after_fork_in_child)
-        _watch_exceptions()
+        exit_status.watch()
     if not _ends_with_worker and _is_worker():
         _ends_with_worker = True
         from multiprocessing.util import Finalize
@@ -64,25 +64,15 @@ def _is_worker() -> bool:
     return process is not None and process.parent_process() is not None
 
 
-def _watch_exceptions() -> None:
-    previous = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        global _exit_status
-        _exit_status = "killed" if issubclass(kind, KeyboardInterrupt) else "failed"
-        previous(kind, error, traceback)
-
-    sys.excepthook = hook
-
-
 def _finish_all() -> None:
     """At interpreter exit: end the runs that nobody ended. Bounded in all; couriers go on without us."""
     deadline = time.monotonic() + EXIT_TIMEOUT_S
     error = sys.exception()  # of a multiprocessing worker, which is not left to `sys.excepthook`
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
+    status: EndStatus = "failed" if failed else exit_status.at_exit()
     for run in list(_live):
         try:
-            run.finish("failed" if failed else _exit_status, timeout=max(0.0, deadline - time.monotonic()))
+            run.finish(status, timeout=max(0.0, deadline - time.monotonic()))
         except UnitrackError as error:
             warn_from_thread(f"run {run.name!r}: {error}", DeliveryWarning)
 

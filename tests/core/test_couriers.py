@@ -97,6 +97,11 @@ LOG = "run.log_metric('loss', 1.0)\n"
     [
         (LOG, "completed", 0),
         (LOG + "sys.exit(0)", "completed", 0),
+        (LOG + "sys.exit(1)", "failed", 1),
+        (LOG + "sys.exit('no data')", "failed", 1),
+        (LOG + "try: sys.exit(1)\nfinally: print('cleaned up')", "failed", 1),
+        (LOG + "try: sys.exit(1)\nexcept SystemExit: pass", "completed", 0),
+        (LOG + "t = threading.Thread(target=sys.exit, args=[1]); t.start(); t.join()", "completed", 0),
         (LOG + "raise ValueError('x')", "failed", 1),
         (LOG + "raise KeyboardInterrupt", "killed", -signal.SIGINT),
         (LOG + "os._exit(5)", "failed", 5),

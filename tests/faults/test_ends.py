@@ -17,7 +17,7 @@ from unitrack_zygote import Zygote, zygote
 
 pytestmark = pytest.mark.faults
 
-SIGNALLED = rounds(short=1, full=40)
+SIGNALLED = rounds(short=1, full=25)
 TIMES = rounds(short=1, full=5)
 
 
@@ -47,6 +47,7 @@ ENDS = [
     End("`sys.exit()`", "exit(0)", "finished", 0),
     End("`sys.exit()` in `with`", "exit(0)", "finished", 0, block=True),
     End("`sys.exit(1)` in `with`", "exit(1)", "failed", 1, block=True),
+    End("`sys.exit(1)`", "exit(1)", "failed", 1),
     End("an exception", "exception", "failed", 1),
     End("an exception in `with`", "exception", "failed", 1, block=True),
     End("an exception in a thread, training goes on", "exception in a thread", "finished", 0),

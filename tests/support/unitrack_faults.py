@@ -16,6 +16,8 @@ from datetime import date
 from pathlib import Path
 
 FULL = os.environ.get("UNITRACK_FAULTS") == "full"  # read before a fixture clears it
+SOAK = os.environ.get("UNITRACK_FAULTS") == "soak"
+"""The form of `tests/faults/test_soak.py` that takes a quarter of an hour; the other tests are short in it."""
 FIGURES = os.environ.get("UNITRACK_FIGURES")
 
 Value = int | float | str

@@ -22,10 +22,13 @@ from unitrack.records import Artifact, Metrics, Params, Tags
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong in a hook ("init" too), how often in all, and for which metric value (None: for any call)."""
+    """What goes wrong in a hook ("init" too), in each how manieth call, how often in all, and for which metric value
+    (None: for any call).
+    """
 
     hook: str
     kind: str
+    every: int = 1
     times: int = 1_000_000
     value: float | None = None
 
@@ -126,11 +129,13 @@ class ProbeSink:
         with (self.out / "calls.jsonl").open("a") as calls:
             calls.write(json.dumps({"hook": hook, "seqs": seqs, "time": time.monotonic(), "pid": os.getpid()}) + "\n")
         for number, trouble in enumerate(self.options.troubles):
-            if trouble.hook == hook and self._concerns(trouble, records) and self._count(number) <= trouble.times:
-                make(trouble.kind, records)
+            if trouble.hook == hook and self._concerns(trouble, records):
+                had, early = divmod(self._count(number), trouble.every)
+                if not early and had <= trouble.times:
+                    make(trouble.kind, records)
 
     def _count(self, number: int) -> int:
-        """How often this trouble was had, kept in a file since processes die of it."""
+        """How often this trouble was due, kept in a file since processes die of it."""
         file = self.out / f"trouble-{number}"
         with file.open("a") as counted:
             counted.write("x")

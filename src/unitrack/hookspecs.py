@@ -23,6 +23,7 @@ from typing import Any, Literal, Protocol, Self
 import msgspec
 import pluggy
 
+from unitrack.names import escape
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
 
 hookspec = pluggy.HookspecMarker("unitrack")
@@ -71,6 +72,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """Modules that must be importable. Looked for, never imported, at `start_run`."""
     install: str = ""
     """What to `pip install` when one of them is missing."""
+    rewinds: bool = False
+    """Whether the sink can withdraw points after a resume behind the log; see `SinkSpec.rewind`."""
     once_per_run: bool = False
     """Whether two sinks of it in one run would write to the same place, so that only one is allowed."""
     native: Mapping[str, str] = {}
@@ -166,6 +169,11 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     sink_name: str
     """What the run calls this sink; two sinks of one backend have different names."""
 
+    @property
+    def notes(self) -> Path:
+        """A folder for the sink's own notes. It may not exist yet."""
+        return self.folder / ".unitrack" / escape(self.sink_name, r"\w\-")
+
     def locate(self, artifact: Artifact) -> Path:
         """The file or folder on disk that an artifact record speaks of."""
         return self.folder / artifact.file
@@ -199,6 +207,17 @@ class SinkSpec:
         **When**: before anything else, again after a failure, and after each restart of the courier. `checkpoint` is
         what the last committed `flush` returned: roll back to exactly that. None: nothing was ever committed, though
         an attempt before may have left traces, so creating must be safe to repeat.
+        """
+
+    @hookspec(firstresult=True)
+    def rewind(self, steps: dict[str, int]) -> bool | None:
+        """Training went back to a checkpoint: withdraw the points of each metric from its step on, of those delivered
+        so far, and return True. They come again, from that step on. None or False: the backend can't take points back;
+        then what it has stays, and the lane holds new points back up to where they are above it.
+
+        **When**: after a resume, or `Run.load_state_dict`, before the first point that is not above all earlier ones of
+        its metric. With an empty mapping it is a question only. **Redelivery**: `open_run` with a checkpoint from
+        before undoes it. A wrapper that renames metrics renames them here, too.
         """
 
     @hookspec

@@ -28,6 +28,7 @@ from unitrack.records import AnyRecord, Record
 
 SUFFIX = ".journal"
 _BIRTH = re.compile("[0-9a-f]{12}")
+_START_BYTES = len(b'01234567 {"kind":"run_start"')
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -62,6 +63,15 @@ def find_writers(spool: Path) -> dict[str, list[int]]:
         if writer and segment.isdecimal():
             found.setdefault(writer, []).append(int(segment))
     return found
+
+
+def is_of_owner(spool: Path, writer: str) -> bool:
+    """Whether a journal is of a process that started or resumed the run: it begins with a `RunStart`."""
+    try:
+        with segment_path(spool, writer, 0).open("rb") as file:
+            return file.read(_START_BYTES).endswith(b'{"kind":"run_start"')
+    except FileNotFoundError:
+        return False
 
 
 class JournalWriter:
@@ -109,7 +119,7 @@ class JournalWriter:
         self._torn = b""
         self._size = size = self._size + written
         if size >= self._segment_bytes:
-            self._rotate()
+            self.begin_segment()
 
     def _failed(self, record: Record, code: int, why: str) -> JournalError:
         if self.next_seq == record.seq + 1:
@@ -126,7 +136,8 @@ class JournalWriter:
         with contextlib.suppress(OSError):
             self._torn = self._torn[os.write(self._fd, self._torn) :]
 
-    def _rotate(self) -> None:
+    def begin_segment(self) -> None:
+        """Go on in a new file. Hold `lock`."""
         full = self._fd
         self._size = 0
         self._segment += 1

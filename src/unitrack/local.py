@@ -6,20 +6,20 @@ it, and `time` (milliseconds) and `seq` beside them. NaN and infinity are writte
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Backend, Checkpoint, Finding, Link, RunContext, SinkOptions, hookimpl
+from unitrack.local_metrics import LocalMetrics
 from unitrack.local_params import LocalParams
-from unitrack.local_source import ARTIFACTS, METADATA, METRICS, LocalSource, read_json
+from unitrack.local_source import ARTIFACTS, METADATA, LocalSource, read_json
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.runfolder import write_atomically
 
@@ -37,6 +37,7 @@ def register_backends() -> list[Backend]:
             summary="plain files in the run folder: metadata.json, params.json, metrics.jsonl, artifacts/",
             sink="unitrack.local:LocalSink",
             source="unitrack.local_source:LocalSource",
+            rewinds=True,
             once_per_run=True,
             native={
                 "metrics": "metrics.jsonl",
@@ -70,13 +71,12 @@ class LocalSink:
         self._metadata: dict[str, Any] = {}
         self._params: LocalParams | None = None
         self._artifacts: dict[str, dict[str, Any]] = {}
-        self._metrics: BinaryIO | None = None
+        self._metrics: LocalMetrics | None = None
 
     @hookimpl
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
         """Open the files, `metrics.jsonl` at its committed length."""
         self._folder = run.folder
-        committed = (checkpoint or {}).get("metrics_bytes", 0)
         with _answering_os_errors():
             self._metadata = read_json(run.folder / METADATA) or _new_metadata(run.start)
             self._metadata["status"] = "running"
@@ -84,11 +84,18 @@ class LocalSink:
             self._metadata.pop("end_time_ms", None)
             self._params = LocalParams(run.folder, (checkpoint or {"changes": 0}).get("changes"))
             self._artifacts = self._metadata.setdefault("artifacts", {})
-            self._metrics = open(run.folder / METRICS, "ab")  # noqa: SIM115 (closed by close)
-            self._metrics.truncate(committed)
-            self._metrics.seek(committed)  # appending goes to the end anyway, but `flush` asks where that is
+            self._metrics = LocalMetrics(run.folder, run.notes, checkpoint or {})
             self._write_metadata()
         return Link(id=run.folder.name, location=str(run.folder.parent), open_with=f"unitrack show {run.folder}")
+
+    @hookimpl
+    def rewind(self, steps: dict[str, int]) -> bool:
+        """Move the points that training went back behind to `metrics_superseded.jsonl`."""
+        assert self._metrics is not None
+        if steps:
+            with _answering_os_errors():
+                self._metrics.rewind(steps)
+        return True
 
     @hookimpl
     def log_params(self, params: list[Params]) -> None:
@@ -102,7 +109,7 @@ class LocalSink:
         """Append to `metrics.jsonl`."""
         assert self._metrics is not None
         with _answering_os_errors():
-            self._metrics.write(b"".join(_metrics_line(record) for record in metrics))
+            self._metrics.append(metrics)
 
     @hookimpl
     def set_tags(self, tags: list[Tags]) -> None:
@@ -133,12 +140,11 @@ class LocalSink:
 
     @hookimpl
     def flush(self) -> Checkpoint:
-        """Hand everything to the operating system, and note how long `metrics.jsonl` is now."""
+        """Hand everything to the operating system, and note how long the files are now."""
         assert self._metrics is not None
         assert self._params is not None
         with _answering_os_errors():
-            self._metrics.flush()
-            return {"metrics_bytes": self._metrics.tell(), "changes": self._params.changes}
+            return {**self._metrics.flush(), "changes": self._params.changes}
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
@@ -147,6 +153,9 @@ class LocalSink:
         self._metadata["end_time"] = datetime.fromtimestamp(time / 1000).isoformat()
         self._metadata["end_time_ms"] = time  # the document's form is local time, which an hour of the year has twice
         self._write_metadata()
+        assert self._metrics is not None
+        with _answering_os_errors():
+            self._metrics.forget_before()
 
     @hookimpl
     def close(self) -> None:
@@ -170,13 +179,6 @@ def _new_metadata(start: RunStart) -> dict[str, Any]:
         "tags": dict(start.tags),
         "start_time_ms": start.time,
     }
-
-
-def _metrics_line(record: Metrics) -> bytes:
-    line = {"step": record.step, "metrics": record.values(), "time": record.time, "seq": record.seq}
-    if record.special:
-        return json.dumps(line, ensure_ascii=False).encode() + b"\n"  # NaN and Infinity, which msgspec does not write
-    return msgspec.json.encode(line) + b"\n"
 
 
 def _place(copy: Path, destination: Path) -> None:

@@ -77,6 +77,12 @@ class Rename:
         metrics[:] = [self._renamed(record) for record in metrics]
         return (yield)
 
+    @hookimpl(wrapper=True)
+    def rewind(self, steps: dict[str, int]) -> Wrapper:
+        """Rename here, too."""
+        _replace(steps, {self._names.get(name, name): step for name, step in steps.items()})
+        return (yield)
+
     def _renamed(self, record: Metrics) -> Metrics:
         values = record.values()
         if not self._names.keys() & values.keys():
@@ -103,6 +109,12 @@ class Prefix:
             record.with_values({f"{self._prefix}{name}": value for name, value in record.values().items()})
             for record in metrics
         ]
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def rewind(self, steps: dict[str, int]) -> Wrapper:
+        """Here, too."""
+        _replace(steps, {f"{self._prefix}{name}": step for name, step in steps.items()})
         return (yield)
 
 
@@ -140,6 +152,11 @@ class Redact:
         if _matches(name, self._globs) or _matches(path, self._globs):
             return redact(value, name, extra_keys=("*",))
         return self._redacted(value, f"{path}.") if isinstance(value, Mapping) else value
+
+
+def _replace(steps: dict[str, int], renamed: Mapping[str, int]) -> None:
+    steps.clear()
+    steps.update(renamed)
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:

@@ -11,6 +11,8 @@ from time import time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import msgspec
+
 from unitrack import lifecycle
 from unitrack.artifacts import Stage
 from unitrack.config import Settings
@@ -270,7 +272,9 @@ class Run(FileLogging):
         return {"run_id": self.id, "step": self._next_step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on as a checkpoint says: calls without a step continue at its `step`, though the log may be ahead.
+        """Go on as a checkpoint says, though the log may be ahead of it: calls without a step continue at its `step`,
+        and each metric that is logged again behind its last step goes back to there. Its points from that step on are
+        superseded: the local files keep them, and no backend shows two curves.
 
         Raises `InvalidValueError` for the state of another run: start this one with `run_id=state["run_id"]` and
         `resume="must"`.
@@ -281,8 +285,12 @@ class Run(FileLogging):
                 "pass run_id=state['run_id'] and resume='must' to start_run"
             )
         self._check_open()
+        step = check_step(state.get("step"))
         with self._journal.lock:
-            self._next_step = check_step(state.get("step"))
+            if step < self._next_step:
+                self._journal.begin_segment()  # what is read at a time never mixes sessions
+                self._journal.append(msgspec.structs.replace(self._start, **self._stamp()))
+            self._next_step = step
 
     # -- appending -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
     run.json         the manifest: identity, sinks, owner
     <sink>.ledger.json  the sink's ledger (see delivery/ledger.py)
     <sink>.dead.jsonl   records that the backend refused
+    <sink>.superseded.jsonl   points that are not on the curve that it shows, as training went back
     <sink>/          the sink's own notes
   metadata.json params.json metrics.jsonl artifacts/     written by the local sink
 """
@@ -191,6 +192,10 @@ class RunFolder:
     def dead_letter_file(self, sink: str) -> Path:
         """Where records that the backend refused are kept."""
         return self.state / f"{sink}.dead.jsonl"
+
+    def superseded_file(self, sink: str) -> Path:
+        """Where points are kept that are not on the curve which the sink shows; see `delivery.curves`."""
+        return self.state / f"{sink}.superseded.jsonl"
 
     def lock_file(self, sink: str) -> Path:
         """Locked by whoever delivers to the sink."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from typing import Any
 
 import msgspec
 
+from unitrack.delivery.curves import Curves, Rewind, begins_session, first_steps, first_steps_of
 from unitrack.delivery.dead_letters import DeadLetters
 from unitrack.delivery.ledger import Ledger, step_of
 from unitrack.delivery.thinning import Thinning
-from unitrack.journal import JournalReader, Position, find_writers
+from unitrack.journal import Chunk, JournalReader, Position, find_writers, is_of_owner
 from unitrack.journal_lines import Damage
-from unitrack.limits import NAMED_DAMAGES, READ_BYTES
+from unitrack.limits import NAMED_DAMAGES
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
 from unitrack.runfolder import RunFolder, process_start
 
@@ -32,14 +34,16 @@ class Feed:
     """Reads on from the committed positions. After a failure the lane makes a new one, and so goes back."""
 
     def __init__(
-        self, folder: RunFolder, committed: Ledger, thinning: Thinning, dead_letters: DeadLetters, owner: str
+        self, folder: RunFolder, sink: str, committed: Ledger, thinning: Thinning, dead_letters: DeadLetters
     ) -> None:
         self._folder = folder
-        self._owner = owner
         self._start = dict(committed.positions)
         self._readers: dict[str, JournalReader] = {}
         self._thinning = thinning
         self._dead_letters = dead_letters
+        self._curves = Curves(committed.curves)
+        self._superseded = DeadLetters(folder.superseded_file(sink))
+        self._ahead: list[str] = []
         self.ends: dict[str, RunEnd] = dict(committed.ends)
         """The last record of each writer that has written one."""
         self.lines = 0
@@ -54,28 +58,57 @@ class Feed:
         self.last_time = committed.last_time
         """The latest time of a record, in milliseconds."""
 
-    def read(self, *, over_but_for: Container[str] | None = None) -> list[Batch]:
+    def read(self, rewind: Rewind, *, over_but_for: Container[str] | None = None) -> list[Batch]:
         """The next chunk of each journal. It may be empty though `lines` grew.
 
-        `over_but_for`: the run is over, and only these writers may still write; of others a line that lacks its end is
-        taken for what it is. Raises `OSError` if the disk fails.
+        `rewind` is called where training went back, before anything of the chunk is delivered. `over_but_for`: the run
+        is over, and only these writers may still write; of others a line that lacks its end is taken for what it is.
+        Raises `OSError` if the disk fails.
         """
         batches: list[Batch] = []
-        for writer in find_writers(self._folder.spool):
+        behind = False
+        writers = list(find_writers(self._folder.spool))
+        ahead = [writer for writer in writers if self._is_ahead(writer)]
+        for writer in writers:
+            if writer in ahead:
+                if behind:  # what came before that session goes first, all of it
+                    break
+                ahead.remove(writer)
             reader = self._readers.get(writer)
             if reader is None:
                 reader = JournalReader(self._folder.spool, writer, self._start.get(writer))
                 self._readers[writer] = reader
-            before = reader.position
+            start = reader.position
             chunk = reader.read(is_over=over_but_for is not None and writer not in over_but_for)
+            if chunk.end != start:
+                behind = True
+                self._follow_curves(writer, start, chunk, ahead, rewind)
             damaged = sum(damage.lines for damage in chunk.damages)
             self.lines += len(chunk.records) + damaged
             self.damaged += damaged
             self.damages = [*self.damages, *chunk.damages][:NAMED_DAMAGES]
             batches.extend(self._group(writer, chunk.records))
-            if writer < self._owner and chunk.end >= Position(before.segment, before.offset + READ_BYTES // 2):
-                break  # more of what came before the run was taken up: a later value must not come before an earlier
         return batches
+
+    def _is_ahead(self, writer: str) -> bool:
+        """Whether a journal begins a session that is still to come."""
+        reader = self._readers.get(writer)
+        begun = writer in self._start or (reader is not None and reader.position != Position())
+        return not begun and is_of_owner(self._folder.spool, writer)
+
+    def _follow_curves(self, writer: str, start: Position, chunk: Chunk, ahead: list[str], rewind: Rewind) -> None:
+        """See what a chunk supersedes, and what of it later sessions do, before it is delivered."""
+        spool, curves = self._folder.spool, self._curves
+        begins = begins_session(chunk)
+        if begins:
+            curves.begin_session()
+        if curves.may_go_back:
+            curves.go_back(first_steps_of(spool, writer, start) if begins else first_steps(chunk.records), rewind)
+        if ahead != self._ahead:
+            self._ahead = ahead.copy()
+            # A backend that can withdraw points gets them all first, so that local files have the whole history.
+            left = ahead if ahead and not rewind({}) else []
+            curves.leave_to_later(first_steps_of(spool, later) for later in left)
 
     def _group(self, writer: str, records: list[AnyRecord]) -> Iterator[Batch]:
         batch = Batch(writer, [])
@@ -102,7 +135,19 @@ class Feed:
         if (writer, record) in self._dead_letters:
             self.skipped += 1
             return None
-        return self._thinning.thin(record) if isinstance(record, Metrics) else record
+        return self._take_metrics(writer, record) if isinstance(record, Metrics) else record
+
+    def _take_metrics(self, writer: str, record: Metrics) -> Metrics | None:
+        kept = self._curves.admit(record)
+        if kept is not record and (writer, record) not in self._superseded:
+            left = record.values().keys() - (kept.values().keys() if kept else ())
+            rest = record.with_values({name: value for name, value in record.values().items() if name in left})
+            self._superseded.add(writer, rest, "superseded: training went back behind this step")
+        return self._thinning.thin(kept) if kept else None
+
+    def curves(self) -> dict[str, Any]:
+        """What is to be remembered of the curves."""
+        return self._curves.state()
 
     def positions(self) -> dict[str, Position]:
         """How far each journal is read."""

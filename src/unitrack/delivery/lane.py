@@ -119,14 +119,14 @@ class Lane:
             self._commit(sink)
             return Progress.MADE
         owner_gone = self._is_owner_gone()  # before reading: what is read after it is all there is
-        if self._read():
+        if self._read(sink):
             return Progress.MADE
         if self._unconfirmed:
             self._note_accepted()
         elif self._feed.positions() != self.ledger.accepted:  # on to a new segment, which has no line yet
             self._commit(sink)
         if self._is_over(owner_gone):
-            if self._read(is_over=True):
+            if self._read(sink, is_over=True):
                 return Progress.MADE
             last = self._thinning.take_last()
             if last:
@@ -137,11 +137,11 @@ class Lane:
             return self._look_for_late_ones() or Progress.MADE
         return Progress.IDLE
 
-    def _read(self, *, is_over: bool = False) -> bool:
+    def _read(self, sink: SinkHandle, *, is_over: bool = False) -> bool:
         """Read on; whether there was anything. The run `is_over` once nobody who counts writes to it any more."""
         writing = self._feed.open_writers(self.manifest.owner.writer) if is_over else None
         try:
-            self._batches.extend(self._feed.read(over_but_for=writing))
+            self._batches.extend(self._feed.read(sink.rewind, over_but_for=writing))
         except OSError as error:
             raise SinkUnavailableError(f"can't read the journal: {error.strerror}; {remedy(error.errno)}") from error
         return self._feed.lines > self._flushed_lines
@@ -217,8 +217,7 @@ class Lane:
             feed.close()
         self.ledger = Ledger.load(self.folder.ledger_file(self.spec.name))
         self._thinning = Thinning(self.manifest.log_frequency * self.spec.keep_every, self.ledger.thinning)
-        owner = self.manifest.owner.writer
-        self._feed = Feed(self.folder, self.ledger, self._thinning, self._dead_letters, owner)
+        self._feed = Feed(self.folder, self.spec.name, self.ledger, self._thinning, self._dead_letters)
         self._batches: deque[Batch] = deque()
         self._suspects: list[tuple[str, AnyRecord, BaseException]] = []
         self._flushed_lines = 0  # of the lines that the feed has read since the last commit
@@ -237,7 +236,7 @@ class Lane:
         ledger, feed = self.ledger, self._feed
         given_up = self._given_up + feed.skipped
         ledger.checkpoint = checkpoint
-        ledger.thinning = self._thinning.state()
+        ledger.thinning, ledger.curves = self._thinning.state(), feed.curves()
         ledger.positions = ledger.accepted = feed.positions()
         ledger.ends, ledger.last_step, ledger.last_time = dict(feed.ends), feed.last_step, feed.last_time
         ledger.delivered += feed.lines - feed.damaged - given_up

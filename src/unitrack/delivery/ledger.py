@@ -38,6 +38,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     """The first of those places."""
     checkpoint: dict[str, Any] | None = None
     thinning: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
+    """`Curves.state`."""
     ends: dict[str, RunEnd] = {}
     """By writer: its end, for those whose end is before `positions` and so will not be read again."""
     last_step: int = -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -51,6 +51,10 @@ class SinkHandle:
         checkpoint = copy.deepcopy(checkpoint)
         link: Link | None = self._manager.hook.open_run(run=run, checkpoint=checkpoint)
         return link
+
+    def rewind(self, steps: Mapping[str, int]) -> bool:
+        """See `SinkSpec.rewind`; False if the sink does not implement it."""
+        return bool(self._manager.hook.rewind(steps=dict(steps)))
 
     def deliver(self, records: list[AnyRecord]) -> None:
         """Hand over records of one kind."""

@@ -51,6 +51,12 @@ class Contents(msgspec.Struct):
             case RunEnd():
                 self.status = record.status
 
+    def withdraw(self, metric: str, step: int) -> None:
+        """The points of a metric from a step on are no longer there."""
+        stays = [number for number, point in enumerate(self.points[metric]) if point[0] < step]
+        self.points[metric] = [self.points[metric][number] for number in stays]
+        self.times[metric] = [self.times[metric][number] for number in stays]
+
     def put(self, name: str, path: Path) -> None:
         """The artifact `name` is what lies at `path`, and no longer what it was before."""
         for old in [old for old in self.files if old == name or old.startswith(f"{name}/")]:

@@ -40,6 +40,9 @@ class Trial:
         self._copies = itertools.count(1)
         identity = {"run_id": "trial", "name": "a trial", "project": "tests", **identity}
         self.start = RunStart(seq=0, time=next(self._clock), **identity)
+        self._rewinds = backend.rewinds
+        self._before: dict[str, int] = {}
+        self._stays: dict[str, int] = {}
         self._lane: Lane | None = None
         self._commits: list[bytes | None] = [None]
         self._begin_journal()
@@ -62,7 +65,21 @@ class Trial:
                 time = next(self._clock)
             stamped = msgspec.structs.replace(record, time=time)
             self._append(stamped)
-            self.logged.add(stamped)  # type: ignore[arg-type]  # every record is one of AnyRecord
+            if isinstance(stamped, Metrics):
+                self._add_to_curves(stamped)
+            else:
+                self.logged.add(stamped)  # type: ignore[arg-type]  # every record is one of AnyRecord
+
+    def _add_to_curves(self, record: Metrics) -> None:
+        """After a resume behind the log the new points hold or, if the backend can't withdraw the old ones, those."""
+        for name in record.values():
+            if record.step <= (top := self._before.pop(name, -1)):
+                if self._rewinds or not self.commits:
+                    self.logged.withdraw(name, record.step)
+                else:
+                    self._stays[name] = top
+        kept = {name: value for name, value in record.values().items() if record.step > self._stays.get(name, -1)}
+        self.logged.add(record.with_values(kept))
 
     def _append(self, record: Record) -> None:
         with self._journal.lock:
@@ -117,11 +134,16 @@ class Trial:
         self._journal.close()
 
     def resume(self) -> None:
-        """Take the run up again, as another process does: it may log more and end again."""
+        """Take the run up again, as another process does: it may log more and end again. A metric whose first step
+        then is not above its last one goes back there.
+        """
         self.crash()
         self._journal.close()
         self._begin_journal()
         self.logged.status = "running"
+        points = self.logged.points.items()
+        self._before = {name: max(step for step, _ in of_metric) for name, of_metric in points if of_metric}
+        self._stays = {}
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from unitrack.hookspecs import RunContext
-from unitrack.names import escape
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +24,7 @@ class Attempts:
     """The note of the current attempt, in `<run folder>/.unitrack/<sink>/`, and the folders it speaks of."""
 
     def __init__(self, run: RunContext, root: Path, wandb_id: str) -> None:
-        self._note = run.folder / ".unitrack" / escape(run.sink_name, r"\w\-") / "wandb-attempt.json"
+        self._note = run.notes / "wandb-attempt.json"
         self._root = root / "wandb"
         self._id = wandb_id
 

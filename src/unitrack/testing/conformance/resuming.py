@@ -33,9 +33,9 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_resume_at_an_earlier_step(self, trial: Trial) -> None:
-        """The checkpoint was behind the log: what is logged again comes after what was logged before."""
+        """The checkpoint was behind the log: one curve, without a point twice; other metrics are not touched."""
         for step in range(10):
-            trial.metrics({"loss": step / 4}, step)
+            trial.metrics({"loss": step / 4, "once": 1.0}, step)
         trial.end("killed")
         trial.resume()
         for step in range(6, 14):
@@ -43,18 +43,80 @@ class ResumeConformance(BackendTests):
         trial.end()
         self.check(trial)
 
+    def test_resume_behind_the_log_of_several_metrics(self, trial: Trial) -> None:
+        """Each goes back to its own first step, whenever it is logged again; names that need mapping, too."""
+        for step in range(20):
+            trial.metrics({"a//b": step / 2, "mean@1": step / 8} if step % 3 else {"a//b": step / 2}, step)
+        trial.artifact("plot.txt", b"before", "text", step=3)
+        trial.end("failed")
+        trial.resume()
+        for step in range(11, 15):
+            trial.metrics({"a//b": -step / 2}, step)
+            trial.deliver()
+        trial.metrics({"mean@1": 7.0, "new": 1.0}, 13)
+        trial.metrics({"mean@1": 8.0}, 21)
+        trial.artifact("plot.txt", b"after", "text", step=13)
+        trial.end()
+        self.check(trial)
+
+    def test_resume_behind_late_and_repeated_points(self, trial: Trial) -> None:
+        """What came out of order before is withdrawn by its step as well."""
+        for number, step in enumerate([0, 5, 2, 9, 2, 7, 3, 12]):
+            trial.metrics({"loss": number / 4, "other": number / 8}, step)
+        trial.end("killed")
+        trial.resume()
+        for number, step in enumerate([4, 3, 8, 6, 14, 13]):
+            trial.metrics({"loss": 100 + number / 4}, step)
+        trial.end()
+        self.check(trial)
+
+    def test_resume_behind_the_log_from_the_start(self, trial: Trial) -> None:
+        """Nothing of the first curve is left, unless the backend can't withdraw it."""
+        for step in range(5):
+            trial.metrics({"loss": float(step)}, step)
+        trial.end("killed")
+        trial.resume()
+        for step in range(7):
+            trial.metrics({"loss": -float(step)}, step)
+        trial.end()
+        self.check(trial)
+
+    @pytest.mark.parametrize("commits", range(1, 4))
+    def test_crash_after_resuming_behind_the_log(self, trial: Trial, commits: int) -> None:
+        """The commits of what came after going back were lost: it comes again."""
+        for step in range(10):
+            trial.metrics({"loss": step / 4}, step)
+        trial.end("killed")
+        trial.resume()
+        for step in range(6, 9):
+            trial.metrics({"loss": step / 4 + 1}, step)
+            trial.deliver()
+        trial.crash(commits=commits)
+        trial.metrics({"loss": 0.5}, 9)
+        trial.end()
+        self.check(trial)
+
     def test_preempted_four_times(self, trial: Trial) -> None:
         """Each time at a checkpoint behind the log."""
+        self._preempt_four_times(trial, deliver=True)
+        self.check(trial)
+
+    def test_preempted_four_times_and_then_delivered(self, trial: Trial) -> None:
+        """The backend was away the whole time: it gets the last word of each step only."""
+        self._preempt_four_times(trial, deliver=False)
+        self.check(trial)
+
+    @staticmethod
+    def _preempt_four_times(trial: Trial, *, deliver: bool) -> None:
         for attempt in range(5):
             trial.params({"attempt": attempt})
             for step in range(attempt * 3, attempt * 3 + 5):
                 trial.metrics({"loss": step + attempt / 8}, step)
             trial.artifact("checkpoint.pt", f"of attempt {attempt}".encode())
             if attempt < 4:
-                trial.end("killed")
+                trial.end("killed") if deliver else trial.log_end("killed")
                 trial.resume()
         trial.end()
-        self.check(trial)
 
     def test_resume_without_logging(self, trial: Trial) -> None:
         """Nothing changes but the end."""

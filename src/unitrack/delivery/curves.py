@@ -1,0 +1,114 @@
+"""One curve for each metric, though training went back to a checkpoint: which points are superseded.
+
+A *session* is a stretch of training that begins with a `RunStart`: the first one, one for each resume, one for each
+`load_state_dict` that goes back. Where a metric's first point in a session is not above all its steps so far, the
+session begins that curve anew from there, and earlier points from that step on are *superseded*. A backend that can
+withdraw them shows the new ones (`SinkSpec.rewind`). In one that can't, what it has stays, and new points up to there
+are held back: one curve either way. The rule goes by metric, since each may have an axis of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from unitrack.delivery.thinning import SYSTEM_PREFIX
+from unitrack.journal import Chunk, JournalReader, Position
+from unitrack.records import AnyRecord, Metrics, RunStart
+
+Rewind = Callable[[Mapping[str, int]], bool]
+"""`SinkSpec.rewind` of an open sink; False if it can't."""
+
+
+class Curves:
+    """What a lane knows of the curves of a run: how far they go, and from where on they are not for this sink."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        """`state` is what `state()` gave."""
+        self._tops: dict[str, int] = dict(state.get("tops", {}))
+        self._before: dict[str, int] = dict(state.get("before", {}))
+        self._stays: dict[str, int] = dict(state.get("stays", {}))
+        self._later: dict[str, int] = {}
+
+    def state(self) -> dict[str, Any]:
+        """What must be remembered across a restart, as JSON values: by metric the highest step so far, that of the
+        sessions before for metrics that this one has not logged yet, and up to where points can't be withdrawn.
+        """
+        return {"tops": dict(self._tops), "before": dict(self._before), "stays": dict(self._stays)}
+
+    def begin_session(self) -> None:
+        """From here on, a metric that starts below its highest step goes back."""
+        self._before = {name: top for name, top in self._tops.items() if not name.startswith(SYSTEM_PREFIX)}
+        self._stays = {}
+
+    @property
+    def may_go_back(self) -> bool:
+        """Whether there are metrics of earlier sessions that this one has not logged yet."""
+        return bool(self._before)
+
+    def go_back(self, firsts: Mapping[str, int], rewind: Rewind) -> None:
+        """Given the first step of metrics in this session: have the sink withdraw what they supersede."""
+        starts = {name: step for name, step in firsts.items() if name in self._before}
+        back = {name: step for name, step in starts.items() if step <= self._before[name]}
+        if back and rewind(back):
+            self._tops.update(back)
+        else:
+            self._stays.update({name: self._before[name] for name in back})
+        for name in starts:
+            del self._before[name]
+
+    def leave_to_later(self, firsts: Iterable[Mapping[str, int]]) -> None:
+        """What sessions to come supersede is not delivered at all; given the first steps in each of them."""
+        self._later = {}
+        for of_session in firsts:
+            for name, step in of_session.items():
+                self._later[name] = min(step, self._later.get(name, step))
+
+    def admit(self, record: Metrics) -> Metrics | None:
+        """The record with the points that are on the curve; None if none is."""
+        values, step = record.values(), record.step
+        if self._later or self._stays:
+            later, stays = self._later, self._stays
+            kept = {
+                name: value for name, value in values.items() if stays.get(name, -1) < step < later.get(name, math.inf)
+            }
+            if len(kept) < len(values):
+                if not kept:
+                    return None
+                values, record = kept, record.with_values(kept)
+        tops = self._tops
+        for name in values:
+            if step > tops.get(name, -1):
+                tops[name] = step
+        return record
+
+
+def first_steps(records: Iterable[AnyRecord]) -> dict[str, int]:
+    """The step of the first point of each metric that training logged."""
+    found: dict[str, int] = {}
+    for record in records:
+        if isinstance(record, Metrics):
+            for name in record.values():
+                found.setdefault(name, record.step)
+    return {name: step for name, step in found.items() if not name.startswith(SYSTEM_PREFIX)}
+
+
+def first_steps_of(spool: Path, writer: str, start: Position | None = None) -> dict[str, int]:
+    """The same, of the session that begins at a place in a journal, as far as it is written."""
+    found: dict[str, int] = {}
+    with contextlib.closing(JournalReader(spool, writer, start)) as reader:
+        begun = False
+        while reader.position != (chunk := reader.read()).end:
+            if begun and begins_session(chunk):
+                break
+            begun = True
+            found = first_steps(chunk.records) | found
+    return found
+
+
+def begins_session(chunk: Chunk) -> bool:
+    """Whether a chunk of a journal is the first one of a session, which begins with a segment of its own."""
+    return bool(chunk.records) and isinstance(chunk.records[0], RunStart)

@@ -210,10 +210,10 @@ class SinkSpec:
         """
 
     @hookspec(firstresult=True)
-    def rewind(self, steps: dict[str, int]) -> bool | None:
+    def rewind(self, steps: dict[str, int]) -> Link | None:
         """Training went back to a checkpoint: withdraw the points of each metric from its step on, of those delivered
-        so far, and return True. They come again, from that step on. None or False: the backend can't take points back;
-        then what it has stays, and the lane holds new points back up to where they are above it.
+        so far, and say where the run lies then. They come again, from that step on. None: the backend can't take points
+        back; then what it has stays, and the lane holds new points back up to where they are above it.
 
         **When**: after a resume, or `Run.load_state_dict`, before the first point that is not above all earlier ones of
         its metric. With an empty mapping it is a question only. **Redelivery**: `open_run` with a checkpoint from

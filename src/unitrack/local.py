@@ -86,16 +86,16 @@ class LocalSink:
             self._artifacts = self._metadata.setdefault("artifacts", {})
             self._metrics = LocalMetrics(run.folder, run.notes, checkpoint or {})
             self._write_metadata()
-        return Link(id=run.folder.name, location=str(run.folder.parent), open_with=f"unitrack show {run.folder}")
+        return self._link()
 
     @hookimpl
-    def rewind(self, steps: dict[str, int]) -> bool:
+    def rewind(self, steps: dict[str, int]) -> Link:
         """Move the points that training went back behind to `metrics_superseded.jsonl`."""
         assert self._metrics is not None
         if steps:
             with _answering_os_errors():
                 self._metrics.rewind(steps)
-        return True
+        return self._link()
 
     @hookimpl
     def log_params(self, params: list[Params]) -> None:
@@ -162,6 +162,10 @@ class LocalSink:
         """Close the file, dropping what was not flushed: it comes again."""
         if self._metrics is not None:
             self._metrics.close()
+
+    def _link(self) -> Link:
+        folder = self._folder
+        return Link(id=folder.name, location=str(folder.parent), open_with=f"unitrack show {folder}")
 
     def _write_metadata(self) -> None:
         with _answering_os_errors():

@@ -33,9 +33,8 @@ if attempt < 4:
     os.kill(os.getpid(), signal.SIGKILL)
 run.finish(timeout=0 if delivery == "thread" else 30)
 """
-LOGGED = [
-    (step, {"loss": attempt + step / 1000}) for attempt in range(5) for step in range(attempt * 7, attempt * 7 + 10)
-]
+LOGGED = [(step, {"loss": min(step // 7, 4) + step / 1000}) for step in range(38)]
+"""One curve: each attempt's points from where the next one begins are superseded."""
 
 
 def train(root: Path, delivery: str, attempt: int) -> None:

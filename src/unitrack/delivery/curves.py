@@ -20,7 +20,7 @@ from unitrack.journal import Chunk, JournalReader, Position
 from unitrack.records import AnyRecord, Metrics, RunStart
 
 Rewind = Callable[[Mapping[str, int]], bool]
-"""`SinkSpec.rewind` of an open sink; False if it can't."""
+"""Asks an open sink; False if it can't. See `SinkSpec.rewind`."""
 
 
 class Curves:

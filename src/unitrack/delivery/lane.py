@@ -12,7 +12,9 @@ import fcntl
 import os
 import time
 from collections import deque
+from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 
 import msgspec
 
@@ -141,7 +143,7 @@ class Lane:
         """Read on; whether there was anything. The run `is_over` once nobody who counts writes to it any more."""
         writing = self._feed.open_writers(self.manifest.owner.writer) if is_over else None
         try:
-            self._batches.extend(self._feed.read(sink.rewind, over_but_for=writing))
+            self._batches.extend(self._feed.read(partial(self._rewind, sink), over_but_for=writing))
         except OSError as error:
             raise SinkUnavailableError(f"can't read the journal: {error.strerror}; {remedy(error.errno)}") from error
         return self._feed.lines > self._flushed_lines
@@ -149,11 +151,18 @@ class Lane:
     def _open_sink(self) -> SinkHandle:
         self._sink = sink = SinkHandle.load(self.spec)
         context = RunContext(start=self.manifest.run, folder=self.folder.path, sink_name=self.spec.name)
-        link = sink.open_run(context, self.ledger.checkpoint)
-        if link is not None:
-            self.ledger.link = msgspec.convert(redact(msgspec.structs.asdict(link)), Link)
+        self._note_link(sink.open_run(context, self.ledger.checkpoint))
         self._set_state("delivering")
         return sink
+
+    def _note_link(self, link: Link | None) -> None:
+        if link is not None:
+            self.ledger.link = msgspec.convert(redact(msgspec.structs.asdict(link)), Link)
+
+    def _rewind(self, sink: SinkHandle, steps: Mapping[str, int]) -> bool:
+        link = sink.rewind(steps)
+        self._note_link(link)
+        return link is not None
 
     def _close_sink(self) -> None:
         sink, self._sink = self._sink, None

@@ -52,9 +52,10 @@ class SinkHandle:
         link: Link | None = self._manager.hook.open_run(run=run, checkpoint=checkpoint)
         return link
 
-    def rewind(self, steps: Mapping[str, int]) -> bool:
-        """See `SinkSpec.rewind`; False if the sink does not implement it."""
-        return bool(self._manager.hook.rewind(steps=dict(steps)))
+    def rewind(self, steps: Mapping[str, int]) -> Link | None:
+        """See `SinkSpec.rewind`; None, too, if the sink does not implement it."""
+        link: Link | None = self._manager.hook.rewind(steps=dict(steps))
+        return link
 
     def deliver(self, records: list[AnyRecord]) -> None:
         """Hand over records of one kind."""

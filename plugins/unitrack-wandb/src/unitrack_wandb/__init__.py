@@ -38,6 +38,7 @@ def register_backends() -> Iterable[Backend]:
                 "video": "video panel",
                 "html": "HTML panel",
             },
+            rewinds=True,  # offline; what a server has stays
             exact_floats=True,
             non_finite="exact",
             confirms="end",  # the SDK's log does not survive a kill

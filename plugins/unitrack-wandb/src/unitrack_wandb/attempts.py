@@ -13,10 +13,13 @@ from unitrack.hookspecs import RunContext
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try at delivering a run. `before`: the folders of this id that were there; `folder` is None until known."""
+    """One try at delivering a run. `before`: the folders of this id that were there; `folder` is None until known.
+    `replaces` is a folder of the same try that is being copied into `folder`.
+    """
 
     before: list[str] = []
     folder: str | None = None
+    replaces: str | None = None
     complete: bool = False
 
 
@@ -35,13 +38,19 @@ class Attempts:
         except (OSError, msgspec.DecodeError):
             return None
 
-    def begin(self) -> Attempt:
-        """Note, before the SDK makes its folder, that one will come."""
-        return self._write(Attempt(before=[str(folder) for folder in self._folders()]))
+    def begin(self, replacing: Attempt | None = None) -> Attempt:
+        """Note, before the SDK makes its folder, that one will come, perhaps instead of one of the same try."""
+        folders = [str(folder) for folder in self._folders()]
+        replaced = replacing.folder if replacing else None
+        return self._write(Attempt(before=[folder for folder in folders if folder != replaced], replaces=replaced))
 
     def opened(self, attempt: Attempt, folder: Path) -> Attempt:
         """Note which folder it became."""
         return self._write(msgspec.structs.replace(attempt, folder=str(folder)))
+
+    def alone(self, attempt: Attempt) -> Attempt:
+        """Note that what it replaced is gone."""
+        return self._write(msgspec.structs.replace(attempt, replaces=None))
 
     def completed(self, attempt: Attempt) -> Attempt:
         """Note that the folder holds the whole run."""
@@ -50,7 +59,7 @@ class Attempts:
     def discard(self, attempt: Attempt, keep: Path | None = None) -> None:
         """Remove what `attempt` left behind, except `keep`."""
         if attempt.folder is not None:
-            left = [Path(attempt.folder)]
+            left = [Path(folder) for folder in (attempt.folder, attempt.replaces) if folder]
         else:  # it died between `begin` and `opened`
             left = [folder for folder in self._folders() if str(folder) not in attempt.before]
         for folder in left:

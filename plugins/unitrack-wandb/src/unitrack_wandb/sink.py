@@ -11,6 +11,7 @@ give until then. An offline attempt that died is removed and written anew.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,29 +53,48 @@ class WandbSink:
         self._checkpoint = None
         self._state = Delivered.restored(checkpoint, run.start)
         root = Path(self._options.dir) if self._options.dir else run.folder
-        id = wandb_id(run.start.run_id)
-        self._attempts = Attempts(run, root, id)
+        self._id = wandb_id(run.start.run_id)
+        self._attempts = Attempts(run, root, self._id)
         last = self._attempts.last()
         base = self._committed_folder(last) if checkpoint else None
         if last:
             self._attempts.discard(last, keep=base)
         if not self._offline:
             self._api = account.connect(self._options)
-        self._attempt = self._attempts.begin()
-        self._session = Session(self._options, run, id, root, self._state.config(run.start))
-        self._attempt = self._attempts.opened(self._attempt, self._session.folder)
-        self._ended = None
-        self._changed = False
-        self._positioned = False
-        self._path = str(self._session.run.path)
         self._replaced: Path | None = None
-        self._there = 0 if self._offline else int(self._session.run.starting_step)
+        self._start_session(self._attempts.begin())
+        self._there = 0 if self._offline else int(self._live.run.starting_step)
         """How many rows the server has already."""
         self._first = self._state.rows if self._offline else 0
         """The first row in the offline folder."""
         if self._offline and base:
             self._go_on_from(base)
-        self._state.folder = str(self._session.folder)
+        return self._link()
+
+    def _start_session(self, attempt: Attempt) -> None:
+        run = self._run
+        root = Path(self._options.dir) if self._options.dir else run.folder
+        self._session = session = Session(self._options, run, self._id, root, self._state.config(run.start))
+        self._attempt = self._attempts.opened(attempt, session.folder)
+        self._ended = None
+        self._changed = False
+        self._positioned = False
+        self._path = str(session.run.path)
+        self._state.folder = str(session.folder)
+
+    @hookimpl
+    def rewind(self, steps: dict[str, int]) -> Link | None:
+        """Offline: write the folder anew without the points. What a server has stays."""
+        if not self._offline or self._first:
+            return None
+        if steps:
+            folder = self._live.folder
+            self._live.finish(EXIT_CODES["killed"])
+            confirm_offline(folder, self._state.rows, self._options.finish_timeout)
+            self._start_session(self._attempts.begin(replacing=self._attempt))
+            self._copy(OfflineRun(folder), without={metric_key(name): step for name, step in steps.items()})
+            self._attempts.remove(folder)
+            self._attempt = self._attempts.alone(self._attempt)
         return self._link()
 
     @hookimpl
@@ -211,10 +231,16 @@ class WandbSink:
             self._there = self._first = max(self._first, base.header.first_row + base.header.rows)
             return
         self._replaced = folder
-        rows = self._state.rows
-        self._first = self._state.rows = base.header.first_row if base.header.rows else rows
+        self._first = base.header.first_row if base.header.rows else self._state.rows
+        self._copy(base)
+
+    def _copy(self, base: OfflineRun, without: Mapping[str, int] | None = None) -> None:
+        """Log the rows and the files of another folder again, except the points of some columns from a step on."""
+        rows, self._state.rows = self._state.rows, self._first
         for row in itertools.islice(base.logged(), rows - self._first):
-            self._log({key: value for key, value in row.items() if key not in ("_step", "_runtime")})
+            kept = {key: value for key, value in row.items() if key not in ("_step", "_runtime")}
+            if not without or (kept := _without(kept, without)):
+                self._log(kept)
         run_files = Path(self._live.run.dir)
         for name in base.header.files:
             if (base.files_folder / name).is_file():
@@ -227,3 +253,9 @@ class WandbSink:
             folder = str(session.folder)
             return Link(id=session.id, location=folder, open_with=f"wandb sync {folder}")
         return Link(id=session.id, location=self._path, url=session.run.url)
+
+
+def _without(row: dict[str, Any], points: Mapping[str, int]) -> dict[str, Any]:
+    """A row without the columns that are withdrawn at its step; empty if only its step and time are left."""
+    kept = {key: value for key, value in row.items() if key not in points or row[STEP] < points[key]}
+    return kept if len(kept) == len(row) or kept.keys() - {STEP, "_timestamp"} else {}

@@ -81,7 +81,7 @@ class Feed:
             start = reader.position
             chunk = reader.read(is_over=over_but_for is not None and writer not in over_but_for)
             if chunk.end != start:
-                behind = True
+                behind = behind or not self._is_left_over(writer)
                 self._follow_curves(writer, start, chunk, ahead, rewind)
             damaged = sum(damage.lines for damage in chunk.damages)
             self.lines += len(chunk.records) + damaged
@@ -89,6 +89,10 @@ class Feed:
             self.damages = [*self.damages, *chunk.damages][:NAMED_DAMAGES]
             batches.extend(self._group(writer, chunk.records))
         return batches
+
+    def _is_left_over(self, writer: str) -> bool:
+        """Whether it is a worker that may log on although its session is over: then it is not waited for."""
+        return not is_of_owner(self._folder.spool, writer) and process_start(_pid(writer)) is not None
 
     def _is_ahead(self, writer: str) -> bool:
         """Whether a journal begins a session that is still to come."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import stat
 from pathlib import Path, PurePosixPath
 
 from unitrack.errors import JournalError
 from unitrack.limits import MIB
 from unitrack.runfolder import RunFolder
+from unitrack.safe_files import FOLDER_MODE, open_private
 
 
 def artifact_name(source: Path, artifact_path: str | None) -> str:
@@ -44,7 +46,8 @@ class Stage:
         """A path for a new copy, its folder made. Raises `JournalError` if that can't be."""
         place = self._folder.files / f"{writer}-{next(self._numbers)}"
         try:
-            place.mkdir(parents=True)
+            self._folder.files.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            place.mkdir(mode=FOLDER_MODE)
         except OSError as error:
             raise _not_stored(name, error) from error
         return place / PurePosixPath(name).name
@@ -66,7 +69,8 @@ class Stage:
         """A file with this content. Raises `JournalError` as `copy` does."""
         copy = self.new_file(writer, name)
         try:
-            copy.write_bytes(data)
+            with open(copy, "wb", opener=open_private) as file:
+                file.write(data)
         except OSError as error:
             shutil.rmtree(copy.parent, ignore_errors=True)
             raise _not_stored(name, error) from error
@@ -89,6 +93,9 @@ def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[st
             writer.seek(0)
             shutil.copyfileobj(reader, writer, MIB)
     shutil.copystat(source, destination)
+    mode = stat.S_IMODE(os.stat(destination).st_mode)
+    if mode & stat.S_IWOTH:
+        os.chmod(destination, mode & ~stat.S_IWOTH)  # what waits in the spool is not for all to change
 
 
 def _not_stored(name: str, error: OSError | shutil.Error) -> JournalError:

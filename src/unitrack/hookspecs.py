@@ -23,8 +23,10 @@ from typing import Any, Literal, Protocol, Self
 import msgspec
 import pluggy
 
+from unitrack.errors import RecordRejectedError
 from unitrack.names import escape
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
+from unitrack.safe_files import UnsafePathError, locate_inside
 
 hookspec = pluggy.HookspecMarker("unitrack")
 hookimpl = pluggy.HookimplMarker("unitrack")
@@ -175,8 +177,15 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
         return self.folder / ".unitrack" / escape(self.sink_name, r"\w\-")
 
     def locate(self, artifact: Artifact) -> Path:
-        """The file or folder on disk that an artifact record speaks of."""
-        return self.folder / artifact.file
+        """The file or folder on disk that an artifact record speaks of.
+
+        Raises `RecordRejectedError` if it lies outside of the run folder or is a symbolic link: a journal may come from
+        a stranger. The lane has looked, too, before it hands over the record.
+        """
+        try:
+            return locate_inside(self.folder, artifact.file)
+        except UnsafePathError as error:
+            raise RecordRejectedError(f"the file of artifact {artifact.name!r} is refused: {error}") from error
 
 
 class SinkSpec:

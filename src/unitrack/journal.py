@@ -17,14 +17,16 @@ import re
 import threading
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError
 from unitrack.journal_lines import TORN, Damage, LineReader, decode_line, encode_line, lines_in
-from unitrack.limits import MIB, READ_BYTES, SEGMENT_BYTES
+from unitrack.limits import MAX_LINE_BYTES, MAX_STEP, MIB, READ_BYTES, SEGMENT_BYTES
 from unitrack.records import AnyRecord, Record
+from unitrack.safe_files import open_private
 
 SUFFIX = ".journal"
 _BIRTH = re.compile("[0-9a-f]{12}")
@@ -34,8 +36,8 @@ _START_BYTES = len(b'01234567 {"kind":"run_start"')
 class Position(msgspec.Struct, frozen=True, order=True):
     """A place in one writer's journal: bytes into a segment."""
 
-    segment: int = 0
-    offset: int = 0
+    segment: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEP)] = 0
+    offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEP)] = 0
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -55,7 +57,11 @@ def find_writers(spool: Path) -> dict[str, list[int]]:
     """The journals in a spool: each writer's segments, in order of the writers' birth."""
     found: dict[str, list[int]] = {}
     try:
-        names = sorted(entry.name for entry in os.scandir(spool) if entry.name.endswith(SUFFIX))
+        names = sorted(
+            entry.name
+            for entry in os.scandir(spool)
+            if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)  # no stranger's link, no pipe
+        )
     except FileNotFoundError:
         return found
     for name in names:
@@ -95,7 +101,7 @@ class JournalWriter:
     def _open(self) -> int:
         path = segment_path(self._spool, self.writer, self._segment)
         try:
-            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         except OSError as error:
             raise JournalError(
                 error.errno, f"can't open the journal ({error.strerror}); {remedy(error.errno)}", str(path)
@@ -258,7 +264,7 @@ class JournalReader:
             self.close()
             path = segment_path(self._spool, self.writer, self.position.segment)
             try:
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._fd = open_private(path, os.O_RDONLY)
             except FileNotFoundError:
                 return False
             self._fd_segment = self.position.segment
@@ -269,6 +275,8 @@ class JournalReader:
             return b""
         data = os.pread(self._fd, max_bytes, self.position.offset)
         while len(data) == max_bytes and b"\n" not in data:  # one line is longer than that
+            if max_bytes >= MAX_LINE_BYTES:
+                raise OSError(0, f"a line of the journal has more than {MAX_LINE_BYTES} bytes: this is none of ours")
             max_bytes *= 2
             data = os.pread(self._fd, max_bytes, self.position.offset)
         return data[: data.rfind(b"\n") + 1]

@@ -31,6 +31,11 @@ SEGMENT_BYTES = 64 * MIB
 """A writer starts a new file past this, so that delivered ones can be deleted during a long run."""
 SYNC_INTERVAL_S = 5.0
 """How much a power loss can cost: `fdatasync` (p50 205 us, measured) runs this often, off the calling thread."""
+MAX_STATE_BYTES = 256 * MIB
+"""A manifest, a ledger or the params of a run are kilobytes; more is no file of ours, and reading it would fill memory.
+"""
+MAX_LINE_BYTES = 256 * MIB
+"""A line of a journal that a reader takes into memory: far more than the limits on a call allow."""
 MAX_STEP = 2**63 - 1
 """int64, which MLflow, TensorBoard and W&B store."""
 HOUSEKEEPING_S = 1.0

@@ -6,6 +6,7 @@ it, and `time` (milliseconds) and `seq` beside them. NaN and infinity are writte
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from unitrack.local_params import LocalParams
 from unitrack.local_source import ARTIFACTS, METADATA, LocalSource, read_json
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.runfolder import write_atomically
+from unitrack.safe_files import is_inside, locate_inside
 
 __all__ = ["LocalSink", "LocalSource", "check", "register_backends"]
 
@@ -124,11 +126,15 @@ class LocalSink:
         for artifact in artifacts:
             with _answering_os_errors():
                 try:
-                    _place(self._folder / artifact.file, self._folder / ARTIFACTS / artifact.name)
+                    self._place(artifact)
                 except (FileExistsError, NotADirectoryError) as error:  # "a/b" when "a" is a file
                     raise RecordRejectedError(f"{artifact.name!r} lies below an artifact that is a file") from error
                 except FileNotFoundError as error:
                     raise RecordRejectedError(f"the run's copy of {artifact.name!r} is gone") from error
+                except OSError as error:
+                    if error.errno != errno.ENAMETOOLONG:
+                        raise
+                    raise RecordRejectedError(f"{artifact.name[:80]!r} is longer than a file name may be") from error
             self._artifacts[artifact.name] = {
                 "type": artifact.type,
                 "size": artifact.size,
@@ -137,6 +143,14 @@ class LocalSink:
                 **({} if artifact.step is None else {"step": artifact.step}),
             }
         self._write_metadata()
+
+    def _place(self, artifact: Artifact) -> None:
+        destination = self._folder / ARTIFACTS / artifact.name
+        if not is_inside(destination.parent, self._folder):
+            raise RecordRejectedError(
+                f"{artifact.name!r} would be written through a symbolic link, out of the run folder"
+            )
+        _place(locate_inside(self._folder, artifact.file), destination)
 
     @hookimpl
     def flush(self) -> Checkpoint:

@@ -12,6 +12,7 @@ import msgspec
 
 from unitrack.local_source import METRICS
 from unitrack.records import Metrics
+from unitrack.safe_files import open_private
 
 METRICS_SUPERSEDED = "metrics_superseded.jsonl"
 """Lines as in `metrics.jsonl`, of points that were logged again after a resume behind the log."""
@@ -27,12 +28,13 @@ class LocalMetrics:
     def __init__(self, folder: Path, aside: Path, committed: Mapping[str, Any]) -> None:
         """`aside` is a folder for the file from before, `committed` what `flush` returned. Raises `OSError`."""
         self._path, self._superseded, self._aside = folder / METRICS, folder / METRICS_SUPERSEDED, aside
-        self._generation = self._committed = committed.get("generation", 0)
+        self._generation = self._committed = int(committed.get("generation", 0))  # not a stranger's path
         if self._before.exists():
             os.replace(self._before, self._path)
         self.forget_before()
         if self._superseded.exists():
-            os.truncate(self._superseded, committed.get("superseded_bytes", 0))
+            with open(self._superseded, "ab", opener=open_private) as superseded:
+                superseded.truncate(committed.get("superseded_bytes", 0))
         self._open()
         length = committed.get("metrics_bytes", 0)
         self._file.truncate(length)
@@ -43,7 +45,7 @@ class LocalMetrics:
         return self._aside / f"metrics.{self._committed}.jsonl"
 
     def _open(self) -> None:
-        self._file = open(self._path, "ab")  # noqa: SIM115 (closed by close)
+        self._file = open(self._path, "ab", opener=open_private)  # noqa: SIM115 (closed by close)
 
     def append(self, records: Iterable[Metrics]) -> None:
         """Take points. Raises `OSError`."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+
+from unitrack.limits import MAX_STEP
 
 SCHEMA_VERSION = 1
 
@@ -18,6 +20,12 @@ RunStatus = Literal["running", "finished", "failed", "killed"]
 ArtifactType = Literal[
     "file", "folder", "text", "json", "figure", "image", "model", "histogram", "table", "audio", "video", "html"
 ]
+
+Special = Literal["nan", "inf", "-inf"]
+_SPECIAL: dict[str, Special] = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
+
+MAX_TIME = 253_402_214_400_000
+"""Milliseconds to the last day of the year 9999, beyond which Python has no dates, whatever the time zone."""
 
 KINDS = ("metrics", "params", "tags", "description", "status", *get_args(ArtifactType))
 """All kinds of things that can be logged; those of artifacts are `Artifact.type`."""
@@ -33,7 +41,7 @@ class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_d
     """
 
     seq: int
-    time: int
+    time: Annotated[int, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
 
 
 class RunStart(Record, frozen=True, tag="run_start"):
@@ -61,9 +69,9 @@ class Metrics(Record, frozen=True, tag="metrics"):
     all of them as floats.
     """
 
-    step: int
+    step: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEP)]
     metrics: dict[str, float]
-    special: dict[str, str] = {}
+    special: dict[str, Special] = {}
 
     def values(self) -> dict[str, float]:
         """All points of the record, the non-finite ones included."""
@@ -74,7 +82,7 @@ class Metrics(Record, frozen=True, tag="metrics"):
     def with_values(self, values: Mapping[str, float]) -> Metrics:
         """The same record with other points: how middleware renames and filters."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        special = {name: repr(value) for name, value in values.items() if not math.isfinite(value)}
+        special = {name: _SPECIAL[repr(value)] for name, value in values.items() if not math.isfinite(value)}
         return msgspec.structs.replace(self, metrics=finite, special=special)
 
 

@@ -19,17 +19,21 @@ import math
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Backend, SinkOptions
 from unitrack.records import RunStart
+from unitrack.safe_files import FOLDER_MODE, UnsafePathError, open_private, read_regular
 
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+"""What ids of runs, names of sinks and names of journals look like."""
 _UNSAFE = re.compile(r"[^\w.\- ]+")
 _MAX_FOLDER_NAME = 200  # bytes; file systems take 255, of which a few are for a number
 
@@ -133,7 +137,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     run: RunStart
     owner: Owner
     sinks: tuple[LaneSpec, ...]
-    log_frequency: int = 1
+    log_frequency: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 class RunFolder:
@@ -158,11 +162,11 @@ class RunFolder:
         safe = _UNSAFE.sub("_", name).encode()[:_MAX_FOLDER_NAME].decode(errors="ignore").strip(" .") or "run"
         number = 1
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             while True:
                 path = root / (safe if number == 1 else f"{safe}-{number}")
                 try:
-                    path.mkdir()
+                    path.mkdir(mode=FOLDER_MODE)
                     break
                 except FileExistsError:
                     number += 1
@@ -177,8 +181,8 @@ class RunFolder:
 
     def prepare(self) -> None:
         """Make the folders that delivery needs."""
-        self.spool.mkdir(exist_ok=True)
-        self.state.mkdir(exist_ok=True)
+        self.spool.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        self.state.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
     @property
     def manifest_file(self) -> Path:
@@ -244,7 +248,7 @@ class RunFolder:
     @contextlib.contextmanager
     def spool_lock(self) -> Iterator[None]:
         """Held while a run takes up its spool and while a lane removes it, so that the one can't undo the other."""
-        descriptor = os.open(self.state / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = open_private(self.state / "spool.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -269,11 +273,25 @@ class RunFolder:
         write_atomically(self.manifest_file, msgspec.json.encode(manifest))
 
     def read_manifest(self) -> Manifest:
-        """Read `run.json`. Raises `JournalError` if it is missing or damaged."""
+        """Read `run.json`. Raises `JournalError` if it is missing or damaged, or names what leads out of the folder."""
         try:
-            return msgspec.json.decode(self.manifest_file.read_bytes(), type=Manifest)
-        except (OSError, msgspec.MsgspecError) as error:
+            manifest = msgspec.json.decode(read_regular(self.manifest_file), type=Manifest)
+            self._refuse_unsafe(manifest)
+        except (OSError, ValueError, RecursionError) as error:
             raise JournalError(0, f"not a run folder of unitrack ({error})", str(self.path)) from error
+        return manifest
+
+    def _refuse_unsafe(self, manifest: Manifest) -> None:
+        """A folder may come from a stranger: its parts must be in it, and names must be what we make file names of."""
+        for part in (self.state, self.spool):
+            if os.path.lexists(part) and not stat.S_ISDIR(os.lstat(part).st_mode):
+                raise UnsafePathError(f"{part.name} is a symbolic link, or no folder")
+        names = [sink.name for sink in manifest.sinks]
+        for name in (*names, manifest.run.run_id, manifest.owner.writer):
+            if not _FILE_NAME.fullmatch(name):
+                raise UnsafePathError(f"{name[:40]!r} can't be a part of file names")
+        if len(set(names)) < len(names):
+            raise UnsafePathError("two sinks have one name")
 
     def remove_spool(self) -> None:
         """Delete the delivery buffer. Only for who has seen every ledger complete."""
@@ -282,13 +300,17 @@ class RunFolder:
 
 def find_run_folders(root: Path) -> Iterator[RunFolder]:
     """The run folders directly under `root`, in the order of their names; `root` itself if it is one."""
-    if (root / ".unitrack" / "run.json").exists():
+    if _is_run_folder(root):
         yield RunFolder(root)
         return
     if root.is_dir():
         for path in sorted(root.iterdir()):
-            if (path / ".unitrack" / "run.json").exists():
+            if _is_run_folder(path):
                 yield RunFolder(path)
+
+
+def _is_run_folder(path: Path) -> bool:
+    return os.path.exists(RunFolder(path).manifest_file)  # `Path.exists` raises for a folder of somebody else's
 
 
 def find_run(root: Path, run_id: str) -> RunFolder | None:
@@ -303,5 +325,6 @@ def find_run(root: Path, run_id: str) -> RunFolder | None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file's content so that a reader sees the old or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
+    with open(temporary, "wb", opener=open_private) as file:
+        file.write(data)
     os.replace(temporary, path)

@@ -22,6 +22,7 @@ from unitrack.limits import MAX_STEP, Limits
 from unitrack.params import as_mapping, plain_text
 from unitrack.records import flatten
 from unitrack.redaction import redact
+from unitrack.safe_files import leads_out
 from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def check_artifact_name(name: str) -> str:
     """Where an artifact belongs, as a relative POSIX path. Raises `InvalidValueError` for one that leaves the run."""
     posix = name.replace("\\", "/")
     path = PurePosixPath(posix)
-    if not posix.strip("/ ") or path.is_absolute() or ".." in path.parts or posix[1:2] == ":" or "\0" in posix:
+    if leads_out(name) or posix[1:2] == ":":
         raise InvalidValueError(
             f"artifact path {name!r} must be relative and stay inside the run's artifacts (no '..', no leading '/')"
         )

@@ -8,7 +8,21 @@ from pathlib import Path
 
 import msgspec
 
+from unitrack.errors import JournalError
+from unitrack.limits import MAX_LINE_BYTES
 from unitrack.records import AnyRecord
+from unitrack.safe_files import open_private, open_regular
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    seq: int
+
+
+class _Letter(msgspec.Struct, frozen=True):
+    """What of a line is needed to know the record again."""
+
+    writer: str
+    record: _Refused
 
 
 class DeadLetters:
@@ -25,7 +39,7 @@ class DeadLetters:
     def add(self, writer: str, record: AnyRecord, reason: str) -> None:
         """Keep a record. Raises `OSError` if the disk won't take it; the lane then goes back and judges it again."""
         letter = msgspec.json.encode({"writer": writer, "error": reason, "record": record}) + b"\n"
-        with self._path.open("a+b") as file:
+        with open(self._path, "a+b", opener=open_private) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(end - 1, 0))
             torn = end > 0 and file.read(1) != b"\n"  # by a crash: it must not take this one with it
@@ -34,12 +48,15 @@ class DeadLetters:
 
     def _read(self) -> Iterator[tuple[str, int]]:
         try:
-            lines = self._path.read_bytes().splitlines()
+            file = open_regular(self._path)
         except FileNotFoundError:
             return
-        for line in lines:
-            try:
-                letter = msgspec.json.decode(line)
-                yield letter["writer"], letter["record"]["seq"]
-            except (msgspec.MsgspecError, KeyError, TypeError):
-                continue  # torn by a crash: the record comes again and is judged again
+        except OSError as error:
+            raise JournalError(0, f"can't read the dead letters ({error})", str(self._path)) from error
+        with file:
+            for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):
+                try:
+                    letter = msgspec.json.decode(line, type=_Letter)
+                except (msgspec.MsgspecError, RecursionError):
+                    continue  # torn by a crash: the record comes again and is judged again
+                yield letter.writer, letter.record.seq

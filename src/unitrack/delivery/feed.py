@@ -17,6 +17,9 @@ from unitrack.limits import NAMED_DAMAGES
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
 from unitrack.runfolder import RunFolder, process_start
 
+_PID_END = 2**31
+"""pid_t has 32 bits: a file of a greater number is named by a stranger."""
+
 
 class Batch(msgspec.Struct):
     """Consecutive records of one kind from one writer."""
@@ -176,4 +179,5 @@ class Feed:
 def _pid(writer: str) -> int:
     """The process that a journal's name tells of; 0 if it tells none."""
     parts = writer.split("-")
-    return int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
+    told = int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
+    return told if told < _PID_END else 0

@@ -29,9 +29,10 @@ from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
-from unitrack.records import AnyRecord
+from unitrack.records import AnyRecord, Artifact
 from unitrack.redaction import redact, redact_text
 from unitrack.runfolder import LaneSpec, Manifest, RunFolder, process_start
+from unitrack.safe_files import leads_out, open_private
 
 
 class Progress(Enum):
@@ -71,7 +72,7 @@ class Lane:
 
     def acquire(self) -> bool:
         """Become the one that delivers to this sink; False if another process does."""
-        descriptor = os.open(self.folder.lock_file(self.spec.name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = open_private(self.folder.lock_file(self.spec.name), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -151,6 +152,7 @@ class Lane:
     def _open_sink(self) -> SinkHandle:
         self._sink = sink = SinkHandle.load(self.spec)
         context = RunContext(start=self.manifest.run, folder=self.folder.path, sink_name=self.spec.name)
+        self._context = context
         self._note_link(sink.open_run(context, self.ledger.checkpoint))
         self._set_state("delivering")
         return sink
@@ -173,6 +175,7 @@ class Lane:
 
     def _deliver(self, sink: SinkHandle, batch: Batch) -> None:
         try:
+            self._refuse_unsafe(batch.records)
             sink.deliver(batch.records)
         except RecordRejectedError as error:
             self._reject(batch, error, certain=True)
@@ -185,6 +188,16 @@ class Lane:
         else:
             self._delivered_any = True
             self._settle_suspects()
+
+    def _refuse_unsafe(self, records: list[AnyRecord]) -> None:
+        """Keep paths that a stranger's journal may hold from every sink. Raises `RecordRejectedError`."""
+        for record in records:
+            if isinstance(record, Artifact):
+                self._context.locate(record)
+                if leads_out(record.name):
+                    raise RecordRejectedError(
+                        f"the artifact's name {record.name[:80]!r} leads out of the run's artifacts"
+                    )
 
     def _reject(self, batch: Batch, error: BaseException, *, certain: bool) -> None:
         if len(batch.records) > 1:

@@ -15,6 +15,7 @@ from unitrack.journal import JournalReader, Position, count_lines, find_writers
 from unitrack.journal_lines import Damage
 from unitrack.records import AnyRecord, Metrics, RunEnd
 from unitrack.runfolder import RunFolder, write_atomically
+from unitrack.safe_files import read_regular
 
 LaneState = Literal["pending", "delivering", "retrying", "parked", "complete"]
 """`pending`: nobody delivers now. `retrying`: the backend is away, the lane backs off. `parked`: somebody has to mend
@@ -65,8 +66,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     def load(cls, path: Path) -> Ledger:
         """The ledger in a file; a fresh one if there is none, or none that can be read."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(read_regular(path), type=cls)
+        except (OSError, msgspec.MsgspecError, RecursionError):
             return cls()
 
     def save(self, path: Path) -> None:

@@ -20,6 +20,7 @@ from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.orders import Order
 from unitrack.errors import JournalError
 from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.safe_files import open_private
 from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class _Courier:
         self._log = RunFolder(Path(self.orders[0].folder)).state / f"{self.backend}.log"
         pulse = Pulse()
         try:
-            with self._log.open("a+b") as log:
+            with open(self._log, "a+b", opener=open_private) as log:
                 courier_log.shorten(log.fileno())
                 self._log_begin = courier_log.size(self._log)
                 self.process = _Detached(

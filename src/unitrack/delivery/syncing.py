@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +18,10 @@ from unitrack.journal import JournalWriter, find_writers
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
 from unitrack.local import LocalSource
 from unitrack.plugins import installed, make_lane
-from unitrack.records import RunEnd, RunStart
+from unitrack.records import Artifact, RunEnd, RunStart
 from unitrack.redaction import REDACTED, redact
 from unitrack.runfolder import LaneSpec, Manifest, RunFolder
+from unitrack.safe_files import find_escape
 
 
 def sync_run(
@@ -35,6 +37,10 @@ def sync_run(
     written; one whose process died ends as failed. `show` is called ten times a second. Raises `ConfigError` if a
     sink can't be opened with what is known here.
     """
+    if (link := find_escape(folder.path)) is not None:
+        raise ConfigError(
+            f"{link} is a symbolic link that leads out of the run folder: nothing is delivered from there"
+        )
     if to is not None:
         _add_sink(folder, to)
     manifest = folder.read_manifest()
@@ -80,7 +86,7 @@ def _current(folder: RunFolder, spec: LaneSpec) -> LaneSpec:
     """
     incomplete = REDACTED in str(spec.options)
     if not incomplete and Ledger.load(folder.ledger_file(spec.name)).checkpoint is not None:
-        return spec
+        return _as_declared(spec)
     for sink in resolve().settings.sinks:
         if sink.name == spec.name and sink.backend == spec.backend and (incomplete or sink.options):
             return _lane(sink)
@@ -89,7 +95,16 @@ def _current(folder: RunFolder, spec: LaneSpec) -> LaneSpec:
             f"the options of sink {spec.name!r} hold a secret, which is not kept with the run: "
             f"configure {spec.name!r} in unitrack.yaml and sync again"
         )
-    return spec
+    return _as_declared(spec)
+
+
+def _as_declared(spec: LaneSpec) -> LaneSpec:
+    """The lane with the classes that the installed plugins declare, its options checked anew.
+
+    Of a manifest, which may be a stranger's, no class is imported: only names of backends and of middleware count.
+    """
+    options = spec.options | {one.name: one.value for one in spec.middleware}
+    return make_lane(spec.name, installed().backend(spec.backend), options)
 
 
 def _lane(sink: SinkSettings) -> LaneSpec:
@@ -130,6 +145,8 @@ def _rebuild_journal(folder: RunFolder, manifest: Manifest) -> None:
     ended = False
     for record in LocalSource(str(folder.path)).records(folder.path.name):
         kept = manifest.run if isinstance(record, RunStart) else record
+        if isinstance(kept, Artifact):  # relative, as in the journals of before: the folder may be moved
+            kept = msgspec.structs.replace(kept, file=os.path.relpath(kept.file, folder.path.absolute()))
         journal.append(msgspec.structs.replace(kept, seq=journal.next_seq))
         journal.next_seq += 1
         ended = isinstance(record, RunEnd)

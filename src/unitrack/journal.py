@@ -22,7 +22,7 @@ from typing import Annotated
 import msgspec
 
 from unitrack.disk_trouble import remedy
-from unitrack.errors import JournalError
+from unitrack.errors import JournalError, RunFinishedError
 from unitrack.journal_lines import TORN, Damage, LineReader, decode_line, encode_line, lines_in
 from unitrack.limits import MAX_LINE_BYTES, MAX_STEP, MIB, READ_BYTES, SEGMENT_BYTES
 from unitrack.records import AnyRecord, Record
@@ -118,6 +118,8 @@ class JournalWriter:
         try:
             written = os.write(self._fd, line)
         except OSError as error:
+            if self._fd < 0:
+                raise RunFinishedError("the run was finished, by a signal handler, during this call") from None
             raise self._failed(record, error.errno or 0, error.strerror or "") from error
         if written != len(line):
             self._end_torn_line(written)

@@ -23,6 +23,8 @@ from unitrack.redaction import REDACTED, redact
 from unitrack.runfolder import LaneSpec, Manifest, RunFolder
 from unitrack.safe_files import find_escape
 
+_SHOW_EVERY_S = 0.1
+
 
 def sync_run(
     folder: RunFolder,
@@ -34,7 +36,7 @@ def sync_run(
     """Deliver what is left of a run to its sinks, or all of it to the sink `to`, for at most `timeout` seconds.
 
     A sink that another process delivers to is left to it. A run whose process is alive is delivered as far as it is
-    written; one whose process died ends as failed. `show` is called ten times a second. Raises `ConfigError` if a
+    written; one whose process died ends as failed. `show` is called about ten times a second. Raises `ConfigError` if a
     sink can't be opened with what is known here.
     """
     if (link := find_escape(folder.path)) is not None:
@@ -49,9 +51,9 @@ def sync_run(
     workers = [threading.Thread(target=_deliver, args=(lane, deadline), daemon=True) for lane in lanes]
     for worker in workers:
         worker.start()
-    while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
+    while (working := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
         show(read_report(folder))
-        time.sleep(0.1)
+        working[0].join(_SHOW_EVERY_S)
     return read_report(folder)
 
 

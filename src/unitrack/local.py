@@ -19,10 +19,10 @@ import msgspec
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Backend, Checkpoint, Finding, Link, RunContext, SinkOptions, hookimpl
 from unitrack.local_metrics import LocalMetrics
-from unitrack.local_params import LocalParams
-from unitrack.local_source import ARTIFACTS, METADATA, LocalSource, read_json
+from unitrack.local_params import PARAMS_HISTORY, LocalParams
+from unitrack.local_source import ARTIFACTS, METADATA, PARAMS, LocalSource, read_json
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
-from unitrack.runfolder import write_atomically
+from unitrack.runfolder import remove_torn, write_atomically
 from unitrack.safe_files import is_inside, locate_inside
 
 __all__ = ["LocalSink", "LocalSource", "check", "register_backends"]
@@ -80,6 +80,8 @@ class LocalSink:
         """Open the files, `metrics.jsonl` at its committed length."""
         self._folder = run.folder
         with _answering_os_errors():
+            for name in (METADATA, PARAMS, PARAMS_HISTORY):
+                remove_torn(run.folder / name)
             self._metadata = read_json(run.folder / METADATA) or _new_metadata(run.start)
             self._metadata["status"] = "running"
             self._metadata.pop("end_time", None)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import math
 import os
 import re
@@ -294,8 +295,15 @@ class RunFolder:
             raise UnsafePathError("two sinks have one name")
 
     def remove_spool(self) -> None:
-        """Delete the delivery buffer. Only for who has seen every ledger complete."""
-        shutil.rmtree(self.spool, ignore_errors=True)
+        """Delete the delivery buffer. Only for who has seen every ledger complete.
+
+        It is renamed first: of a spool that is half deleted, nobody could tell what was in it.
+        """
+        condemned = self.state / "spool.removed"
+        shutil.rmtree(condemned, ignore_errors=True)  # of one that died here
+        with contextlib.suppress(OSError):  # there is none
+            os.rename(self.spool, condemned)
+        shutil.rmtree(condemned, ignore_errors=True)
 
 
 def find_run_folders(root: Path) -> Iterator[RunFolder]:
@@ -328,3 +336,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     with open(temporary, "wb", opener=open_private) as file:
         file.write(data)
     os.replace(temporary, path)
+
+
+def remove_torn(path: Path) -> None:
+    """Remove what processes left beside a file that died while they replaced it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and process_start(int(pid)) is None:
+            left.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,7 +94,12 @@ class ProbeSink:
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
         """Store."""
         for artifact in artifacts:
-            assert (self._folder / artifact.file).exists()
+            content = self._folder / artifact.file
+            assert content.exists()
+            if content.is_file():
+                kept = self.out / "files" / artifact.name
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(content, kept)
         self._take("log_artifacts", artifacts)
 
     @hookimpl

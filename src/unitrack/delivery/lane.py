@@ -29,9 +29,9 @@ from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
-from unitrack.records import AnyRecord, Artifact
+from unitrack.records import AnyRecord, Artifact, RunStatus
 from unitrack.redaction import redact, redact_text
-from unitrack.runfolder import LaneSpec, Manifest, RunFolder, process_start
+from unitrack.runfolder import LaneSpec, Manifest, RunFolder, process_start, remove_torn
 from unitrack.safe_files import leads_out, open_private
 
 
@@ -79,6 +79,8 @@ class Lane:
             os.close(descriptor)
             return False
         self._lock = descriptor
+        remove_torn(self.folder.ledger_file(self.spec.name))
+        self._dead_letters = DeadLetters(self.folder.dead_letter_file(self.spec.name))
         self._begin_at_committed()  # whoever delivered before may have committed since
         return True
 
@@ -248,8 +250,8 @@ class Lane:
         self._delivered_any = False
         self._end_seen_at: float | None = None
 
-    def _commit(self, sink: SinkHandle) -> bool:
-        """Ask the sink to make everything durable and, if it did, move the offset."""
+    def _commit(self, sink: SinkHandle, ended: RunStatus | None = None) -> bool:
+        """Ask the sink to make everything durable and, if it did, move the offset; `ended`: past the end of the run."""
         checkpoint = sink.flush()
         self._flushed_lines = self._feed.lines
         if checkpoint is None:
@@ -268,6 +270,8 @@ class Lane:
         ledger.attempts, ledger.retry_at = 0, None
         if not ledger.dead_lettered:
             ledger.last_error = None
+        if ended is not None:  # in the same write: there is no moment at which all is confirmed but the end
+            ledger.state, ledger.status, ledger.ended_writer = "complete", ended, self.manifest.owner.writer
         self._save()
         feed.count_anew()
         self._flushed_lines = self._given_up = self._unexpected = 0
@@ -285,15 +289,17 @@ class Lane:
 
     def _delete_old_segments(self) -> None:
         """Delete journal segments that every sink is past."""
-        for writer, segments in find_writers(self.folder.spool).items():
-            if len(segments) < 2:
-                continue
+        several = {writer: found for writer, found in find_writers(self.folder.spool).items() if len(found) > 1}
+        if not several:
+            return
+        with contextlib.suppress(OSError), self.folder.spool_lock():  # against a sink that is being added
             sinks = self.folder.read_manifest().sinks
             ledgers = [Ledger.load(self.folder.ledger_file(sink.name)) for sink in sinks]
-            passed = min(ledger.positions.get(writer, Position()).segment for ledger in ledgers)
-            for segment in segments:
-                if segment < passed:
-                    segment_path(self.folder.spool, writer, segment).unlink(missing_ok=True)
+            for writer, segments in several.items():
+                passed = min(ledger.positions.get(writer, Position()).segment for ledger in ledgers)
+                for segment in segments:
+                    if segment < passed:
+                        segment_path(self.folder.spool, writer, segment).unlink(missing_ok=True)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -339,11 +345,8 @@ class Lane:
         end = self._feed.ends.get(self.manifest.owner.writer)
         status = end.status if end else "failed"
         sink.end_run(status, end.time if end else self._feed.last_time or self.manifest.run.time)
-        if not self._commit(sink):
+        if not self._commit(sink, status):
             raise SinkUnavailableError("the backend did not confirm the end of the run")
-        self.ledger.ended_writer = self.manifest.owner.writer
-        self.ledger.status = status
-        self._set_state("complete")
         self._close_sink()
         self._remove_spool_if_complete()
 

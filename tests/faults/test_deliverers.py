@@ -1,0 +1,137 @@
+"""A process that delivers dies, at a random time or at a given line: nothing is lost, and nothing is there twice.
+
+Deliverers are forks of a process that has the SDK imported (`unitrack_deliverer`), and each runs the same `Lane` that a
+courier runs. What counts is what the backend's own reader finds after the last one has come to its end.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from unitrack_deliverer import Held, Nursery, Place
+from unitrack_faults import FULL, figure, rounds
+from unitrack_journaled import JournaledRun, options_of
+
+from unitrack.delivery.lane import Lane
+from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.report import read_report
+from unitrack.runfolder import RunFolder, write_atomically
+from unitrack.testing.conformance.comparing import assert_same
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600 if FULL else 150)]
+
+LIGHT = ["local", "probe", "tensorboard"]
+BACKENDS = [*LIGHT, "trackio", "mlflow", "wandb"] if FULL else LIGHT  # the others' SDKs take seconds to import
+INSTALLED = {"probe", *(entry.name for entry in entry_points(group="unitrack"))}  # that one is installed by conftest
+READ_BYTES = 1000
+"""Six lines or so: a commit after each few of them."""
+
+
+@pytest.fixture(scope="module", params=[name for name in BACKENDS if name in INSTALLED])
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def store(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp(backend)
+
+
+@pytest.fixture(scope="module")
+def nursery(store: Path, backend: str) -> Iterator[Nursery]:
+    with Nursery(store, READ_BYTES) as nursery:
+        first = new_run(store, backend, calls=20)  # imports what the next ones find imported, and makes databases
+        nursery.deliver(first.folder, first.lane)
+        nursery.read(first.folder, first.lane)
+        yield nursery
+
+
+def new_run(store: Path, backend: str, calls: int) -> JournaledRun:
+    number = len(list(store.glob("run*")))
+    return JournaledRun(store / f"run{number}", backend, options_of(backend, store), calls)
+
+
+def check(run: JournaledRun, held: Held, table: str, row: str) -> None:
+    """Once and exact, in the backend and in the account; and note what was not."""
+    found = Counter(held.points)
+    wanted = Counter((name, *point) for name, points in run.logged.points.items() for point in points)
+    lost, doubled = wanted - found, found - wanted
+    figure(table, row, points=wanted.total(), lost=lost.total(), doubled=doubled.total() + held.runs - 1)
+    assert (held.runs, lost, doubled) == (1, {}, {})
+    assert_same(held.contents, run.logged, exact_floats=True)
+    assert len(held.contents.artifacts) == len(run.logged.files)
+    account = read_report(run.folder)["sink"]
+    assert (account.state, account.delivered, account.pending, account.dead_lettered) == ("complete", run.lines, 0, 0)
+    assert not run.folder.spool.exists()
+    assert litter(run) == []
+
+
+def litter(run: JournaledRun) -> list[str]:
+    """Files that replaced nothing since who wrote them died."""
+    return [path.name for path in run.folder.path.rglob("*") if path.suffix in (".tmp", ".new", ".part")]
+
+
+def test_random_kills_lose_and_double_nothing(backend: str, store: Path, nursery: Nursery) -> None:
+    """In mid-batch, again and again, until a deliverer is let live."""
+    dice = random.Random(seed := 4000 if not FULL else random.randrange(10**6))
+    print(f"seed {seed}")
+    kills, wanted = 0, rounds(short=4, full=100 if backend == "wandb" else 500)
+    undisturbed = new_run(store, backend, calls=60)
+    seconds = nursery.deliver(undisturbed.folder, undisturbed.lane).seconds
+    while kills < wanted:
+        run = new_run(store, backend, calls=60)
+        for _ in range(min(8, wanted - kills)):
+            if not nursery.deliver(run.folder, run.lane, live=dice.uniform(0.0, seconds)).died:
+                break
+            kills += 1
+            figure("Kill the courier", backend, kills=1)
+        nursery.deliver(run.folder, run.lane)
+        check(run, nursery.read(run.folder, run.lane), "Kill the courier", backend)
+
+
+def test_a_crash_at_any_line_loses_and_doubles_nothing(backend: str, store: Path, nursery: Nursery) -> None:
+    """Between delivery and commit, around each rename and removal, at the end of the run."""
+    watched = new_run(store, backend, calls=30)
+    reached: dict[str, int] = nursery.deliver(watched.folder, watched.lane, places=True).result
+    failures: dict[Place, str] = {}
+    for place in chosen(reached, backend):
+        run = new_run(store, backend, calls=30)
+        died = nursery.deliver(run.folder, run.lane, die_at=place).died
+        figure("Crash at each step", backend, places=1)
+        try:
+            assert died
+            nursery.deliver(run.folder, run.lane)
+            check(run, nursery.read(run.folder, run.lane), "Crash at each step", backend)
+        except AssertionError:
+            failures[place] = traceback.format_exc()
+    assert not failures
+
+
+COMMITTING = [Lane._deliver, Lane._commit, Lane._delete_old_segments, Lane._end, Lane._remove_spool_if_complete]
+COMMITTING += [Lane._save, Ledger.save, write_atomically, RunFolder.remove_spool]
+"""Where what is delivered and what is known of it can be of two minds."""
+
+
+def chosen(reached: dict[str, int], backend: str) -> list[Place]:
+    """Each line of `COMMITTING`, and of all other places some, at the first time or at the last; or a few of all."""
+    dice = random.Random(seed := random.randrange(10**6) if FULL else 5000)
+    print(f"seed {seed}")
+    lines = {f"{Path(inspect.getfile(one)).name}:{line}" for one in COMMITTING for line in lines_of(one)}
+    first = [(place, 1) for place in sorted(reached) if place in lines]
+    others = [(place, dice.choice((1, count))) for place, count in sorted(reached.items())]
+    if not FULL:
+        return dice.sample(first, 4) + dice.sample(others, 2)
+    return first + dice.sample(others, min(len(others), 160 if backend in LIGHT else 30))
+
+
+def lines_of(function: Callable[..., object]) -> range:
+    lines, start = inspect.getsourcelines(function)
+    return range(start, start + len(lines))

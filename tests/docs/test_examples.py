@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import msgspec
@@ -39,13 +41,13 @@ def _records(file: Path) -> list[AnyRecord]:
     return [msgspec.json.decode(line, type=AnyRecord) for line in file.read_bytes().splitlines()]
 
 
-def test_sink_holds_what_was_logged(jsonl: None, tmp_path: Path) -> None:
+def test_sink_holds_what_was_logged(jsonl: None) -> None:
     """From another process, bit for bit, beside the local files."""
     with unitrack.start_run("digits", sinks=["local", {"jsonl": {"folder": "out"}}], params={"lr": 1e-3}) as run:
         for step in range(100):
             run.log_metrics({"loss": 1 / (step + 3)}, step=step)
     assert run.finish().ok
-    records = _records(tmp_path / "out" / f"{run.id}.jsonl")
+    records = _records(run.path / "out" / f"{run.id}.jsonl")
     assert isinstance(records[0], RunStart)
     assert [record.params for record in records if isinstance(record, Params)] == [{"lr": 1e-3}]
     points = [(record.step, record.metrics) for record in records if isinstance(record, Metrics)]
@@ -106,6 +108,15 @@ def test_validators_refuse_and_change(team_rules: None, tmp_path: Path) -> None:
             run.log_artifact("model.pkl")
     assert '"~/digits"' in (run.path / "params.json").read_text()
     assert (run.path / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_plugins_new_writes_the_sink() -> None:
+    """The one example, under the names of a new plugin; it is to be taken in at a glance."""
+    sink = (EXAMPLES / "one_file_sink" / "unitrack_jsonl.py").read_text()
+    assert sink.count("\n") < 60
+    template = resources.files("unitrack.cli") / "_plugin_templates" / "plugin.py.txt"
+    values = {"name": "jsonl", "module": "unitrack_jsonl", "class_name": "Jsonl"}
+    assert Template(template.read_text("utf-8")).substitute(values) == sink
 
 
 def test_plugins_page_shows_the_sink() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -19,26 +20,36 @@ from unitrack.testing.trial import Trial
 
 HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "flush", "end_run")
 TIMES = 2
-"""How often a call fails."""
+"""How often a call fails, or takes its time."""
 
 
-class Troublemaker:
-    """Stands between the lane and the sink, and loses a call on its way there or its answer on the way back."""
+class Between:
+    """Stands between the lane and the sink. What is to happen there before and after a call, so many times."""
 
-    def __init__(self, hook: str, when: Literal["before", "after"], error: Exception) -> None:
+    def __init__(
+        self,
+        hook: str,
+        *,
+        before: Callable[[], None] | None = None,
+        after: Callable[[], None] | None = None,
+        times: int = TIMES,
+    ) -> None:
         self.hook = hook
-        self.when = when
-        self.error = error
-        self.left = TIMES
+        self.before = before
+        self.after = after
+        self.left = {"before": times if before else 0, "after": times if after else 0}
+
+    def _do(self, when: str, what: Callable[[], None] | None) -> None:
+        if what is not None and self.left[when]:
+            self.left[when] -= 1
+            what()
 
     def _pass(self, hook: str) -> Iterator[None]:
-        if hook == self.hook and self.when == "before" and self.left:
-            self.left -= 1
-            raise self.error
+        if hook == self.hook:
+            self._do("before", self.before)
         result = yield
-        if hook == self.hook and self.when == "after" and self.left:
-            self.left -= 1
-            raise self.error
+        if hook == self.hook:
+            self._do("after", self.after)
         return result
 
     @hookimpl(wrapper=True)
@@ -113,14 +124,50 @@ class TroubleConformance(BackendTests):
         self, trial: Trial, interpose: Callable[[object], None], hook: str, when: Literal["before", "after"]
     ) -> None:
         """The call did not get there; or it did, and the answer was lost ("503 after commit")."""
-        trouble = Troublemaker(hook, when, SinkUnavailableError("the network"))
+
+        def fail() -> None:
+            raise SinkUnavailableError("the network")
+
+        trouble = Between(hook, before=fail if when == "before" else None, after=fail if when == "after" else None)
         interpose(trouble)
         log_a_bit_of_all(trial, 0)
         trial.deliver(tries=TIMES)
         log_a_bit_of_all(trial, 1)
         trial.log_end()
         trial.deliver(tries=TIMES)
-        assert trouble.left == 0
+        assert trouble.left == {"before": 0, "after": 0}
+        self.check(trial)
+
+    @pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook != "end_run"])
+    def test_slow_call(self, trial: Trial, interpose: Callable[[object], None], hook: str) -> None:
+        """The store takes its time, and training goes on: what it logs meanwhile arrives as well, once and in order."""
+        rounds = itertools.count(1)
+
+        def train() -> None:
+            log_a_bit_of_all(trial, next(rounds))
+
+        slow = Between(hook, before=train, after=train, times=1)
+        interpose(slow)
+        log_a_bit_of_all(trial, 0)
+        trial.deliver()
+        assert slow.left == {"before": 0, "after": 0}
+        trial.end()
+        self.check(trial)
+
+    def test_slow_from_start_to_end(self, trial: Trial, interpose: Callable[[object], None]) -> None:
+        """All of a run is there before the store has so much as opened it, and the courier is stopped on the way."""
+
+        def train() -> None:
+            for number in range(1, 4):
+                log_a_bit_of_all(trial, number)
+            trial.log_end()
+
+        interpose(Between("open_run", before=train, times=1))
+        log_a_bit_of_all(trial, 0)
+        trial.step()
+        trial.step()
+        trial.crash()
+        trial.deliver()
         self.check(trial)
 
     def test_poison_among_good_records(self, trial: Trial, interpose: Callable[[object], None]) -> None:

@@ -71,6 +71,12 @@ OWNER_POLL_S = 1.0
 """How often a courier looks whether the processes that started its runs are alive."""
 DRAIN_STALL_S = 15.0
 """A courier whose owner is gone leaves what makes no progress for so long to `unitrack sync`."""
+DRAIN_FAILING_STALLS = 4
+"""So many times `DRAIN_STALL_S` it goes on with what fails and begins again: in a minute of failures a large batch that
+has to be sent again gets through."""
+DRAIN_HUNG_STALLS = 20
+"""So many times `DRAIN_STALL_S` it waits for a call that does not come back. A call may take long, as an upload does;
+but five minutes are no upload that a later sync can't make better."""
 MAX_COURIER_RESTARTS = 3
 """A courier that dies more often has a cause that a restart does not cure: a segfault in an SDK, memory."""
 HEARTBEAT_S = 1.0

@@ -22,7 +22,9 @@ from unitrack_journaled import JournaledRun, options_of
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import read_report
-from unitrack.runfolder import RunFolder, write_atomically
+from unitrack.delivery.syncing import _add_sink, _rebuild_journal
+from unitrack.plugins import installed, make_lane
+from unitrack.runfolder import LaneSpec, RunFolder, write_atomically
 from unitrack.testing.conformance.comparing import assert_same
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600 if FULL else 150)]
@@ -115,6 +117,32 @@ def test_a_crash_at_any_line_loses_and_doubles_nothing(backend: str, store: Path
     assert not failures
 
 
+def test_a_crash_while_a_sink_is_added_costs_it_nothing(tmp_path: Path) -> None:
+    """`unitrack sync --to` writes the journal again from local files; half of one is not taken for the run."""
+    with Nursery(tmp_path, READ_BYTES) as nursery:
+
+        def delivered() -> tuple[JournaledRun, LaneSpec]:
+            run = new_run(tmp_path, "local", calls=30)
+            nursery.deliver(run.folder, run.lane)
+            return run, make_lane("second", installed().backend("probe"), options_of("probe", tmp_path))
+
+        run, second = delivered()
+        reached: dict[str, int] = nursery.add(run.folder, second).result
+        lines = places_in(_add_sink, _rebuild_journal, write_atomically)
+        places = sorted({(place, n) for place, count in reached.items() if place in lines for n in (1, count)})
+        for place in places if FULL else random.Random(6000).sample(places, 5):
+            run, second = delivered()
+            assert nursery.add(run.folder, second, die_at=place).died, place
+            nursery.add(run.folder, second)
+            figure("Crash at each step", "a sink that is added", places=1)
+            found = nursery.read(run.folder, second)
+            points = Counter((name, *point) for name, points in run.logged.points.items() for point in points)
+            assert Counter(found.points) == points, place
+            assert found.contents.files == run.logged.files, place
+            assert found.contents.status == "killed", place
+            figure("Crash at each step", "a sink that is added", points=points.total(), lost=0, doubled=0)
+
+
 COMMITTING = [Lane._deliver, Lane._commit, Lane._delete_old_segments, Lane._end, Lane._remove_spool_if_complete]
 COMMITTING += [Lane._save, Ledger.save, write_atomically, RunFolder.remove_spool]
 """Where what is delivered and what is known of it can be of two minds."""
@@ -124,7 +152,7 @@ def chosen(reached: dict[str, int], backend: str) -> list[Place]:
     """Each line of `COMMITTING`, and of all other places some, at the first time or at the last; or a few of all."""
     dice = random.Random(seed := random.randrange(10**6) if FULL else 5000)
     print(f"seed {seed}")
-    lines = {f"{Path(inspect.getfile(one)).name}:{line}" for one in COMMITTING for line in lines_of(one)}
+    lines = places_in(*COMMITTING)
     first = [(place, 1) for place in sorted(reached) if place in lines]
     others = [(place, dice.choice((1, count))) for place, count in sorted(reached.items())]
     if not FULL:
@@ -132,6 +160,10 @@ def chosen(reached: dict[str, int], backend: str) -> list[Place]:
     return first + dice.sample(others, min(len(others), 160 if backend in LIGHT else 30))
 
 
-def lines_of(function: Callable[..., object]) -> range:
-    lines, start = inspect.getsourcelines(function)
-    return range(start, start + len(lines))
+def places_in(*functions: Callable[..., object]) -> set[str]:
+    """The names of all places that these functions may have."""
+    found = set()
+    for function in functions:
+        lines, start = inspect.getsourcelines(function)
+        found |= {f"{Path(inspect.getfile(function)).name}:{start + number}" for number in range(len(lines))}
+    return found

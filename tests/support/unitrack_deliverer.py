@@ -38,7 +38,7 @@ class Order(msgspec.Struct, kw_only=True):
     """One fork, and what becomes of it."""
 
     do: str
-    """"deliver" or "read"."""
+    """"deliver"; "add", as `unitrack sync --to` does, which then delivers; or "read"."""
     folder: str
     lane: LaneSpec
     read_bytes: int
@@ -101,6 +101,10 @@ class Nursery:
     def deliver(self, folder: RunFolder, lane: LaneSpec, **how: Any) -> Fate:
         """Deliver what is left; `how` as in `Order`. Fails if it neither came to its end nor died as it should."""
         return self._give(Order(do="deliver", folder=str(folder.path), lane=lane, read_bytes=self._read_bytes, **how))
+
+    def add(self, folder: RunFolder, lane: LaneSpec, **how: Any) -> Fate:
+        """Give the run one more sink, and deliver all of it to that."""
+        return self._give(Order(do="add", folder=str(folder.path), lane=lane, read_bytes=self._read_bytes, **how))
 
     def read(self, folder: RunFolder, lane: LaneSpec) -> Held:
         """Read the run back, in a process that holds nothing of what the deliverers held."""
@@ -171,7 +175,7 @@ def _live(order: Order, answer: int) -> None:
     status = 1
     try:
         before = set(sys.modules)
-        result = (_deliver if order.do == "deliver" else _read)(order)
+        result = {"deliver": _deliver, "add": _add, "read": _read}[order.do](order)
         modules = [name for name in sys.modules if name not in before and not name.startswith("_")]
         with open(answer, "wb") as pipe:
             pipe.write(msgspec.json.encode({"result": result, "modules": modules}))
@@ -200,6 +204,21 @@ def _deliver(order: Order) -> dict[str, int]:
         if progress is Progress.WAITING:
             raise AssertionError(f"the sink fails: {lane.ledger.last_error}")
     lane.release()
+    return places.reached
+
+
+def _add(order: Order) -> dict[str, int]:
+    from unitrack_places import Places
+
+    from unitrack.config import SinkSettings
+    from unitrack.delivery.syncing import sync_run
+
+    places = Places(order.lane, order.die_at)
+    places.watch()
+    sink = SinkSettings(name=order.lane.name, backend=order.lane.backend, options=order.lane.options)
+    report = sync_run(RunFolder(Path(order.folder)), timeout=30, to=sink)
+    if report[sink.name].state != "complete":
+        raise AssertionError(str(report))
     return places.reached
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -120,7 +121,6 @@ def _add_sink(folder: RunFolder, sink: SinkSettings) -> None:
         manifest = folder.read_manifest()
         if any(spec.name == sink.name for spec in manifest.sinks):
             return
-        folder.prepare()
         writers = find_writers(folder.spool)
         if manifest.owner.writer not in writers:
             _rebuild_journal(folder, manifest)
@@ -136,14 +136,18 @@ def _add_sink(folder: RunFolder, sink: SinkSettings) -> None:
 def _rebuild_journal(folder: RunFolder, manifest: Manifest) -> None:
     """Write the journal of a run again, from its local files: its spool is gone since all its sinks were complete.
 
-    It gets the owner's name, so for the sinks that have confirmed that owner's end there is nothing in it to do.
+    It gets the owner's name, so for the sinks that have confirmed that owner's end there is nothing in it to do. It is
+    written aside and then put in its place: one that a crash cut off would be taken for the whole run.
     """
     if "local" not in [spec.backend for spec in manifest.sinks]:
         raise ConfigError(
             f"run {manifest.run.name!r} is complete in {', '.join(spec.name for spec in manifest.sinks)} and has no "
             "local files to deliver from"
         )
-    journal = JournalWriter(folder.spool, writer=manifest.owner.writer)
+    aside = folder.state / "spool.rebuilt"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    journal = JournalWriter(aside, writer=manifest.owner.writer)
     ended = False
     for record in LocalSource(str(folder.path)).records(folder.path.name):
         kept = manifest.run if isinstance(record, RunStart) else record
@@ -156,3 +160,10 @@ def _rebuild_journal(folder: RunFolder, manifest: Manifest) -> None:
         now = time.time_ns() // 1_000_000
         journal.append(RunEnd(seq=journal.next_seq, time=now, status="failed"))
     journal.close()
+    try:
+        os.rename(aside, folder.spool)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise ConfigError(
+            f"{folder.spool} holds what was logged after run {manifest.run.name!r} had ended: sync its own sinks first"
+        ) from error

@@ -8,11 +8,6 @@ import time
 from unitrack import limits
 from unitrack.delivery.lane import Lane, Progress
 
-_FAILING_STALLS = 4
-"""A minute of failures, in which a large batch that has to be sent again gets through."""
-_HUNG_STALLS = 20
-"""A call may take long, as an upload does; but five minutes are no upload that a later sync can't make better."""
-
 
 class LaneThread(threading.Thread):
     """Runs one lane until its run has ended, it is told to stop, or, once drained is all it can do, it stalls."""
@@ -64,14 +59,15 @@ class LaneThread(threading.Thread):
     def _is_stalled(self) -> bool:
         """Whether it is no use to go on: nothing happens, or it fails, begins again and fails."""
         unhealthy_for = time.monotonic() - self._healthy_at
-        return self._stalled_for() > limits.DRAIN_STALL_S or unhealthy_for > _FAILING_STALLS * limits.DRAIN_STALL_S
+        patience = limits.DRAIN_STALL_S
+        return self._stalled_for() > patience or unhealthy_for > limits.DRAIN_FAILING_STALLS * patience
 
     def _stalled_for(self) -> float:
         return time.monotonic() - self._progressed_at
 
     def is_hung(self) -> bool:
         """Whether a sink has kept a call for so long that it will not return."""
-        return self.is_alive() and self._stalled_for() > _HUNG_STALLS * limits.DRAIN_STALL_S
+        return self.is_alive() and self._stalled_for() > limits.DRAIN_HUNG_STALLS * limits.DRAIN_STALL_S
 
     def is_stuck(self) -> bool:
         """The same while training goes on, when there is more patience."""

@@ -15,7 +15,8 @@ appends a line to a journal and returns; courier processes deliver it. So a dead
 killed process loses nothing: `unitrack status` shows what is pending, `unitrack sync` delivers it.
 """
 
-from unitrack.config import ExperimentConfig
+from typing import TYPE_CHECKING, Any
+
 from unitrack.delivery.report import DeliveryReport, SinkReport
 from unitrack.errors import (
     ArtifactNotFoundError,
@@ -35,7 +36,10 @@ from unitrack.hookspecs import Link, hookimpl
 from unitrack.run import Run
 from unitrack.runs import runs
 from unitrack.start import start_run
-from unitrack.tracker import LocalExperimentTracker, MLflowTracker, Tracker
+
+if TYPE_CHECKING:
+    from unitrack.config import ExperimentConfig
+    from unitrack.tracker import LocalExperimentTracker, MLflowTracker, Tracker
 
 __all__ = [
     "ArtifactNotFoundError",
@@ -63,3 +67,23 @@ __all__ = [
     "start_run",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ExperimentConfig": "config",
+    "LocalExperimentTracker": "tracker",
+    "MLflowTracker": "tracker",
+    "Tracker": "tracker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what not every training needs when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unitrack' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"unitrack.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import stat
 from pathlib import Path, PurePosixPath
 
@@ -57,11 +56,13 @@ class Stage:
         copy = self.new_file(writer, name)
         try:
             if source.is_dir():
+                import shutil
+
                 shutil.copytree(source, copy, copy_function=_copy_file)
             else:
                 _copy_file(source, copy)
-        except (OSError, shutil.Error) as error:
-            shutil.rmtree(copy.parent, ignore_errors=True)
+        except OSError as error:  # `shutil.Error` is one
+            self.discard(copy)
             raise _not_stored(name, error) from error
         return copy
 
@@ -72,18 +73,22 @@ class Stage:
             with open(copy, "wb", opener=open_private) as file:
                 file.write(data)
         except OSError as error:
-            shutil.rmtree(copy.parent, ignore_errors=True)
+            self.discard(copy)
             raise _not_stored(name, error) from error
         return copy
 
     @staticmethod
     def discard(copy: Path) -> None:
         """Remove a copy that was refused."""
+        import shutil
+
         shutil.rmtree(copy.parent, ignore_errors=True)
 
 
 def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
     """Copy a file; where the file system can share blocks (Btrfs, XFS) it does, and a gigabyte takes no time."""
+    import shutil  # here and above: it loads three compressors, which a run without files need not wait for
+
     with open(source, "rb") as reader, open(destination, "xb") as writer:
         try:
             while os.copy_file_range(reader.fileno(), writer.fileno(), 1024 * MIB):
@@ -98,6 +103,6 @@ def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[st
         os.chmod(destination, mode & ~stat.S_IWOTH)  # what waits in the spool is not for all to change
 
 
-def _not_stored(name: str, error: OSError | shutil.Error) -> JournalError:
+def _not_stored(name: str, error: OSError) -> JournalError:
     why = getattr(error, "strerror", None) or str(error)
     return JournalError(getattr(error, "errno", None) or 0, f"artifact {name!r} was not stored ({why})")

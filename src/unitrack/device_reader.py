@@ -11,29 +11,12 @@ import collections
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
-from unitrack.device_scalars import DeviceScalar
+from unitrack.device_scalars import UnreadCall
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.journal import JournalWriter
 from unitrack.limits import MAX_UNREAD_CALLS, POLL_MIN_S
-
-
-class UnreadCall(NamedTuple):
-    """A log call some of whose values are still on a device."""
-
-    journal: JournalWriter
-    seq: int
-    time: int
-    step: int
-    metrics: Mapping[str, float | DeviceScalar]
-
-    def read(self) -> None:
-        """Wait for its values."""
-        for value in self.metrics.values():
-            if isinstance(value, DeviceScalar):
-                value.read()
 
 
 class DeviceReader:

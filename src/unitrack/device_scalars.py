@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
 
 from unitrack.errors import InvalidValueError
+from unitrack.journal import JournalWriter
 
 _NO_DEVICE = (int, float, str, bytes, type(None), numbers.Number)
 
@@ -42,33 +45,45 @@ def is_on_device(value: object) -> bool:
 class DeviceScalar:
     """A copy of a value on its device, without the graph that computed it, until it is read."""
 
-    __slots__ = ("_held", "_outcome", "_wait")
+    __slots__ = ("_error", "_held", "_value", "_wait")
 
     def __init__(self, value: Any) -> None:
         self._held, self._wait = _own_copy(value)
-        self._outcome: Any = None
+        self._value: Any = None
+        self._error: BaseException | None = None
 
     def read(self) -> None:
         """Wait for the value, and let go of the device's copy. Never raises: `value()` does."""
         try:
             self._wait()
-            self._outcome = self._held.item() if hasattr(self._held, "item") else float(self._held)
+            self._value = self._held.item() if hasattr(self._held, "item") else float(self._held)
         except BaseException as error:  # whatever it is, it is this value's, and the thread has others to read
-            self._outcome = _Unreadable(error)
+            self._error = error
         self._held, self._wait = None, _nothing
 
     def value(self, name: str) -> Any:
         """What was read. Raises `InvalidValueError` if reading failed: an asynchronous error of the device, say."""
-        if isinstance(self._outcome, _Unreadable):
-            cause = self._outcome.error
+        if self._error is not None:
             raise InvalidValueError(
-                f"metric {name!r} can't be read from its device: {type(cause).__name__}: {cause}"
-            ) from cause
-        return self._outcome
+                f"metric {name!r} can't be read from its device: {type(self._error).__name__}: {self._error}"
+            ) from self._error
+        return self._value
 
 
-class _Unreadable(NamedTuple):
-    error: BaseException
+class UnreadCall(msgspec.Struct, frozen=True):
+    """A log call some of whose values are still on a device."""
+
+    journal: JournalWriter
+    seq: int
+    time: int
+    step: int
+    metrics: Mapping[str, float | DeviceScalar]
+
+    def read(self) -> None:
+        """Wait for its values."""
+        for value in self.metrics.values():
+            if isinstance(value, DeviceScalar):
+                value.read()
 
 
 def _own_copy(value: Any) -> tuple[Any, Callable[[], object]]:

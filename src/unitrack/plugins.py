@@ -174,8 +174,6 @@ def _fields(backend: Backend) -> list[str]:
 
 def _middleware(backend: Backend, options: Mapping[str, Any], sink_name: str) -> tuple[Wrapping, ...]:
     """What of the options is middleware, in their order. A field of the backend's own of that name is the backend's."""
-    from unitrack.config.expected import expected
-
     known, own = installed().middleware, _fields(backend)
     found = []
     for key, value in options.items():
@@ -184,6 +182,8 @@ def _middleware(backend: Backend, options: Mapping[str, Any], sink_name: str) ->
         try:
             checked = msgspec.to_builtins(msgspec.convert(value, known[key].option))
         except msgspec.ValidationError:
+            from unitrack.config.expected import expected
+
             raise ConfigError(
                 f"sink {sink_name!r}, option {key!r}: expected {expected(known[key].option)}, "
                 f"got {redact(value, key)!r}"

@@ -20,8 +20,7 @@ from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
-from unitrack.device_reader import DeviceReader, UnreadCall
-from unitrack.device_scalars import DeviceScalar
+from unitrack.device_scalars import DeviceScalar, UnreadCall
 from unitrack.errors import InvalidTypeError, InvalidValueError, RunFinishedError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
@@ -36,6 +35,7 @@ from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.delivery.modes import Delivery
+    from unitrack.device_reader import DeviceReader
 
 _EXACT_INT = 2**53
 """Up to here every int is a float64."""
@@ -193,6 +193,8 @@ class Run(FileLogging):
 
     def _read_later(self, call: UnreadCall) -> None:
         if self._device_reader is None:
+            from unitrack.device_reader import DeviceReader
+
             try:
                 self._device_reader = DeviceReader(self._append_read)
             except RuntimeError:  # no thread can be started: the interpreter is shutting down, or there are too many

@@ -19,7 +19,6 @@ import glob
 import math
 import os
 import re
-import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -299,6 +298,8 @@ class RunFolder:
 
         It is renamed first: of a spool that is half deleted, nobody could tell what was in it.
         """
+        import shutil  # couriers do this, and training need not pay for its compressors
+
         condemned = self.state / "spool.removed"
         shutil.rmtree(condemned, ignore_errors=True)  # of one that died here
         with contextlib.suppress(OSError):  # there is none

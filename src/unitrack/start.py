@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from unitrack import lifecycle
-from unitrack.config import ExperimentConfig, Resolved, Settings, resolve
+from unitrack.config import Resolved, Settings, resolve
 from unitrack.delivery.ledger import forget_trouble, highest_step
-from unitrack.disabled import DisabledRun
 from unitrack.errors import ConfigError, RunExistsError
 from unitrack.journal import JournalWriter
 from unitrack.params import plain_text
@@ -26,6 +25,9 @@ from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
 from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run
 from unitrack.validation import ValidationChain
+
+if TYPE_CHECKING:
+    from unitrack.config import ExperimentConfig
 
 Resume = Literal["never", "allow", "must"]
 SinkChoice = str | Mapping[str, Mapping[str, Any] | None]
@@ -74,11 +76,11 @@ def start_resolved(
     if resume == "must" and run_id is None:
         raise ConfigError("resume='must' needs the run_id to resume")
     if settings.tracking.mode == "disabled":
-        return DisabledRun(_new_start(settings, run_id))
+        return _disabled(_new_start(settings, run_id))
     rank = find_rank(settings.tracking.rank)
     if rank and settings.tracking.ranks == "zero":
         _seed(resolved)
-        return DisabledRun(_new_start(settings, run_id))
+        return _disabled(_new_start(settings, run_id))
     if rank is not None and settings.tracking.ranks == "all":
         run_id = run_id or shared_run_id()
     plugins = installed()
@@ -105,6 +107,12 @@ def start_resolved(
         run.finish("failed", timeout=0.0)
         raise
     return run
+
+
+def _disabled(start: RunStart) -> Run:
+    from unitrack.disabled import DisabledRun
+
+    return DisabledRun(start)
 
 
 def _call_layer(
@@ -242,9 +250,9 @@ def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:
 
 def _seed(resolved: Resolved) -> bool:
     """Seed this process, whatever its rank, if the configuration gives a seed; whether it does."""
-    from unitrack.reproduce.seeds import seed_everything
-
     if resolved.origins["reproducibility.random_seed"] == "default":
         return False
+    from unitrack.reproduce.seeds import seed_everything
+
     seed_everything(resolved.settings.reproducibility.random_seed)
     return True

@@ -4,9 +4,24 @@
 Importing this package costs next to nothing: YAML and TOML are loaded when there is a file to read.
 """
 
-from unitrack.config.experiment import ExperimentConfig
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from unitrack.config.resolving import Resolved, resolve
 from unitrack.config.settings import Safeguards, Settings
 from unitrack.config.sinks import SinkSettings
 
+if TYPE_CHECKING:
+    from unitrack.config.experiment import ExperimentConfig
+
 __all__ = ["ExperimentConfig", "Resolved", "Safeguards", "Settings", "SinkSettings", "resolve"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the dataclass when somebody asks for it."""
+    if name == "ExperimentConfig":
+        from unitrack.config.experiment import ExperimentConfig
+
+        return ExperimentConfig
+    raise AttributeError(f"module 'unitrack.config' has no attribute {name!r}")

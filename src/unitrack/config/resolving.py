@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import msgspec
 
 from unitrack.config.checking import SECTIONS, checked, keys_of
 from unitrack.config.environment import CONFIG_VARIABLE, environment_layers
-from unitrack.config.experiment import ExperimentConfig
 from unitrack.config.files import find_file, read_file
 from unitrack.config.layers import Layer, make_layer
 from unitrack.config.merging import merge_sinks
 from unitrack.config.settings import Settings
 from unitrack.errors import ConfigError
 
-Config = ExperimentConfig | Mapping[str, Any] | str | Path
+if TYPE_CHECKING:
+    from unitrack.config.experiment import ExperimentConfig
+
+Config = Union["ExperimentConfig", Mapping[str, Any], str, Path]
 """What a caller may give as configuration: an object, a mapping like the file's, or the path of a file."""
 
 DEFAULT = "default"
@@ -77,11 +79,13 @@ def _upper(call: Mapping[str, Any] | None, environ: Mapping[str, str]) -> Iterat
 
 
 def _lowest(config: Config | None, cwd: Path, environ: Mapping[str, str]) -> tuple[Sequence[Layer], Path | None]:
-    if isinstance(config, ExperimentConfig):
-        return [config.layer()], None
     if isinstance(config, Mapping):
         return [make_layer("config", config)], None
     if config is not None and not isinstance(config, str | os.PathLike):
+        from unitrack.config.experiment import ExperimentConfig
+
+        if isinstance(config, ExperimentConfig):
+            return [config.layer()], None
         raise ConfigError(f"config: expected a path, a mapping or an ExperimentConfig, got {type(config).__name__}")
     named = config if config is not None else environ.get(CONFIG_VARIABLE, "").strip()
     if config is None and not named:

@@ -1,15 +1,21 @@
-"""The three ways to run the same lanes: in courier processes, in threads, or in the log call itself."""
+"""The three ways to run the same lanes: in courier processes, in threads, or in the log call itself.
+
+What runs lanes in this process is imported by the modes that do: with couriers, training needs none of it, and psutil
+alone takes a third of what `start_run` may.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from unitrack.delivery.lane import Lane, Progress
 from unitrack.delivery.pool import pool
-from unitrack.delivery.system_metrics import SystemSampler
-from unitrack.delivery.workers import LaneThread
 from unitrack.runfolder import LaneSpec, RunFolder
+
+if TYPE_CHECKING:
+    from unitrack.delivery.lane import Lane
+    from unitrack.delivery.system_metrics import SystemSampler
+    from unitrack.delivery.workers import LaneThread
 
 
 class Delivery(Protocol):
@@ -58,10 +64,15 @@ class ThreadDelivery:
 
     def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
         """Start the threads."""
+        from unitrack.delivery.lane import Lane
+        from unitrack.delivery.workers import LaneThread
+
         self._threads = [LaneThread(Lane(folder, lane, owner_is_here=True)) for lane in lanes]
         for thread in self._threads:
             thread.start()
         if sample_every:
+            from unitrack.delivery.system_metrics import SystemSampler
+
             self._sampler = SystemSampler(folder, sample_every)
             self._sampler.start()
 
@@ -86,11 +97,15 @@ class InlineDelivery:
 
     def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
         """Take up the lanes. System metrics need a thread and are not sampled inline."""
+        from unitrack.delivery.lane import Lane
+
         self._lanes = [lane for spec in lanes if (lane := Lane(folder, spec, owner_is_here=True)).acquire()]
         self.pump()
 
     def pump(self) -> None:
         """Deliver all there is."""
+        from unitrack.delivery.lane import Progress
+
         if self._pumping:  # a sink that logs to its own run, or a signal handler
             return
         self._pumping = True

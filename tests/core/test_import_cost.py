@@ -1,0 +1,46 @@
+"""What training does not need, training does not import: not with unitrack, and not with a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import unitrack
+
+PROGRAM = """
+import sys
+import unitrack
+of_import = {"contextvars", "queue", "shutil", "json", "subprocess", "unitrack.tracker", "unitrack.disabled",
+             "unitrack.config.experiment", "unitrack.delivery.lane", "unitrack.local"}
+of_start = {"psutil", "queue", "rich", "difflib", "unitrack.tracker", "unitrack.delivery.lane",
+            "unitrack.delivery.system_metrics", "unitrack.device_reader", "unitrack.config.expected"}
+print(sorted(of_import & sys.modules.keys()))
+run = unitrack.start_run("a", sinks=["local"])
+print(sorted(of_start & sys.modules.keys()))
+run.finish()
+"""
+
+
+def test_a_run_imports_only_what_it_needs(root: Path) -> None:
+    """`/proc` tells what psutil would, and couriers do the rest."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("without /proc it takes psutil")
+    command = [sys.executable, "-c", PROGRAM]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root, check=False)
+    assert result.stdout.split("\n")[:2] == ["[]", "[]"], result.stderr
+
+
+@pytest.mark.parametrize("name", unitrack.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    """Those that are imported when they are asked for as well, and `dir()` tells of them."""
+    assert getattr(unitrack, name) is not None
+    assert name in dir(unitrack)
+
+
+def test_other_names_are_errors() -> None:
+    """As ever."""
+    with pytest.raises(AttributeError, match="module 'unitrack' has no attribute 'nothing'"):
+        _ = unitrack.nothing

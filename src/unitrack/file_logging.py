@@ -16,7 +16,6 @@ from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError
 from unitrack.journal import JournalWriter
 from unitrack.params import plain_text, to_plain
 from unitrack.records import Artifact, ArtifactType, Record
-from unitrack.redaction import redact
 from unitrack.validation import ValidationChain, check_artifact_name, check_step
 
 
@@ -71,12 +70,12 @@ class FileLogging(ABC):
         """Log a text as the file `name`, without what looks like a credential."""
         if not isinstance(text, str):
             raise InvalidTypeError(f"log_text takes a string, got {type(text).__name__}; use log_dict for nested data")
-        self._log_bytes(plain_text(redact(text)).encode(), name, "text")
+        self._log_bytes(plain_text(self._validation.redacted(text)).encode(), name, "text")
 
     def log_dict(self, content: Any, name: str) -> None:
         """Log nested data as the file `name`: YAML if it ends in .yaml or .yml, else JSON. Secrets are redacted."""
         try:
-            plain = redact(to_plain(content), extra_keys=self._settings.safeguards.redact)
+            plain = self._validation.redacted(to_plain(content))
         except RecursionError:
             raise InvalidValueError(f"log_dict {name!r}: nested too deeply, or contains itself") from None
         if name.endswith((".yaml", ".yml")):
@@ -148,7 +147,7 @@ class FileLogging(ABC):
         if isinstance(html, os.PathLike):
             self._log_copy(Path(html), name, "html", step)
         else:
-            self._log_bytes(redact(html).encode(), name, "html", step)
+            self._log_bytes(self._validation.redacted(html).encode(), name, "html", step)
 
     def log_model(self, model: Any, name: str = "model") -> None:
         """Log a model below the folder `name`: a path, or an object that `models.save_model` can save.

@@ -16,7 +16,7 @@ from unitrack import middleware
 from unitrack.entry_points import EntryPoint, find_entry_points
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
-from unitrack.redaction import redact
+from unitrack.redaction import redact, remember_secrets
 from unitrack.runfolder import LaneSpec, Wrapping
 
 GROUP = "unitrack"
@@ -143,6 +143,7 @@ def make_lane(name: str, backend: Backend, options: Mapping[str, Any]) -> LaneSp
 
     Raises `ConfigError` naming the sink, the key, and the nearest right one.
     """
+    remember_secrets(options)
     return LaneSpec.of(name, backend, convert_options(backend, options, name), _middleware(backend, options, name))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -37,41 +38,127 @@ def _secret_values() -> re.Pattern[str]:
         | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                               # AWS access key id
         | \bxox[abprs]-[A-Za-z0-9\-]{10,}                             # Slack
         | \bwandb_v\d_[A-Za-z0-9_]{16,}                               # W&B
-        | \beyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]+   # a JSON web token
+        | (?<![\w\-])eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]+   # a JSON web token
         | -----BEGIN[ A-Z]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z]*PRIVATE\ KEY-----|\Z)
         """,
         re.VERBOSE | re.DOTALL,
     )
 
 
-def redact_text(text: str) -> str:
-    """`text` with everything that looks like a credential replaced by "[redacted]"."""
-    return _secret_values().sub(REDACTED, text)
+_NAME_BEFORE_VALUE = re.compile(
+    r"""(?<![\w.\-])(?:(?P<key>[\w.\-]{1,64})["']?\s{0,4}(?P<to>[=:])\s{0,4}"""
+    r"""(?:(?:Bearer|Basic|Token)\s{1,4})?(?!//)"""
+    r"""|--(?P<flag>[\w.\-]{1,62})\s{1,4}(?!-))"""
+)
+_VALUE = re.compile(r"""(?P<quote>["'])[^"'\n]+(?P=quote)|[^\s"'&,;(){}\[\]<>]+""")
+"""`--password=x`, `--password x`, `"api_key": "x"`, `?token=x`, `Authorization: Bearer x`. Each repetition is bounded
+or ends at a character that it can't take, so that a search takes time in proportion to the text."""
+
+_MIN_SECRET = 8
+"""Characters of a secret in the environment: shorter ones are words, such as a user's `PASSWORD=test`."""
 
 
-def redact(value: Any, key: str = "", extra_keys: Sequence[str] = ()) -> Any:
+_remembered: set[str] = set()
+
+
+def remember_secrets(options: Any, key: str = "") -> None:
+    """Have `redact_text` know what stands under secret keys of a sink's options, in whatever words it comes back."""
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            remember_secrets(value, str(name))
+    elif isinstance(options, str) and _names_secret(key) and options != REDACTED:
+        _remembered.add(options)
+
+
+def _known_values() -> re.Pattern[str] | None:
+    """What finds the secrets that this process holds in a text: of its environment, and of its sinks' options."""
+    named = {value for name, value in os.environ.items() if _names_secret(name)}
+    return _pattern_of(frozenset(value for value in named | _remembered if len(value) >= _MIN_SECRET))
+
+
+@functools.lru_cache(maxsize=4)
+def _pattern_of(values: frozenset[str]) -> re.Pattern[str] | None:
+    longest_first = sorted(values, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def redact_text(text: str, patterns: Sequence[str] = ()) -> str:
+    """`text` with everything that looks like a credential replaced by "[redacted]".
+
+    That is what has the form of one, what is assigned to a name of one, the values of this process's environment
+    variables that are named like one, those of its sinks' options, and what one of `patterns` finds, regular
+    expressions all (the `safeguards.redact_patterns` of the configuration).
+    """
+    return _redact_text(text, _known_values(), patterns)
+
+
+def _redact_text(text: str, known: re.Pattern[str] | None, patterns: Sequence[str]) -> str:
+    if known is not None:
+        text = known.sub(REDACTED, text)
+    text = _secret_values().sub(REDACTED, text)
+    text = "".join(_without_assigned(text))
+    for pattern in patterns:
+        text = re.sub(pattern, REDACTED, text)
+    return text
+
+
+def _without_assigned(text: str) -> Iterator[str]:
+    """The pieces of a text, with "[redacted]" for what is assigned to a secret name."""
+    done = 0
+    for name in _NAME_BEFORE_VALUE.finditer(text):
+        if name.start() < done or not _names_secret((name["key"] or name["flag"]).lstrip("-")):
+            continue
+        value = _VALUE.match(text, name.end())
+        if value is not None and _can_be_secret(value[0], name["to"]):
+            quote = value["quote"] or ""
+            yield f"{text[done : name.end()]}{quote}{REDACTED}{quote}"
+            done = value.end()
+    yield text[done:]
+
+
+def _can_be_secret(value: str, to: str | None) -> bool:
+    """Whether it is more than a word of prose, as in "token: none"; `to` is what stands before it, None for a space."""
+    bare = value.strip("\"'")
+    return bare.lower() not in ("", "none", "null", "true", "false", REDACTED) and (to != ":" or len(bare) >= 4)
+
+
+def redact(value: Any, key: str = "", extra_keys: Sequence[str] = (), patterns: Sequence[str] = ()) -> Any:
     """A copy of a JSON-like value without its secrets.
 
     Under a key that names a secret every string and number is replaced, however deep; other strings are searched for
-    credentials. What is empty, None or a bool stays: that no secret was set is none. `extra_keys` are more such keys,
-    as globs (the `safeguards.redact` of the configuration), in any case.
+    credentials, and of a list what follows `--password` or the like is replaced. What is empty, None or a bool stays:
+    that no secret was set is none. `extra_keys` are more such keys, as globs (the `safeguards.redact` of the
+    configuration), in any case; `patterns` are those of `redact_text`.
     """
-    if _names_secret(key, extra_keys):
-        return _hide(value)
-    if isinstance(value, Mapping):
-        return {name: redact(item, str(name), extra_keys) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [redact(item, "", extra_keys) for item in value]
-    return redact_text(value) if isinstance(value, str) else value
+    known = _known_values()
+
+    def cleaned(value: Any, key: str) -> Any:
+        if _names_secret(key, extra_keys):
+            return _hide(value)
+        if isinstance(value, Mapping):
+            return {name: cleaned(item, str(name)) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            flags = ("", *(item.lstrip("-") if _is_flag(item) else "" for item in value))  # of argv: what stands before
+            return [cleaned(item, flag) for flag, item in zip(flags, value, strict=False)]
+        return _redact_text(value, known, patterns) if isinstance(value, str) else value
+
+    return cleaned(value, key)
 
 
-def _names_secret(key: str, extra_keys: Sequence[str]) -> bool:
+def _is_flag(item: object) -> bool:
+    return isinstance(item, str) and item.startswith("--") and "=" not in item
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_secret_name(key: str) -> bool:
+    snake = _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
+    return _SECRET_KEY.search(snake) is not None and not _NO_SECRET_KEY.search(snake)
+
+
+def _names_secret(key: str, extra_keys: Sequence[str] = ()) -> bool:
     if not key:
         return False
-    snake = _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
-    if _SECRET_KEY.search(snake) and not _NO_SECRET_KEY.search(snake):
-        return True
-    return any(fnmatch.fnmatchcase(key.lower(), pattern.lower()) for pattern in extra_keys)
+    return _is_secret_name(key) or any(fnmatch.fnmatchcase(key.lower(), pattern.lower()) for pattern in extra_keys)
 
 
 def _hide(value: Any) -> Any:

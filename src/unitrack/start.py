@@ -159,15 +159,15 @@ def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
 
 
 def _new_start(settings: Settings, run_id: str | None) -> RunStart:
-    experiment = settings.experiment
+    experiment, patterns = settings.experiment, settings.safeguards.redact_patterns
     return RunStart(
         seq=0,
         time=time.time_ns() // 1_000_000,
         run_id=run_id or os.urandom(6).hex(),
-        name=redact_text(plain_text(experiment.name or "")) or f"run_{datetime.now():%Y%m%d_%H%M%S}",
-        project=redact_text(plain_text(experiment.project)),
-        description=redact_text(plain_text(experiment.description)),
-        tags=redact(experiment.tags, extra_keys=settings.safeguards.redact),
+        name=redact_text(plain_text(experiment.name or ""), patterns) or f"run_{datetime.now():%Y%m%d_%H%M%S}",
+        project=redact_text(plain_text(experiment.project), patterns),
+        description=redact_text(plain_text(experiment.description), patterns),
+        tags=redact(experiment.tags, "", settings.safeguards.redact, patterns),
     )
 
 
@@ -209,7 +209,9 @@ def _take_up(
 def _write_manifest(
     folder: RunFolder, start: RunStart, journal: JournalWriter, lanes: tuple[LaneSpec, ...], settings: Settings
 ) -> None:
-    shown = tuple(msgspec.structs.replace(lane, options=redact(lane.options)) for lane in lanes)
+    shown = tuple(
+        msgspec.structs.replace(lane, options=redact(lane.options, "", settings.safeguards.redact)) for lane in lanes
+    )
     folder.write_manifest(
         Manifest(
             run=start,

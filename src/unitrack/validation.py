@@ -282,7 +282,7 @@ class ValidationChain:
                 )
         if self._param_checks:
             plain = self._check_params(plain)
-        redacted: dict[str, Any] = redact(plain, extra_keys=self._safeguards.redact)
+        redacted: dict[str, Any] = self.redacted(plain)
         return redacted
 
     def _check_params(self, params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -303,8 +303,12 @@ class ValidationChain:
         checked = {
             check_name(name, "tag", self.limits.max_name_length): plain_text(value) for name, value in tags.items()
         }
-        redacted: dict[str, str] = redact(checked, extra_keys=self._safeguards.redact)
+        redacted: dict[str, str] = self.redacted(checked)
         return redacted
+
+    def redacted(self, value: Any) -> Any:
+        """A JSON-like value without secrets, as the configuration knows them."""
+        return redact(value, "", self._safeguards.redact, self._safeguards.redact_patterns)
 
     def artifact(self, path: Path, name: str) -> tuple[str, int]:
         """The checked name of an artifact, and its size in bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -91,6 +92,12 @@ def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
         for index, entry in enumerate(value):
             if problem := sink_problem(entry):
                 yield (*path, index), problem
+    elif path == ("safeguards", "redact_patterns") and isinstance(value, list):
+        for index, pattern in enumerate(value):
+            try:
+                re.compile(pattern)
+            except (re.error, TypeError, OverflowError, RecursionError) as error:
+                yield (*path, index), f"expected a regular expression, got {shown('', pattern)}: {error}"
     elif path == ("tracking", "backend") and isinstance(value, str) and (problem := sink_problem(value)):
         yield path, problem
 

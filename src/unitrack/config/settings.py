@@ -108,6 +108,8 @@ class Safeguards(Limits, frozen=True):
     """What happens to the points of a metric that has reached `max_points_per_metric`."""
     redact: tuple[Text, ...] = ()
     """More keys whose values are secret, as globs such as `*_pin`; beside the built-in ones."""
+    redact_patterns: tuple[Text, ...] = ()
+    """More texts that are secret, as regular expressions such as `ACME-[0-9]{8}`; what they find is replaced."""
 
 
 class Settings(Section, frozen=True):

@@ -13,6 +13,7 @@ import pluggy
 from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
 from unitrack.plugins import load_object
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, Record, RunStatus, Tags
+from unitrack.redaction import remember_secrets
 from unitrack.runfolder import THINNING, LaneSpec
 
 _HOOKS: dict[type[Record], tuple[str, str]] = {
@@ -40,6 +41,7 @@ class SinkHandle:
     @classmethod
     def load(cls, spec: LaneSpec) -> SinkHandle:
         """Import and make the sink that a lane is for, and what wraps it."""
+        remember_secrets(spec.options)
         options = msgspec.convert(spec.options, load_object(spec.options_type))
         wrappers = [load_object(one.wrapper)(one.value) for one in spec.middleware if one.wrapper != THINNING]
         return cls(load_object(spec.sink)(options), wrappers)

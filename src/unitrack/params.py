@@ -37,7 +37,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
     if isinstance(value, Mapping):
-        return {_plain_key(key): to_plain(item) for key, item in value.items()}
+        return _plain_mapping(value)
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     if isinstance(value, Set):
@@ -68,17 +68,41 @@ def _object_to_plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, tensors
         return to_plain(value.tolist())
     if isinstance(value, type) or callable(value):
-        return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+        return _qualified_name(value)
     return plain_text(_ADDRESS.sub("", repr(value)))
 
 
+def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """Keys that look alike as text, such as 1 and "1" or two objects of a class, are told apart by a number."""
+    plain: dict[str, Any] = {}
+    for key, item in value.items():
+        name = text = _plain_key(key)
+        count = 1
+        while name in plain:
+            count += 1
+            name = f"{text} ({count})"
+        plain[name] = to_plain(item)
+    return plain
+
+
 def _plain_key(key: Any) -> str:
-    return plain_text(key.value if isinstance(key, enum.Enum) else key)
+    if isinstance(key, enum.Enum):
+        key = key.value
+    return _qualified_name(key) if isinstance(key, type) or callable(key) else plain_text(key)
+
+
+def _qualified_name(value: Any) -> str:
+    return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
 
 
 def plain_text(value: object) -> str:
-    """`value` as a string that UTF-8 can hold: the bytes of a file name that is no UTF-8 are written out."""
+    """`value` as a string that UTF-8 can hold: the bytes of a file name that is no UTF-8 are written out.
+
+    What is no string loses the memory addresses in its text.
+    """
     text = str(value)
+    if not isinstance(value, str):
+        text = _ADDRESS.sub("", text)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -133,7 +133,7 @@ def _call_layer(
         "name": name,
         "project": project,
         "description": description,
-        "tags": None if tags is None else {str(tag): str(value) for tag, value in tags.items()},
+        "tags": None if tags is None else {plain_text(tag): plain_text(value) for tag, value in tags.items()},
     }
     tracking = {
         "sinks": None if sinks is None else list(sinks),

@@ -22,10 +22,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import unitrack
 from unitrack.names import escape, shorten, unescape
 from unitrack.params import as_mapping, to_plain
 from unitrack.records import flatten
 from unitrack.redaction import REDACTED, redact, redact_text
+from unitrack.testing import recorded
 
 
 class Colour(enum.Enum):
@@ -276,3 +278,25 @@ def test_more_keys_can_be_secret() -> None:
         "DOOR_PIN": REDACTED,
         "pins": "x",
     }
+
+
+class Opaque:
+    """Its default repr is a memory address."""
+
+
+def test_no_address_is_stored_wherever_an_object_stands(tmp_path: Path) -> None:
+    """As a value, in a key, in a tag at the start or later, in a file."""
+    one, other = Opaque(), Opaque()
+    everywhere = {"value": one, "keys": {one: 1, other: 2, to_plain: 3, (one,): {one: [other]}}}
+    with recorded() as runs, unitrack.start_run("a", tags={"early": one}, params=everywhere) as run:
+        run.set_tags({"late": one, "list": [one]})
+        run.log_dict(everywhere, "d.json")
+    stored = msgspec.json.encode([runs[0].params, runs[0].tags, runs[0].files["d.json"].decode()]).decode()
+    assert "Opaque object" in stored
+    assert "0x" not in stored
+    assert runs[0].params["keys.unitrack.params.to_plain"] == 3
+    assert {value for name, value in runs[0].params.items() if "Opaque object" in name and value in (1, 2)} == {1, 2}
+
+
+def test_keys_that_look_alike_stay_apart() -> None:
+    assert to_plain({1: "int", "1": "text", "1 (2)": "taken"}) == {"1": "int", "1 (2)": "text", "1 (2) (2)": "taken"}

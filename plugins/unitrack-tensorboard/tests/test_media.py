@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard_dashboards import histograms, rendered_texts, sounds
-from tensorboard_readers import images, python_reader, texts
+from tensorboard_readers import images, png, python_reader, texts
 
 import unitrack_tensorboard
 from unitrack.records import KINDS
@@ -50,6 +50,19 @@ def test_histograms_are_exact_and_at_their_steps(open_sink, logdir, reader):
             (5, [(*edges, count) for edges, count in zip(pairwise(fine), [0.0, 2.0, 0.0], strict=True)]),
             (7, [(-1.0, 1.0, 3.5)]),
         ]
+
+
+@pytest.mark.parametrize("text_first", [True, False])
+def test_a_text_that_is_called_like_an_image_hides_none(open_sink, logdir, reader, text_first):
+    sink = open_sink()
+    logged = [("roc.png", b"how it was made", "text", None), ("roc-7.png", png(4, 3), "figure", 7)]
+    for name, content, kind, step in logged if text_first else logged[::-1]:
+        sink.artifact(name, content, kind, step=step)
+    sink.end()
+    with reader(logdir) as opened:
+        assert [step for step, *_ in images(opened, "run-a")["artifacts/roc.png"]] == [7]
+        [(_, text)] = texts(opened, "run-a")["artifacts/roc.png (text)"]
+        assert "how it was made" in text
 
 
 def test_a_late_histogram_is_in_a_sibling_folder(open_sink, logdir, reader):

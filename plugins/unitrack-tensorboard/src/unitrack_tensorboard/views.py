@@ -36,6 +36,10 @@ MAX_SHOWN_BINS = 10_000
 
 _Content = TypeVar("_Content")
 
+_DASHBOARDS: dict[ArtifactType, str] = {"figure": "images", "image": "images", "video": "images", "audio": "audio"}
+"""Of the types whose files have a suffix of their own."""
+_CALLED_LIKE = {".wav": "audio"} | dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"), "images")
+
 _IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 """What TensorBoard serves under its media type; a GIF moves."""
 
@@ -52,11 +56,15 @@ def add_view(summary: Summary, tag: str, artifact: Artifact, path: Path) -> bool
 def series(artifact: Artifact) -> str:
     """The name under which an artifact is shown: its own without the step that `log_figure` and the like put in
     ("roc-7.png"), so that one slider shows all steps. A histogram's is without ".json" too: a text of that name would
-    take the tag away, as a tag is shown by the dashboard that had it first.
+    take the tag away, as a tag is shown by the dashboard that had it first. So what is no image and is called like one
+    has its type behind the name ("roc.png (text)"), and so on.
     """
     path = PurePosixPath(artifact.name)
     path = path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem)
-    return (path.with_suffix("") if artifact.type == "histogram" and path.suffix == ".json" else path).as_posix()
+    name = (path.with_suffix("") if artifact.type == "histogram" and path.suffix == ".json" else path).as_posix()
+    suffix = path.suffix.lower()
+    shown_by, called_like = _DASHBOARDS.get(artifact.type), _CALLED_LIKE.get(suffix)
+    return name if shown_by == called_like else f"{name} ({artifact.type})"
 
 
 def _add_image(summary: Summary, tag: str, path: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
 from pathlib import Path, PurePosixPath
 
+from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError
 from unitrack.limits import MIB
 from unitrack.runfolder import RunFolder
@@ -45,10 +47,10 @@ class Stage:
         """A path for a new copy, its folder made. Raises `JournalError` if that can't be."""
         place = self._folder.files / f"{writer}-{next(self._numbers)}"
         try:
-            self._folder.files.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self._folder.files.mkdir(mode=FOLDER_MODE, exist_ok=True)  # no parents: a deleted run folder stays so
             place.mkdir(mode=FOLDER_MODE)
         except OSError as error:
-            raise _not_stored(name, error) from error
+            raise _not_stored(name, place, error) from error
         return place / PurePosixPath(name).name
 
     def copy(self, writer: str, source: Path, name: str) -> Path:
@@ -63,7 +65,7 @@ class Stage:
                 _copy_file(source, copy)
         except OSError as error:  # `shutil.Error` is one
             self.discard(copy)
-            raise _not_stored(name, error) from error
+            raise _not_stored(name, copy, error) from error
         return copy
 
     def write(self, writer: str, name: str, data: bytes) -> Path:
@@ -74,15 +76,16 @@ class Stage:
                 file.write(data)
         except OSError as error:
             self.discard(copy)
-            raise _not_stored(name, error) from error
+            raise _not_stored(name, copy, error) from error
         return copy
 
     @staticmethod
     def discard(copy: Path) -> None:
         """Remove a copy that was refused."""
-        import shutil
+        with contextlib.suppress(OSError):  # too many open files for an import, say
+            import shutil
 
-        shutil.rmtree(copy.parent, ignore_errors=True)
+            shutil.rmtree(copy.parent, ignore_errors=True)
 
 
 def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
@@ -103,6 +106,8 @@ def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[st
         os.chmod(destination, mode & ~stat.S_IWOTH)  # what waits in the spool is not for all to change
 
 
-def _not_stored(name: str, error: OSError) -> JournalError:
+def _not_stored(name: str, copy: Path, error: OSError) -> JournalError:
     why = getattr(error, "strerror", None) or str(error)
-    return JournalError(getattr(error, "errno", None) or 0, f"artifact {name!r} was not stored ({why})")
+    code = getattr(error, "errno", None) or 0
+    message = f"artifact {name!r} was not stored ({why}); what was logged before is safe; {remedy(code)}"
+    return JournalError(code, message, getattr(error, "filename", None) or str(copy))

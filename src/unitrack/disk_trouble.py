@@ -18,6 +18,13 @@ _REMEDIES = {
     errno.EBADF: "the journal is closed: start another run, or resume this one",
 }
 
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether it is the machine's trouble, which may pass: no record is to blame, and nobody need say that it has."""
+    return isinstance(error, OSError) and error.errno in _PASSING
+
 
 def remedy(code: int | None) -> str:
     """What somebody should do about an `errno`."""

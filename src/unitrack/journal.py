@@ -103,9 +103,7 @@ class JournalWriter:
         try:
             return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         except OSError as error:
-            raise JournalError(
-                error.errno, f"can't open the journal ({error.strerror}); {remedy(error.errno)}", str(path)
-            ) from error
+            raise _not_opened(error, path) from error
 
     def append(self, record: Record) -> None:
         """Append one record; it is safe from the death of the process when this returns.
@@ -142,7 +140,7 @@ class JournalWriter:
         begun = written - len(self._torn)
         self._torn = TORN if begun > 0 else self._torn[written:]
         with contextlib.suppress(OSError):
-            self._torn = self._torn[os.write(self._fd, self._torn) :]
+            self._torn = self._torn and self._torn[os.write(self._fd, self._torn) :]
 
     def begin_segment(self) -> None:
         """Go on in a new file. Hold `lock`."""
@@ -183,9 +181,17 @@ class JournalWriter:
 
 def _new_name(spool: Path) -> str:
     """A name that comes after those of all journals there are, though the clock was set back since."""
-    births = [writer.partition("-")[0] for writer in find_writers(spool)]
+    try:
+        births = [writer.partition("-")[0] for writer in find_writers(spool)]
+    except OSError as error:
+        raise _not_opened(error, spool) from error
     latest = max((int(birth, 16) for birth in births if _BIRTH.fullmatch(birth)), default=-1)
     return f"{max(time.time_ns() // 1_000_000, latest + 1):012x}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def _not_opened(error: OSError, path: Path) -> JournalError:
+    why = f"can't open the journal ({error.strerror}); {remedy(error.errno)}"
+    return JournalError(error.errno, why, str(path))
 
 
 def sync_journals(spool: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from unitrack import exit_status
 from unitrack.delivery.ledger import Ledger
+from unitrack.disk_trouble import remedy
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.journal import sync_journals
 from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
@@ -124,22 +126,46 @@ class _Housekeeper(threading.Thread):
             due = time.monotonic() - self._synced_at >= SYNC_INTERVAL_S
             for run in list(_live):
                 if due:
-                    with contextlib.suppress(OSError, UnitrackError):  # the disk: the next log call says it
-                        run._journal.sync()
+                    self._sync(run)
                 if run._pid == os.getpid():  # else its owner does this
-                    if due:
-                        sync_journals(run._folder.spool)  # those of forked children, who have no housekeeper
                     self._tell_trouble(run)
             if due:
                 self._synced_at = time.monotonic()
 
+    def _sync(self, run: Run) -> None:
+        try:
+            run._journal.sync()
+            if run._pid == os.getpid():
+                sync_journals(run._folder.spool)  # those of forked children, who have no housekeeper
+        except UnitrackError:  # it has just finished
+            return
+        except OSError as error:
+            if error.errno == errno.EBADF:  # the same
+                return
+            self._warn_once(
+                (run.id, "sync"),
+                f"the journal of run {run.name!r} can't be synced to the disk ({error.strerror}); training goes on, "
+                f"but a loss of power may cost what was logged; {remedy(error.errno)}",
+            )
+
     def _tell_trouble(self, run: Run) -> None:
+        if run._folder.is_gone():
+            self._warn_once(
+                (run.id, "gone"),
+                f"the folder of run {run.name!r} was deleted while it runs, {run.path}: what is logged from now on is "
+                "lost; start another run",
+            )
+            return
         for sink in run._settings.sinks:
             ledger = Ledger.load(run._folder.ledger_file(sink.name))
-            if ledger.state in ("retrying", "parked") and (run.id, sink.name) not in self._warned:
-                self._warned.add((run.id, sink.name))
-                warn_from_thread(
+            if ledger.state in ("retrying", "parked"):
+                self._warn_once(
+                    (run.id, f"sink {sink.name}"),
                     f"sink {sink.name!r} of run {run.name!r} is {ledger.state}; training goes on, nothing is lost: "
                     f"{ledger.last_error}",
-                    DeliveryWarning,
                 )
+
+    def _warn_once(self, about: tuple[str, str], text: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            warn_from_thread(text, DeliveryWarning)

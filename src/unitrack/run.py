@@ -21,7 +21,7 @@ from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
 from unitrack.device_scalars import DeviceScalar, UnreadCall
-from unitrack.errors import InvalidTypeError, InvalidValueError, RunFinishedError
+from unitrack.errors import InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalWriter
@@ -406,7 +406,8 @@ class Run(FileLogging):
 
     def _wait(self, deadline: float, until: Literal["accepted", "complete"], *, patient: bool) -> DeliveryReport:
         seconds = max(0.0, deadline - time.monotonic())
-        return wait_for_sinks(self._folder, self._delivery, seconds, until, patient=patient)
+        names = [sink.name for sink in self._settings.sinks]
+        return wait_for_sinks(self._folder, names, self._delivery, seconds, until, patient=patient)
 
     def _end_as_killed(self) -> None:
         """In a signal handler: end the journal, and leave the rest to the couriers."""
@@ -453,6 +454,6 @@ class Run(FileLogging):
             return
         try:
             self.finish("killed" if issubclass(kind, KeyboardInterrupt) else "failed")
-        except (InvalidTypeError, InvalidValueError) as late:  # of a value on a device; the error at hand goes first
+        except (InvalidTypeError, InvalidValueError, JournalError) as late:  # the error at hand goes first
             if error is not None:
                 error.add_note(str(late))

@@ -179,6 +179,23 @@ class RunFolder:
             ) from error
         return folder
 
+    def discard(self) -> None:
+        """Remove a run folder that has just been made, and in which the run could not begin."""
+        with contextlib.suppress(OSError):  # too many open files for an import, say
+            import shutil
+
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def is_gone(self) -> bool:
+        """Whether the run folder was deleted; not if it only can't be read now."""
+        try:
+            os.stat(self.manifest_file)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
+
     def prepare(self) -> None:
         """Make the folders that delivery needs."""
         self.spool.mkdir(mode=FOLDER_MODE, exist_ok=True)
@@ -334,9 +351,14 @@ def find_run(root: Path, run_id: str) -> RunFolder | None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file's content so that a reader sees the old or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb", opener=open_private) as file:
-        file.write(data)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb", opener=open_private) as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def remove_torn(path: Path) -> None:

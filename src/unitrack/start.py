@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -15,7 +16,8 @@ import msgspec
 from unitrack import lifecycle
 from unitrack.config import Resolved, Settings, resolve
 from unitrack.delivery.ledger import forget_trouble, highest_step
-from unitrack.errors import ConfigError, RunExistsError
+from unitrack.disk_trouble import remedy
+from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
 from unitrack.params import plain_text
 from unitrack.plugins import Plugins, installed, make_lane
@@ -104,7 +106,8 @@ def start_resolved(
     try:
         _log_beginnings(run, resolved, params)
     except BaseException:
-        run.finish("failed", timeout=0.0)
+        with contextlib.suppress(JournalError):  # the disk may be full for this as well
+            run.finish("failed", timeout=0.0)
         raise
     return run
 
@@ -176,11 +179,31 @@ def _create(
 ) -> tuple[Run, float | None]:
     start = _new_start(settings, run_id)
     folder = RunFolder.claim(root, start.name)
-    journal = JournalWriter(folder.spool)
-    _write_manifest(folder, start, journal, lanes, settings)
-    journal.append(start)
-    journal.next_seq = 1
+    try:
+        journal = _begin_journal(folder, start, lanes, settings)
+    except OSError:
+        folder.discard()
+        raise
     return _make_run(start, folder, settings, journal, validation)
+
+
+def _begin_journal(
+    folder: RunFolder, start: RunStart, lanes: tuple[LaneSpec, ...], settings: Settings
+) -> JournalWriter:
+    """The journal of a run, its first record in it, once the manifest names it. Raises `JournalError`."""
+    journal = JournalWriter(folder.spool)
+    try:
+        _write_manifest(folder, start, journal, lanes, settings)
+        journal.append(start)
+    except OSError as error:
+        journal.close()
+        if isinstance(error, JournalError):
+            raise
+        raise JournalError(
+            error.errno, f"the run was not started ({error.strerror}); {remedy(error.errno)}", error.filename
+        ) from error
+    journal.next_seq = 1
+    return journal
 
 
 def _take_up(
@@ -195,12 +218,10 @@ def _take_up(
         folder.prepare()
         folder.ended_file.unlink(missing_ok=True)
         folder.forget_ranks()
-        journal = JournalWriter(folder.spool)
-        _write_manifest(folder, before.run, journal, lanes, settings)
+        journal = _begin_journal(folder, before.run, lanes, settings)
         for lane in lanes:
-            forget_trouble(folder.ledger_file(lane.name))
-        journal.append(before.run)
-        journal.next_seq = 1
+            with contextlib.suppress(OSError):  # it is only shown
+                forget_trouble(folder.ledger_file(lane.name))
     run, sample_every = _make_run(before.run, folder, settings, journal, validation)
     run._next_step = highest_step(folder) + 1
     return run, sample_every

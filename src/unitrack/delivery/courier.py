@@ -40,6 +40,7 @@ class Courier:
         self._checked_at = -limits.HEARTBEAT_S
         self._lanes: list[LaneThread] = []
         self._samplers: list[tuple[SystemSampler, LaneThread]] = []
+        self._put_off: list[Order] = []  # too many open files, say
 
     def obey(self, order: Order) -> None:
         """Carry out one order. A run folder that is gone is nobody's to deliver."""
@@ -48,8 +49,10 @@ class Courier:
         folder = RunFolder(Path(order.folder))
         try:
             lane = LaneThread(Lane(folder, order.lane))
-        except UnitrackError as error:
+        except (UnitrackError, OSError) as error:
             print(f"unitrack: {error}", file=sys.stderr, flush=True)
+            if not folder.is_gone():
+                self._put_off.append(order)
             return
         lane.start()
         self._lanes.append(lane)
@@ -70,6 +73,10 @@ class Courier:
                 *lines, buffered = (buffered + data).split(b"\n")
                 for line in lines:
                     self.obey(msgspec.json.decode(line, type=Order))
+            if self._put_off and not ready:
+                put_off, self._put_off = self._put_off, []
+                for order in put_off:
+                    self.obey(order)
             self._forget_finished()
             self._check_up()
             self._leave_if_stuck()

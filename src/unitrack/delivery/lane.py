@@ -25,7 +25,7 @@ from unitrack.delivery.feed import Batch, Feed
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.sink_handle import SinkHandle, is_interrupt
 from unitrack.delivery.thinning import Thinning
-from unitrack.disk_trouble import remedy
+from unitrack.disk_trouble import is_passing, remedy
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
@@ -98,11 +98,16 @@ class Lane:
 
     def step(self) -> Progress:
         """Do the next piece of work: open the sink, deliver a batch, commit, or end the run. Never raises."""
-        if self.has_ended() and (rest := self._look_for_late_ones()) is not None:
-            return rest
+        try:
+            if self.has_ended() and (rest := self._look_for_late_ones()) is not None:
+                return rest
+        except OSError:  # too many open files, say
+            return Progress.WAITING
         if time.monotonic() < self._retry_due:
             return Progress.WAITING
         try:
+            if self._lost:
+                self._find_itself()
             return self._advance(self._sink or self._open_sink())
         except SinkUnavailableError as error:
             self._go_back("retrying", error, error.retry_after)
@@ -111,9 +116,17 @@ class Lane:
         except BaseException as error:  # a library's CancelledError or pytest's Exit is no Exception
             if is_interrupt(error):
                 raise
-            self._unexpected += 1
-            self._go_back("retrying" if self._unexpected <= limits.UNEXPECTED_TRIES else "parked", error)
+            passing = is_passing(error)
+            self._unexpected += not passing
+            parked = self._unexpected > limits.UNEXPECTED_TRIES and not passing
+            self._go_back("parked" if parked else "retrying", error)
         return Progress.WAITING
+
+    def _find_itself(self) -> None:
+        self._begin_at_committed()
+        if self._lost:
+            why = f"can't read the ledger ({self._lost.strerror}); {remedy(self._lost.errno)}"
+            raise SinkUnavailableError(why) from self._lost
 
     def _advance(self, sink: SinkHandle) -> Progress:
         if self._batches:
@@ -184,7 +197,7 @@ class Lane:
         except SinkError:
             raise
         except BaseException as error:
-            if self._unexpected < limits.UNEXPECTED_TRIES or is_interrupt(error):
+            if self._unexpected < limits.UNEXPECTED_TRIES or is_interrupt(error) or is_passing(error):
                 raise
             self._reject(batch, error, certain=False)
         else:
@@ -235,11 +248,19 @@ class Lane:
     # -- committing ---------------------------------------------------------------------------------------------------
 
     def _begin_at_committed(self) -> None:
-        """Take the ledger as it is on disk, and nothing else, for what has happened."""
+        """Take the ledger as it is on disk, and nothing else, for what has happened.
+
+        If it can't be read now, the lane is lost until it can: with a fresh one the sink would begin anew, and lose
+        what stood in segments that are deleted.
+        """
         feed: Feed | None = getattr(self, "_feed", None)
         if feed is not None:
             feed.close()
-        self.ledger = Ledger.load(self.folder.ledger_file(self.spec.name))
+        self._lost: OSError | None = None
+        try:
+            self.ledger = Ledger.read(self.folder.ledger_file(self.spec.name))
+        except OSError as error:
+            self.ledger, self._lost = Ledger(), error
         self._thinning = Thinning(self.manifest.log_frequency * self.spec.keep_every, self.ledger.thinning)
         self._feed = Feed(self.folder, self.spec.name, self.ledger, self._thinning, self._dead_letters)
         self._batches: deque[Batch] = deque()
@@ -272,7 +293,8 @@ class Lane:
             ledger.last_error = None
         if ended is not None:  # in the same write: there is no moment at which all is confirmed but the end
             ledger.state, ledger.status, ledger.ended_writer = "complete", ended, self.manifest.owner.writer
-        self._save()
+        if not self._save() and ended is not None:
+            raise SinkUnavailableError(ledger.last_error or "can't write the ledger")  # it ends once more, then
         feed.count_anew()
         self._flushed_lines = self._given_up = self._unexpected = 0
         self._unconfirmed = False
@@ -381,22 +403,27 @@ class Lane:
         try:
             return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
         except JournalError:
-            return True
+            return self.folder.is_gone()
 
     def retry_now(self) -> None:
         """Forget the back-off: somebody says that the trouble is mended."""
         self._retry_due = 0.0
 
-    def _set_state(self, state: LaneState) -> None:
+    def _set_state(self, state: LaneState) -> bool:
         self.ledger.state = state
-        self._save()
+        return self._save()
 
-    def _save(self) -> None:
-        self.ledger.pid, self.ledger.pid_started = os.getpid(), process_start(os.getpid())
+    def _save(self) -> bool:
+        """Whether the ledger is on disk. If that is full, what is not committed will be delivered again: it is safe."""
+        if self._lost:
+            return False  # it would replace the one on disk
         try:
+            self.ledger.pid, self.ledger.pid_started = os.getpid(), process_start(os.getpid())
             self.ledger.save(self.folder.ledger_file(self.spec.name))
-        except OSError as error:  # the disk is full: what is not committed will be delivered again, which is safe
-            self.ledger.last_error = f"can't write the ledger: {error.strerror}"
+        except OSError as error:
+            self.ledger.last_error = f"can't write the ledger ({error.strerror}); {remedy(error.errno)}"
+            return False
+        return True
 
 
 def describe(error: BaseException) -> str:

@@ -64,10 +64,18 @@ class Ledger(msgspec.Struct, kw_only=True):
 
     @classmethod
     def load(cls, path: Path) -> Ledger:
-        """The ledger in a file; a fresh one if there is none, or none that can be read."""
+        """The ledger in a file, to look at; a fresh one if there is none, or none that can be read."""
+        try:
+            return cls.read(path)
+        except OSError:
+            return cls()
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """The ledger in a file, to go on from; a fresh one if there is none. Raises `OSError` if it can't be read."""
         try:
             return msgspec.json.decode(read_regular(path), type=cls)
-        except (OSError, msgspec.MsgspecError, RecursionError):
+        except (FileNotFoundError, msgspec.MsgspecError, RecursionError):
             return cls()
 
     def save(self, path: Path) -> None:

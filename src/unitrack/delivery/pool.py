@@ -242,8 +242,8 @@ def _is_complete(order: Order) -> bool:
     folder = RunFolder(Path(order.folder))
     try:
         owner = folder.read_manifest().owner
-    except JournalError:  # the folder was deleted
-        return True
+    except JournalError:
+        return folder.is_gone()
     return Ledger.load(folder.ledger_file(order.lane.name)).ended_writer == owner.writer
 
 
@@ -253,7 +253,7 @@ def _tell(order: Order, state: LaneState, reason: str, attempts: int, delay: flo
     with contextlib.suppress(OSError), folder.lane_lock(order.lane.name) as is_ours:
         if is_ours:
             file = folder.ledger_file(order.lane.name)
-            ledger = Ledger.load(file)
+            ledger = Ledger.read(file)
             ledger.state, ledger.last_error, ledger.attempts, ledger.pid = state, reason, attempts, os.getpid()
             ledger.retry_at = int((time.time() + delay) * 1000)
             ledger.save(file)

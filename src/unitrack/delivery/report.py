@@ -27,13 +27,22 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     damages: tuple[Damage, ...] = ()
     """The first of those places: file, byte, reason."""
     last_error: str | None = None
+    unknown: bool = False
+    """The account can't be read: the run folder was deleted, say. Its counts mean nothing."""
+
+    @classmethod
+    def unknown_for(cls, sink: str, why: str) -> SinkReport:
+        """The account of a sink of which nothing can be known."""
+        return cls(sink=sink, state="pending", delivered=0, pending=0, dead_lettered=0, last_error=why, unknown=True)
 
     @property
     def ok(self) -> bool:
         """Whether everything has arrived."""
-        return not (self.pending or self.dead_lettered or self.damaged)
+        return not (self.pending or self.dead_lettered or self.damaged or self.unknown)
 
     def __str__(self) -> str:
+        if self.unknown:
+            return f"{self.sink}: nothing is known of it ({self.last_error})"
         parts = [f"{self.delivered} delivered"]
         for count, word in (
             (self.pending, "pending"),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +15,7 @@ from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
 from unitrack.errors import DeliveryError, DeliveryWarning
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MIN_S
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder import Manifest, RunFolder
 from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
@@ -26,16 +26,24 @@ _SHOW_EVERY_S = 0.25  # counting what is pending reads the journal
 
 
 def wait_for_sinks(
-    folder: RunFolder, delivery: Delivery, timeout: float, until: Literal["accepted", "complete"], *, patient: bool
+    folder: RunFolder,
+    sinks: Iterable[str],
+    delivery: Delivery,
+    timeout: float,
+    until: Literal["accepted", "complete"],
+    *,
+    patient: bool,
 ) -> DeliveryReport:
     """Wait until every sink has accepted what is in the journal, or confirmed the end of the run.
 
     Parked sinks are not waited for, and those that fail on and on only if `patient`. Ctrl-C ends the wait, not the
-    delivery. Shows progress on a terminal when it takes more than a second.
+    delivery. Shows progress on a terminal when it takes more than a second. What can't be read is reported as unknown.
     """
-    manifest = folder.read_manifest()
-    ends = journal_ends(folder)
     deadline = time.monotonic() + timeout
+    found = _find_out(folder, deadline)
+    if found is None:
+        return _unknown_report(folder, sinks)
+    manifest, ends = found
 
     def is_done(sink: str) -> bool:
         ledger = Ledger.load(folder.ledger_file(sink))
@@ -52,11 +60,31 @@ def wait_for_sinks(
         while True:
             delivery.pump()
             waiting = [sink for sink in waiting if not is_done(sink)]
-            if not waiting or time.monotonic() >= deadline:
+            if not waiting or time.monotonic() >= deadline or folder.is_gone():
                 break
-            show(waiting)
+            with contextlib.suppress(OSError):
+                show(waiting)
             time.sleep(POLL_MIN_S)
-    return read_report(folder)
+    try:
+        return read_report(folder)
+    except OSError:
+        return _unknown_report(folder, sinks)
+
+
+def _find_out(folder: RunFolder, deadline: float) -> tuple[Manifest, dict[str, Position]] | None:
+    """Who owns a run, and where its journals end; None if its folder is gone or can't be read until then."""
+    while not folder.is_gone():
+        with contextlib.suppress(OSError):  # too many open files, say
+            return folder.read_manifest(), journal_ends(folder)
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_MIN_S)
+    return None
+
+
+def _unknown_report(folder: RunFolder, sinks: Iterable[str]) -> DeliveryReport:
+    why = "the run folder was deleted" if folder.is_gone() else "the run folder can't be read"
+    return DeliveryReport({sink: SinkReport.unknown_for(sink, why) for sink in sinks})
 
 
 def journal_ends(folder: RunFolder) -> dict[str, Position]:
@@ -102,7 +130,7 @@ def _progress(folder: RunFolder) -> Iterator[Callable[[list[str]], None]]:
 
 def in_trouble(sink: SinkReport) -> bool:
     """Whether somebody should know of it."""
-    return sink.state in ("retrying", "parked") or bool(sink.dead_lettered or sink.damaged)
+    return sink.state in ("retrying", "parked") or bool(sink.dead_lettered or sink.damaged or sink.unknown)
 
 
 def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
@@ -111,6 +139,9 @@ def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
     if not lacking:
         return
     lines = "\n".join(f"  {sink}" for sink in lacking)
+    if not (path / ".unitrack").exists():
+        warn_caller(f"{path} was deleted: what had not arrived by then is lost.\n{lines}", DeliveryWarning)
+        return
     how = (
         f"Go on with: unitrack sync {path}" if any(sink.pending for sink in lacking) else f"See: unitrack status {path}"
     )

@@ -31,10 +31,18 @@ class LaneThread(threading.Thread):
             self.lane.release()
 
     def _acquire(self) -> bool:
-        while not self.lane.acquire():  # a `unitrack sync`, or the courier of a process that died, is at it
+        while not self._try_to_acquire():  # a `unitrack sync`, or the courier of a process that died, is at it
+            if self.lane.folder.is_gone():
+                return False
             if not self._wait_for_lock or self._draining.is_set() or self._stop_now.wait(limits.POLL_MAX_S):
                 return False
         return True
+
+    def _try_to_acquire(self) -> bool:
+        try:
+            return self.lane.acquire()
+        except OSError:  # too many open files, say
+            return False
 
     def _work(self) -> None:
         rest = limits.POLL_MIN_S

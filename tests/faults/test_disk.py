@@ -18,9 +18,12 @@ from typing import Any
 import msgspec
 import pytest
 from typer.testing import CliRunner
+from unitrack_bench import Bench, settle
 from unitrack_faults import FULL, figure
+from unitrack_probe import points
 
 from unitrack.cli import app
+from unitrack.delivery.lane import Progress
 from unitrack.journal import JournalReader, JournalWriter, segment_path
 from unitrack.journal_lines import encode_line
 from unitrack.records import Metrics
@@ -36,7 +39,7 @@ BACKENDS: dict[str, tuple[str, Any]] = {
     "mlflow": ("unitrack_mlflow", {"mlflow": {"tracking_uri": "sqlite:///{disk}/mlflow.db"}}),
     "wandb": ("unitrack_wandb", {"wandb": {"mode": "offline"}}),
     "tensorboard": ("unitrack_tensorboard", "tensorboard"),
-    "trackio": ("unitrack_trackio", {"trackio": {"dir": "{disk}/trackio"}}),
+    "trackio": ("unitrack_trackio", "trackio"),
 }
 """Sinks that keep all that they write on the full disk, and what has to be installed for them."""
 
@@ -68,7 +71,8 @@ def train(trouble: str, folder: Path, prefix: list[str], *more_sinks: Any) -> di
     """Train in trouble; the account of it."""
     sinks = ["local", {"probe": {"out": str(folder / "probe")}}, *more_sinks]
     command = [*prefix, sys.executable, "-m", "unitrack_bad_disk", trouble, str(folder), json.dumps(sinks)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=380)
+    environment = {**os.environ, "TRACKIO_DIR": str(folder / "trackio")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=380, env=environment)
     assert done.returncode == 0, done.stderr
     account: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return account
@@ -134,6 +138,30 @@ def test_a_run_folder_that_is_deleted(root: Path) -> None:
     answer = CliRunner().invoke(app, ["sync", str(root / "runs" / "gone")])
     assert answer.exit_code and "Traceback" not in answer.output
     figure(TABLE, "run folder deleted", calls=account["calls"], told=account["told"])
+
+
+def test_a_ledger_that_cannot_be_read_is_no_new_beginning(root: Path) -> None:
+    """What was delivered and deleted would be lost: the lane waits until it can read where it stands."""
+    bench = Bench(root, segment_bytes=500)
+    bench.points(*range(30))
+    lane = bench.lane()
+    assert settle(lane) is Progress.IDLE
+    lane.release()
+    assert not segment_path(bench.folder.spool, bench.journal.writer, 0).exists()
+    ledger = bench.folder.ledger_file("a")
+    ledger.rename(root / "aside")
+    ledger.mkdir()  # no file any more that can be opened
+    lane = bench.lane()
+    bench.points(*range(30, 40), first_step=30)
+    assert settle(lane, tries=10) is Progress.WAITING
+    assert lane.ledger.state == "retrying"
+    assert "can't read the ledger" in (lane.ledger.last_error or "")
+    ledger.rmdir()
+    (root / "aside").rename(ledger)
+    bench.end()
+    assert settle(lane, tries=10) is Progress.DONE
+    lane.release()
+    assert points(root / "a", "loss") == [(step, float(step)) for step in range(40)]
 
 
 SHORT_WRITES = """

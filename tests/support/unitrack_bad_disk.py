@@ -25,7 +25,9 @@ import unitrack
 from unitrack import JournalError, Run, lifecycle, limits
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.syncing import sync_run
+from unitrack.demo.reading import read_back
 from unitrack.local import LocalSource
+from unitrack.plugins import installed
 from unitrack.records import Artifact, Metrics, Params, RunStart, Tags
 from unitrack.runfolder import RunFolder
 
@@ -100,6 +102,7 @@ class Training:
         if probe is not None:
             points = [f"point {step} {value}" for step, value in unitrack_probe.points(probe, "loss")]
             assert sorted(points) == sorted(one for one in arrived if one.startswith("point")), "not once and the same"
+        self._assert_elsewhere_too(arrived)
         return {
             "calls": self.calls,
             "told": len(self.told),
@@ -111,6 +114,17 @@ class Training:
             "ok": report.ok,
             "report": str(report),
         }
+
+    def _assert_elsewhere_too(self, arrived: list[str]) -> None:
+        """Each backend's own reader finds what the local files hold."""
+        split = [one.split(" ") for one in arrived if one.startswith("point")]
+        logged = {("loss", int(step)): float(value) for _, step, value in split}
+        for name, link in self.run.links().items():
+            if name not in ("local", "probe"):
+                holding = read_back(installed().backend(name), link)
+                assert holding.matches(logged) == "exact", (name, len(holding.points), len(logged))
+                assert holding.params == sum(one.startswith("param") for one in arrived), name
+                assert holding.artifacts == sum(one.startswith("artifact") for one in arrived), name
 
 
 def in_local_files(path: Path) -> list[str]:
@@ -147,7 +161,8 @@ def full_disk(folder: Path, sinks: list[Any]) -> dict[str, Any]:
     training = Training(folder, sinks)
     training.everything("before")
     training.points(50)
-    assert training.run.flush(timeout=100).ok
+    before = training.run.flush(timeout=100)
+    assert {sink.state for sink in before.sinks.values()} == {"delivering"}, str(before)  # some confirm only at the end
     filler = fill(folder)
     training.points_until_told()
     for _ in range(5):

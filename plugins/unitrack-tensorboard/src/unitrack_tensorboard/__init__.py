@@ -37,6 +37,7 @@ def register_backends() -> list[Backend]:
                 "histogram": "histograms",
                 "table": "text",
             },
+            rewinds=True,
             exact_floats=True,  # beside the float32 that is shown
             non_finite="exact",
             confirms="flush",

@@ -30,6 +30,7 @@ from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.placement import Placement
 from unitrack_tensorboard.tags import ARTIFACT, ARTIFACTS, metric_tag
 from unitrack_tensorboard.views import add_view, series
+from unitrack_tensorboard.withdrawing import Aside, Withdrawal
 
 
 class _Committed(msgspec.Struct, frozen=True):
@@ -41,6 +42,8 @@ class _Committed(msgspec.Struct, frozen=True):
     """Bytes of that part's file in each folder, by the folder's number."""
     points: dict[str, list[int]] = {}
     """`Placement.state`."""
+    generation: int = 0
+    """How often points were withdrawn."""
 
 
 class TensorBoardSink:
@@ -57,6 +60,11 @@ class TensorBoardSink:
     _files: dict[int, EventFile]
     """Of this start, by folder."""
     _placement: Placement
+    _link: Link
+    _aside: Aside
+    _generation: int
+    _kept_generation: int
+    """That of the last `flush`: what it covers is put back after a crash."""
 
     def __init__(self, options: TensorBoardOptions) -> None:
         """Nothing is touched before `open_run`."""
@@ -72,10 +80,19 @@ class TensorBoardSink:
         self._root = logdir / name  # also for a logdir of one: HParams shows no metrics of a run named "."
         with classified(self._root):
             self._take_up(name)
+            self._aside = Aside(run.notes, self._root)
             self._open_part(msgspec.convert(checkpoint or {}, _Committed))
             self._save_overview()
-        command = f"tensorboard --logdir {shlex.quote(str(logdir))}"
-        return Link(id=name, location=str(logdir), open_with=command)
+        self._link = Link(id=name, location=str(logdir), open_with=f"tensorboard --logdir {shlex.quote(str(logdir))}")
+        return self._link
+
+    @hookimpl
+    def rewind(self, steps: dict[str, int]) -> Link:
+        """Write the event files anew without the points that training went back behind."""
+        if steps:
+            with classified(self._root):
+                self._withdraw({metric_tag(name): step for name, step in steps.items()})
+        return self._link
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
@@ -118,6 +135,8 @@ class TensorBoardSink:
     def end_run(self, status: RunStatus, time: int) -> None:
         """The status for the HParams dashboard."""
         self._overview = self._overview.with_end(RunEnd(seq=0, time=time, status=status))
+        with classified(self._root):
+            self._aside.forget()
 
     @hookimpl
     def flush(self) -> Checkpoint:
@@ -129,8 +148,9 @@ class TensorBoardSink:
         lengths = {str(folder): file.length for folder, file in self._files.items() if file.length}
         if lengths:
             self._committed = _Committed(self._part, lengths)
+        self._kept_generation = self._generation
         checkpoint: Checkpoint = msgspec.to_builtins(self._committed)
-        return {**checkpoint, "points": self._placement.state()}
+        return {**checkpoint, "points": self._placement.state(), "generation": self._generation}
 
     @hookimpl
     def close(self) -> None:
@@ -150,6 +170,8 @@ class TensorBoardSink:
             )
 
     def _open_part(self, committed: _Committed) -> None:
+        self._generation = self._kept_generation = committed.generation
+        self._aside.restore(committed.generation)
         found = [part for _, part, _ in layout.parts(self._root)]
         lengths = {int(folder): length for folder, length in committed.lengths.items()}
         layout.roll_back(self._root, committed.part, lengths)
@@ -157,6 +179,20 @@ class TensorBoardSink:
         # Above all that were ever there, as a TensorBoard that runs may still hold a deleted one open.
         self._part = max(time.time_ns() // 1_000_000, committed.part + 1, *(part + 1 for part in found))
         self._placement = Placement(committed.points)
+        self._files = {}
+
+    def _withdraw(self, steps: dict[str, int]) -> None:
+        for file in self._files.values():
+            file.flush()
+        if self._generation == self._kept_generation:
+            self._aside.put(self._generation)
+            self._generation += 1
+        withdrawal = Withdrawal(self._root, steps)
+        withdrawal.apply()
+        others = {tag: numbers for tag, numbers in self._placement.state().items() if tag not in steps}
+        self._placement = Placement(others | withdrawal.placed)
+        self._part = max(time.time_ns() // 1_000_000, self._part + 1)  # what is written anew is final
+        self._committed = _Committed(self._part)
         self._files = {}
 
     def _append(self, folder: int, event: Event) -> None:

@@ -28,19 +28,32 @@ class Curves:
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         """`state` is what `state()` gave."""
+        self._session: str = state.get("session", "")
         self._tops: dict[str, int] = dict(state.get("tops", {}))
         self._before: dict[str, int] = dict(state.get("before", {}))
         self._stays: dict[str, int] = dict(state.get("stays", {}))
-        self._later: dict[str, int] = {}
+        self._left_out: dict[str, dict[str, int]] = dict(state.get("left_out", {}))
 
     def state(self) -> dict[str, Any]:
-        """What must be remembered across a restart, as JSON values: by metric the highest step so far, that of the
-        sessions before for metrics that this one has not logged yet, and up to where points can't be withdrawn.
+        """What must be remembered across a restart, as JSON values: the session; by metric the highest step so far,
+        that of the sessions before for metrics that this one has not logged yet, and up to where points can't be
+        withdrawn; and what was decided about sessions to come.
         """
-        return {"tops": dict(self._tops), "before": dict(self._before), "stays": dict(self._stays)}
+        return {
+            "session": self._session,
+            "tops": dict(self._tops),
+            "before": dict(self._before),
+            "stays": dict(self._stays),
+            **self.decisions(),
+        }
 
-    def begin_session(self) -> None:
+    def decisions(self) -> dict[str, Any]:
+        """The part of `state` that must be kept at once, so that a redelivery leaves out the same points."""
+        return {"left_out": dict(self._left_out)}
+
+    def begin_session(self, writer: str) -> None:
         """From here on, a metric that starts below its highest step goes back."""
+        self._session = writer
         self._before = {name: top for name, top in self._tops.items() if not name.startswith(SYSTEM_PREFIX)}
         self._stays = {}
 
@@ -60,18 +73,22 @@ class Curves:
         for name in starts:
             del self._before[name]
 
-    def leave_to_later(self, firsts: Iterable[Mapping[str, int]]) -> None:
-        """What sessions to come supersede is not delivered at all; given the first steps in each of them."""
-        self._later = {}
-        for of_session in firsts:
-            for name, step in of_session.items():
-                self._later[name] = min(step, self._later.get(name, step))
+    def decide(self, firsts: Mapping[str, Mapping[str, int]]) -> None:
+        """Settle which points of this session and of those to come are left out, as a later one supersedes them before
+        they are delivered; given the first step of each metric in each of the latter.
+        """
+        later: dict[str, int] = {}
+        for session in reversed([self._session, *firsts]):
+            self._left_out[session] = dict(later)
+            for name, step in firsts.get(session, {}).items():
+                later[name] = min(step, later.get(name, step))
 
     def admit(self, record: Metrics) -> Metrics | None:
         """The record with the points that are on the curve; None if none is."""
         values, step = record.values(), record.step
-        if self._later or self._stays:
-            later, stays = self._later, self._stays
+        later, stays = self._left_out.get(self._session), self._stays
+        if later or stays:
+            later = later or {}
             kept = {
                 name: value for name, value in values.items() if stays.get(name, -1) < step < later.get(name, math.inf)
             }

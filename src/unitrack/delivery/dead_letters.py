@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,7 +29,7 @@ class DeadLetters:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known = set(self._read())
+        self._known = read_letters(path)
 
     def __contains__(self, record: tuple[str, AnyRecord]) -> bool:
         writer, one = record
@@ -46,17 +45,21 @@ class DeadLetters:
             file.write(b"\n" + letter if torn else letter)
         self._known.add((writer, record.seq))
 
-    def _read(self) -> Iterator[tuple[str, int]]:
-        try:
-            file = open_regular(self._path)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise JournalError(0, f"can't read the dead letters ({error})", str(self._path)) from error
-        with file:
-            for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):
-                try:
-                    letter = msgspec.json.decode(line, type=_Letter)
-                except (msgspec.MsgspecError, RecursionError):
-                    continue  # torn by a crash: the record comes again and is judged again
-                yield letter.writer, letter.record.seq
+
+def read_letters(path: Path) -> set[tuple[str, int]]:
+    """Writer and number of the records that are kept in a file. Raises `JournalError` if it can't be read."""
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise JournalError(0, f"can't read the dead letters ({error})", str(path)) from error
+    found = set()
+    with file:
+        for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):
+            try:
+                letter = msgspec.json.decode(line, type=_Letter)
+            except (msgspec.MsgspecError, RecursionError):
+                continue  # torn by a crash: the record comes again and is judged again
+            found.add((letter.writer, letter.record.seq))
+    return found

@@ -47,6 +47,8 @@ class Feed:
         self._curves = Curves(committed.curves)
         self._superseded = DeadLetters(folder.superseded_file(sink))
         self._ahead: list[str] = []
+        self.has_decided = False
+        """Whether `decisions` has grown since the feed was made."""
         self.ends: dict[str, RunEnd] = dict(committed.ends)
         """The last record of each writer that has written one."""
         self.lines = 0
@@ -108,14 +110,14 @@ class Feed:
         spool, curves = self._folder.spool, self._curves
         begins = begins_session(chunk)
         if begins:
-            curves.begin_session()
+            curves.begin_session(writer)
         if curves.may_go_back:
             curves.go_back(first_steps_of(spool, writer, start) if begins else first_steps(chunk.records), rewind)
-        if ahead != self._ahead:
+        if ahead and ahead != self._ahead:
             self._ahead = ahead.copy()
-            # A backend that can withdraw points gets them all first, so that local files have the whole history.
-            left = ahead if ahead and not rewind({}) else []
-            curves.leave_to_later(first_steps_of(spool, later) for later in left)
+            if not rewind({}):  # one that can withdraw points gets them all, so that local files have the whole history
+                curves.decide({later: first_steps_of(spool, later) for later in ahead})
+                self.has_decided = True
 
     def _group(self, writer: str, records: list[AnyRecord]) -> Iterator[Batch]:
         batch = Batch(writer, [])
@@ -151,6 +153,10 @@ class Feed:
             rest = record.with_values({name: value for name, value in record.values().items() if name in left})
             self._superseded.add(writer, rest, "superseded: training went back behind this step")
         return self._thinning.thin(kept) if kept else None
+
+    def decisions(self) -> dict[str, Any]:
+        """What must be remembered of the curves before anything is delivered."""
+        return self._curves.decisions()
 
     def curves(self) -> dict[str, Any]:
         """What is to be remembered of the curves."""

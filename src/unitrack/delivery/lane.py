@@ -162,6 +162,9 @@ class Lane:
             self._batches.extend(self._feed.read(partial(self._rewind, sink), over_but_for=writing))
         except OSError as error:
             raise SinkUnavailableError(f"can't read the journal: {error.strerror}; {remedy(error.errno)}") from error
+        if self._feed.has_decided:
+            self.ledger.curves |= self._feed.decisions()
+            self._save()
         return self._feed.lines > self._flushed_lines
 
     def _open_sink(self) -> SinkHandle:

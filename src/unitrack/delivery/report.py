@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from unitrack.delivery.dead_letters import read_letters
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.journal_lines import Damage
 from unitrack.runfolder import RunFolder
@@ -22,6 +23,9 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     """Safe in the spool, not confirmed yet."""
     dead_lettered: int
     """Refused by the backend, kept in `.unitrack/<sink>.dead.jsonl`."""
+    superseded: int = 0
+    """Among those delivered: records with points that the backend does not show, as training went back behind them,
+    kept in `.unitrack/<sink>.superseded.jsonl`."""
     damaged: int = 0
     """Records that are lost in damaged places of the journal."""
     damages: tuple[Damage, ...] = ()
@@ -48,6 +52,7 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
             (self.pending, "pending"),
             (self.dead_lettered, "dead-lettered"),
             (self.damaged, "damaged"),
+            (self.superseded, "superseded"),
         ):
             if count:
                 parts.append(f"{count} {word}")
@@ -88,6 +93,7 @@ def read_report(folder: RunFolder) -> DeliveryReport:
             delivered=ledger.delivered - end,
             pending=ledger.pending(folder) + end,
             dead_lettered=ledger.dead_lettered,
+            superseded=len(read_letters(folder.superseded_file(sink.name))),
             damaged=ledger.damaged,
             damages=tuple(ledger.damages),
             last_error=ledger.last_error,

@@ -23,6 +23,9 @@ def kinds_table(backends: Mapping[str, Backend]) -> str:
     facts: dict[str, list[str]] = {
         "float64 bit for bit": ["yes" if backend.exact_floats else "no" for backend in backends.values()],
         "NaN, infinity": [backend.non_finite for backend in backends.values()],
+        "resumed behind the log": [
+            "the new points" if backend.rewinds else "the first" for backend in backends.values()
+        ],
         "confirms at": [_CONFIRMS[backend.confirms] for backend in backends.values()],
     }
     rows += [f"| *{fact}* | {' | '.join(cells)} |" for fact, cells in facts.items()]

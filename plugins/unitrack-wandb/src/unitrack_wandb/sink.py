@@ -52,6 +52,7 @@ class WandbSink:
         self._run = run
         self._checkpoint = None
         self._state = Delivered.restored(checkpoint, run.start)
+        self._committed_rows = self._state.rows
         root = Path(self._options.dir) if self._options.dir else run.folder
         self._id = wandb_id(run.start.run_id)
         self._attempts = Attempts(run, root, self._id)
@@ -84,9 +85,12 @@ class WandbSink:
 
     @hookimpl
     def rewind(self, steps: dict[str, int]) -> Link | None:
-        """Offline: write the folder anew without the points. What a server has stays."""
+        """Offline: write the folder anew without the points. What a server has stays.
+
+        Rows go by number, so once some have gone to a server, all that came then must come again.
+        """
         if not self._offline or self._first:
-            return None
+            return None if steps or self._state.rows == self._there == self._committed_rows else self._link()
         if steps:
             folder = self._live.folder
             self._live.finish(EXIT_CODES["killed"])

@@ -226,8 +226,8 @@ class SinkSpec:
 
         **When**: after a resume, or `Run.load_state_dict`, before the first point that is not above all earlier ones of
         its metric. With an empty mapping it is a question only: may points that are superseded before they were
-        delivered be left out from now on (None), or shall all come (a link)? **Redelivery**: `open_run` with a checkpoint from before undoes it. A wrapper that
-        renames metrics renames them here, too.
+        delivered be left out from now on (None), or shall all come (a link)? **Redelivery**: `open_run` with a
+        checkpoint from before undoes it. A wrapper that renames metrics renames them here, too.
         """
 
     @hookspec

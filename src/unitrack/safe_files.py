@@ -19,6 +19,10 @@ FOLDER_MODE = 0o775
 """What the umask may take from. Never writable for all: what lies in a spool is delivered with the owner's keys."""
 
 
+_OURS = (".", ".spool", ".unitrack", "artifacts")
+"""What lies in a run folder, and is no backend's."""
+
+
 class UnsafePathError(ValueError):
     """A path leads out of the folder it belongs to, or to what is no regular file."""
 
@@ -96,10 +100,14 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def find_escape(folder: Path) -> Path | None:
-    """A symbolic link in a folder, however deep, that leads out of it; None if there is none."""
+    """A symbolic link in a run folder, however deep, that leads out of it; None if there is none.
+
+    In folders that a backend keeps there, a link to a file is its own: W&B's SDK makes one to its log.
+    """
     base = os.path.realpath(folder)
     for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+        inside = os.path.relpath(place, folder).split(os.sep)[0]
+        for name in (*folders, *files) if inside in _OURS else folders:
             path = os.path.join(place, name)
             if os.path.islink(path) and not os.path.realpath(path).startswith(base + os.sep):
                 return Path(path)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unitrack_deliverer import Held, Nursery, Place
@@ -56,9 +57,9 @@ def nursery(store: Path, backend: str) -> Iterator[Nursery]:
         yield nursery
 
 
-def new_run(store: Path, backend: str, calls: int) -> JournaledRun:
+def new_run(store: Path, backend: str, calls: int, **how: Any) -> JournaledRun:
     number = len(list(store.glob("run*")))
-    return JournaledRun(store / f"run{number}", backend, options_of(backend, store), calls)
+    return JournaledRun(store / f"run{number}", backend, options_of(backend, store), calls, **how)
 
 
 def check(run: JournaledRun, held: Held, table: str, row: str) -> None:
@@ -97,6 +98,24 @@ def test_random_kills_lose_and_double_nothing(backend: str, store: Path, nursery
             figure("Kill the courier", backend, kills=1)
         nursery.deliver(run.folder, run.lane)
         check(run, nursery.read(run.folder, run.lane), "Kill the courier", backend)
+
+
+def test_a_killed_sync_can_be_called_again(tmp_path: Path) -> None:
+    """Two sinks side by side, each of which deletes the segments that the other is past, too."""
+    dice = random.Random(seed := 7000 if not FULL else random.randrange(10**6))
+    print(f"seed {seed}")
+    kills, wanted = 0, rounds(short=3, full=200)
+    with Nursery(tmp_path, READ_BYTES) as nursery:
+        seconds = 0.0
+        while not seconds or kills < wanted:
+            second = make_lane("second", installed().backend("probe"), options_of("probe", tmp_path))
+            run = new_run(tmp_path, "local", calls=60, beside=(second,))
+            while seconds and nursery.sync(run.folder, second, live=dice.uniform(0.0, seconds)).died:
+                kills += 1
+                figure("Kill the courier", "`unitrack sync`", kills=1)
+            seconds = nursery.sync(run.folder, second).seconds
+            check(run, nursery.read(run.folder, run.lane), "Kill the courier", "`unitrack sync`")
+            assert sorted(nursery.read(run.folder, second).points) == sorted(nursery.read(run.folder, run.lane).points)
 
 
 def test_a_crash_at_any_line_loses_and_doubles_nothing(backend: str, store: Path, nursery: Nursery) -> None:

@@ -38,7 +38,7 @@ class Order(msgspec.Struct, kw_only=True):
     """One fork, and what becomes of it."""
 
     do: str
-    """"deliver"; "add", as `unitrack sync --to` does, which then delivers; or "read"."""
+    """"deliver"; "sync", as the command; "add", as `unitrack sync --to` does, which then delivers; or "read"."""
     folder: str
     lane: LaneSpec
     read_bytes: int
@@ -101,6 +101,10 @@ class Nursery:
     def deliver(self, folder: RunFolder, lane: LaneSpec, **how: Any) -> Fate:
         """Deliver what is left; `how` as in `Order`. Fails if it neither came to its end nor died as it should."""
         return self._give(Order(do="deliver", folder=str(folder.path), lane=lane, read_bytes=self._read_bytes, **how))
+
+    def sync(self, folder: RunFolder, lane: LaneSpec, **how: Any) -> Fate:
+        """Run `unitrack sync` on it; `lane` tells which SDKs it will need."""
+        return self._give(Order(do="sync", folder=str(folder.path), lane=lane, read_bytes=self._read_bytes, **how))
 
     def add(self, folder: RunFolder, lane: LaneSpec, **how: Any) -> Fate:
         """Give the run one more sink, and deliver all of it to that."""
@@ -175,7 +179,7 @@ def _live(order: Order, answer: int) -> None:
     status = 1
     try:
         before = set(sys.modules)
-        result = {"deliver": _deliver, "add": _add, "read": _read}[order.do](order)
+        result = {"deliver": _deliver, "sync": _sync, "add": _add, "read": _read}[order.do](order)
         modules = [name for name in sys.modules if name not in before and not name.startswith("_")]
         with open(answer, "wb") as pipe:
             pipe.write(msgspec.json.encode({"result": result, "modules": modules}))
@@ -205,6 +209,20 @@ def _deliver(order: Order) -> dict[str, int]:
             raise AssertionError(f"the sink fails: {lane.ledger.last_error}")
     lane.release()
     return places.reached
+
+
+def _sync(order: Order) -> dict[str, int]:
+    from unitrack.cli import main as command
+    from unitrack.journal import JournalReader
+
+    JournalReader.read.__defaults__ = (order.read_bytes,)
+    sys.argv = ["unitrack", "sync", order.folder]
+    try:
+        command()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    return {}
 
 
 def _add(order: Order) -> dict[str, int]:

@@ -13,7 +13,7 @@ import msgspec
 from unitrack.journal import JournalWriter
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Artifact, Metrics, Params, Record, RunEnd, RunStart, Tags
-from unitrack.runfolder import Manifest, Owner, RunFolder
+from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder
 from unitrack.testing.contents import Contents
 
 FIRST_TIME = 1_700_000_000_000
@@ -24,9 +24,14 @@ LATE = 7
 
 
 class JournaledRun:
-    """A run folder as a training process leaves it that has logged `calls` times and ended its run."""
+    """A run folder as a training process leaves it that has logged `calls` times and ended its run.
 
-    def __init__(self, folder: Path, backend: str, options: dict[str, Any], calls: int) -> None:
+    Its sink is called "sink"; `beside` are others.
+    """
+
+    def __init__(
+        self, folder: Path, backend: str, options: dict[str, Any], calls: int, *, beside: tuple[LaneSpec, ...] = ()
+    ) -> None:
         folder.mkdir(parents=True)
         self.folder = RunFolder(folder.resolve())
         self.folder.prepare()
@@ -43,7 +48,7 @@ class JournaledRun:
         ):
             stamped = msgspec.structs.replace(record, seq=number, time=next(times))
             if number == 0:
-                self.folder.write_manifest(Manifest(run=stamped, owner=owner, sinks=(self.lane,)))
+                self.folder.write_manifest(Manifest(run=stamped, owner=owner, sinks=(self.lane, *beside)))
             self._journal.append(stamped)
             self.logged.add(stamped)  # type: ignore[arg-type]  # every record is one of AnyRecord
             self.lines += 1

@@ -11,26 +11,32 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
-from unitrack_faults import rounds
+from unitrack_faults import figure, rounds
 from unitrack_probe import points
 
 import unitrack
+from unitrack import start
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.syncing import sync_run
+from unitrack.journal import JournalWriter
 from unitrack.local import LocalSource
 from unitrack.records import Metrics
 from unitrack.runfolder import RunFolder
 
 pytestmark = pytest.mark.faults
 
-ROUNDS = rounds(short=3, full=40)
+ROUNDS = rounds(short=1, full=25)
+SEGMENT_BYTES = 4000
+"""Some forty lines."""
 
 TRAINER = """
 import json, os, sys
@@ -105,35 +111,80 @@ def assert_all_once(logged: list[tuple[int, float]], last: int) -> None:
     assert all(value == step / 7 for step, value in logged)
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_killed_couriers_lose_and_double_nothing(root: Path, seed: int) -> None:
-    """Killed again and again while training goes on."""
-    dice = random.Random(1000 + seed)
-    sinks = ["local", {"probe": {"out": str(root / "probe")}}]
+@pytest.fixture
+def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[unitrack.Run]:
+    """A run in two sinks whose couriers delete segments all the time, and whose trouble is no surprise."""
+    monkeypatch.setattr(start, "JournalWriter", lambda spool: JournalWriter(spool, SEGMENT_BYTES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", unitrack.DeliveryWarning)
-        run = unitrack.start_run("a", sinks=sinks, root=root / "runs")
-        folder = RunFolder(run.path)
-        kills = 0
-        deadline = time.monotonic() + 20
-        step = 0
-        while kills < 3 and time.monotonic() < deadline:
-            pause = time.monotonic() + dice.uniform(0.05, 0.4)
-            while time.monotonic() < pause:
-                run.log_metrics({"loss": step / 7}, step=step)
-                step += 1
-                time.sleep(0.0005)
-            alive = couriers(folder)
-            if alive:
-                os.kill(dice.choice(alive), signal.SIGKILL)
-                kills += 1
-        report = run.finish(timeout=40)
-    assert kills  # three on a quiet machine; on a busy one a courier takes seconds to come back
-    assert report.ok, report
+        yield unitrack.start_run("a", sinks=["local", {"probe": {"out": str(root / "probe")}}], root=root / "runs")
+
+
+def kill_couriers(folder: RunFolder, dice: random.Random, number: int, over: Callable[[], bool]) -> int:
+    """Kill couriers that have come to deliver, one after the other, until it is `over`; how many it were."""
+    killed: set[int] = set()
+    while len(killed) < number and not over():
+        alive = [pid for pid in couriers(folder) if pid not in killed]
+        if alive:
+            time.sleep(dice.uniform(0.0, 0.05))
+            killed.add(pid := dice.choice(alive))
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
+    return len(killed)
+
+
+def assert_complete(run: unitrack.Run, steps: int, row: str) -> None:
+    """Both sinks hold all steps once, as their readers see them, and the run has ended."""
+    folder = RunFolder(run.path)
     status, logged = in_local_files(folder)
+    probed = points(run.path.parent.parent / "probe", "loss")
+    wanted = [(number, number / 7) for number in range(steps)]
+    for found in (logged, probed):
+        lost, doubled = set(wanted) - set(found), len(found) - len(set(found))
+        figure("Kill the courier", row, points=steps, lost=len(lost), doubled=doubled)
+        assert found == wanted
     assert status == "completed"
-    assert logged == [(number, number / 7) for number in range(step)]
-    assert points(root / "probe", "loss") == logged
+    wait_until(lambda: not folder.spool.exists())
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_killed_couriers_lose_and_double_nothing(run: unitrack.Run, seed: int) -> None:
+    """Killed again and again while training goes on, which writes a segment every few lines."""
+    dice = random.Random(1000 + seed)
+    folder = RunFolder(run.path)
+    deadline = time.monotonic() + 20
+    kills = step = 0
+    while kills < 3 and time.monotonic() < deadline:
+        pause = time.monotonic() + dice.uniform(0.05, 0.4)
+        while time.monotonic() < pause:
+            run.log_metrics({"loss": step / 7}, step=step)
+            step += 1
+            time.sleep(0.0005)
+        kills += kill_couriers(folder, dice, 1, lambda: not couriers(folder))
+    report = run.finish(timeout=40)
+    assert kills  # three on a quiet machine; on a busy one a courier takes seconds to come back
+    figure("Kill the courier", "couriers, while training goes on", kills=kills)
+    assert report.ok, report
+    assert_complete(run, step, "couriers, while training goes on")
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_couriers_killed_during_finish_lose_and_double_nothing(run: unitrack.Run, seed: int) -> None:
+    """It waits for those that take their place, and its report is true."""
+    dice = random.Random(3000 + seed)
+    steps = 5000
+    for step in range(steps):
+        run.log_metrics({"loss": step / 7}, step=step)
+    finished = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_couriers, RunFolder(run.path), dice, 3, finished.is_set)
+        report = run.finish(timeout=60)
+        finished.set()
+    assert killing.result()
+    figure("Kill the courier", "couriers, during `finish`", kills=killing.result())
+    assert report.ok, report
+    assert all(sink.state == "complete" for sink in report.sinks.values())
+    assert_complete(run, steps, "couriers, during `finish`")
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
@@ -157,6 +208,10 @@ def test_after_the_death_of_all_sync_delivers_the_rest(root: Path, seed: int) ->
         report = sync_run(folder, timeout=30)  # a killed process lets go of its lock when its last thread is gone
     assert all(sink.state == "complete" and sink.ok for sink in report.sinks.values()), str(report)
     status, logged = in_local_files(folder)
+    for found in (logged, points(root / "probe", "loss")):
+        lost, doubled = max(0, last + 1 - len(set(found))), len(found) - len(set(found))
+        figure("Kill the courier", "trainer and couriers", kills=1 + len(children) if found is logged else 0)
+        figure("Kill the courier", "trainer and couriers", points=len(found), lost=lost, doubled=doubled)
     assert status == "failed"
     assert_all_once(logged, last)
     assert points(root / "probe", "loss") == logged

@@ -10,12 +10,18 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import bad_backends
 import delivery
 import log_call
 import startup
 from rich.console import Console
 
-BENCHMARKS = {"log_call": log_call.run, "startup": startup.run, "delivery": delivery.run}
+BENCHMARKS = {
+    "log_call": log_call.run,
+    "startup": startup.run,
+    "delivery": delivery.run,
+    "bad_backends": bad_backends.run,
+}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from unitrack_bench import trouble
 from unitrack_faults import FULL, figure, rounds
@@ -19,9 +20,11 @@ from unitrack_probe import calls, points
 
 import unitrack
 from unitrack import limits
+from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.pool import pool
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.local import LocalSource
+from unitrack.plugins import installed
 from unitrack.records import Metrics
 from unitrack.runfolder import RunFolder
 
@@ -78,6 +81,13 @@ LASTING = [
 SHORT_PASSING = {"cancelled", "stop", "hang", "leak", "flood", "corrupt"}
 SHORT_LASTING = {"interrupt", "segfault"}
 
+BROKEN_MODULES = [
+    ("fails on import", "raise ImportError('libcuda is missing')", "ImportError: libcuda is missing"),
+    ("sys.exit on import", "raise SystemExit(4)", "SystemExit: 4"),
+    ("os._exit on import", "import os; os._exit(9)", "exit code 9"),
+    ("is no Python", "class", "SyntaxError"),
+]
+
 
 @pytest.fixture(autouse=True)
 def couriers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -89,10 +99,10 @@ def couriers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pool.let_go()
 
 
-def train(root: Path, *troubles: dict[str, Any], backend: str = "probe2", patience: float = 0.2) -> unitrack.Run:
+def train(root: Path, *troubles: dict[str, Any], patience: float = 0.2) -> unitrack.Run:
     """Log to local files and to a sink in trouble, a point a call, in five batches if the sinks take them in time."""
     options = {"out": str(root / "bad"), "troubles": list(troubles), "limits": QUICK}
-    run = unitrack.start_run("a", sinks=["local", {backend: {"name": "bad", **options}}], root=root / "runs")
+    run = unitrack.start_run("a", sinks=["local", {"probe2": {"name": "bad", **options}}], root=root / "runs")
     for step in range(POINTS):
         run.log_metrics({"loss": step / 7}, step=step)
         if step % 60 == 59:
@@ -173,3 +183,70 @@ def test_trouble_that_lasts_parks_and_names_itself(root: Path, row: str, kind: s
     assert bad.pending > POINTS
     assert says in (bad.last_error or "")
     assert points(root / "bad", "loss") == []
+
+
+@pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
+@pytest.mark.parametrize(("row", "code", "says"), BROKEN_MODULES if FULL else BROKEN_MODULES[:1], ids=str)
+def test_a_module_that_can_not_be_imported_is_parked(
+    root: Path, monkeypatch: pytest.MonkeyPatch, row: str, code: str, says: str
+) -> None:
+    """The training process never imports it, so only its courier finds out."""
+    (root / "broken_sink.py").write_text(code)
+    monkeypatch.syspath_prepend(root)
+    probe = installed().backend("probe2")
+    broken = msgspec.structs.replace(probe, name="broken", sink="broken_sink:Sink")
+    monkeypatch.setitem(installed()._backends, "broken", broken)
+    run = unitrack.start_run("a", sinks=["local", {"broken": {"name": "bad", "out": "out"}}], root=root / "runs")
+    for step in range(POINTS):
+        run.log_metrics({"loss": step / 7}, step=step)
+    bad = finish(run)
+    note(row, run, bad)
+    assert (bad.state, bad.delivered, bad.pending, bad.dead_lettered) == ("parked", 0, POINTS + 2, 0), bad
+    assert says in (bad.last_error or "")
+
+
+@pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
+def test_a_run_whose_sink_blocks_holds_no_other_run_of_its_courier(root: Path) -> None:
+    """Each has a lane of its own; when the watchdog ends the courier, the other goes on where it was."""
+    bad = {"out": str(root / "bad"), "troubles": [trouble("log_metrics", "hang")], "limits": QUICK}
+    runs = [
+        unitrack.start_run(name, sinks=[{"probe2": options}], root=root / "runs")
+        for name, options in (("blocked", bad), ("free", {"out": str(root / "free")}))
+    ]
+    couriers = set()
+    deadline = time.monotonic() + PATIENCE
+    step = 0
+    while len(couriers) < 3 and time.monotonic() < deadline:
+        for run in runs:
+            run.log_metrics({"loss": float(step)}, step=step)
+        step += 1
+        assert runs[1].flush(timeout=PATIENCE).ok
+        couriers.add(calls(root / "free")[-1]["pid"])
+    assert len(couriers) == 3
+    assert runs[1].finish(timeout=PATIENCE).ok
+    assert points(root / "free", "loss") == [(number, float(number)) for number in range(step)]
+    report = runs[0].finish(timeout=PATIENCE)["probe2"]
+    assert report.pending >= step
+    assert "took more than 1 s" in (report.last_error or "")
+
+
+@pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
+def test_what_a_courier_died_of_is_tried_again_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parked with the time of the next try, as any parked sink; when the cause is gone everything arrives."""
+    monkeypatch.setattr(limits, "PARKED_RETRY_S", 2.0)
+    deaths = limits.MAX_COURIER_RESTARTS + 1
+    run = train(root, trouble("log_metrics", "die", times=deaths))
+    folder = RunFolder(run.path)
+    deadline = time.monotonic() + PATIENCE
+    seen = []
+    while not read_report(folder)["bad"].delivered > 1 and time.monotonic() < deadline:
+        ledger = Ledger.load(folder.ledger_file("bad"))
+        if ledger.state in ("retrying", "parked") and ledger.state not in seen:
+            seen.append(ledger.state)
+            assert "exit code 7" in (ledger.last_error or "")
+            assert ledger.attempts and (ledger.retry_at or 0) / 1000 > time.time() - 1
+        time.sleep(0.005)
+    assert seen[-1] == "parked", seen
+    assert finish(run).ok
+    assert points(root / "bad", "loss") == expected()
+    assert len({call["pid"] for call in calls(root / "bad")}) == deaths + 1

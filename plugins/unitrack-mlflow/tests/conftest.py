@@ -19,7 +19,10 @@ import requests
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
+sys.path.insert(0, str(Path(__file__).parent))  # `--import-mode=importlib` leaves it out
+
 from mlflow import MlflowClient
+from mlflow_proxy import Proxy
 
 from unitrack.hookspecs import RunContext
 from unitrack.testing.driver import SinkDriver
@@ -84,6 +87,14 @@ def server(starting_server: Server) -> str:
         except requests.RequestException:
             time.sleep(0.1)
     pytest.fail(f"the server did not start:\n{starting_server.log.read_text()}")
+
+
+@pytest.fixture
+def proxy(server: str) -> Iterator[Proxy]:
+    """A proxy before the server."""
+    proxy = Proxy(server)
+    with proxy.serving():
+        yield proxy
 
 
 @pytest.fixture(params=["database", "folder", "server"])

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import http.server
 import json
-import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
-import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow_proxy import Proxy
 from sklearn.linear_model import LogisticRegression
 
 from unitrack.delivery.lane import Lane, Progress
@@ -26,68 +20,6 @@ from unitrack.records import Artifact, Metrics, Params, Record, RunEnd, RunStart
 from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder
 from unitrack.testing.driver import now_ms
 from unitrack_mlflow import MlflowOptions, register_backends
-
-
-class Proxy(http.server.ThreadingHTTPServer):
-    """Forwards to the server `upstream`; may lose answers, after the server has committed."""
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.upstream = urlsplit(upstream).netloc
-        self.host = self.upstream
-        """What the server is told that it was called."""
-        self.losing: list[str] = []
-        """Patterns of "METHOD path"; each takes the answer to one request."""
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def loses(self, request: str) -> bool:
-        """Whether to lose the answer to this request."""
-        wanted = next((pattern for pattern in self.losing if re.search(pattern, request)), None)
-        if wanted is not None:
-            self.losing.remove(wanted)
-        return wanted is not None
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Proxy
-
-    def _forward(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
-        onward = http.client.HTTPConnection(self.server.upstream, timeout=30)
-        try:
-            onward.request(self.command, self.path, body, headers | {"Host": self.server.host, "Connection": "close"})
-            answer = onward.getresponse()
-            content = answer.read()
-        finally:
-            onward.close()
-        self.close_connection = True
-        if answer.status < 400 and self.server.loses(f"{self.command} {self.path}"):
-            return  # the connection closes without a word
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
-
-
-@pytest.fixture
-def proxy(server: str) -> Iterator[Proxy]:
-    """A proxy before the server."""
-    with Proxy(server) as proxy:
-        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
-        yield proxy
-        proxy.shutdown()
 
 
 class Bench:

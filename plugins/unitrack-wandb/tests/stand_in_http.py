@@ -40,28 +40,46 @@ def handler_for(server: StandInServer) -> type[BaseHTTPRequestHandler]:
             return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
         def _reply(self, status: int, answer: dict[str, Any]) -> None:
-            content = json.dumps(answer).encode()
+            self.answer(status, json.dumps(answer).encode())
+
+        def answer(self, status: int, content: bytes, **headers: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(content)
+
+        def _in_trouble(self, request: str) -> bool:
+            return server.trouble is not None and server.trouble(self, request)
 
         def do_POST(self) -> None:
             body = json.loads(self._body() or b"{}")
             if self.path.startswith("/graphql"):
                 operation = operation_of(body["query"])
+                if self._in_trouble(operation):
+                    return
                 stumbles = server.stumbles_over(operation)
                 status = 500 if stumbles else server.refused.get(operation, server.graphql_status)
                 if status != 200:
                     self._reply(status, {"error": "switched off"})
                 else:
-                    self._reply(200, server.answer(body["query"], body.get("variables") or {}))
+                    answer = server.answer(body["query"], body.get("variables") or {})
+                    if server.loses_answer(operation):
+                        self.close_connection = True
+                        return
+                    self._reply(200, answer)
             elif self.path.endswith("/file_stream"):
                 server.delay_stream()
+                if self._in_trouble("file_stream"):
+                    return
                 status = 500 if server.stumbles_over("file_stream") else server.stream_status
                 if status == 200:
                     server.take_stream(unquote(self.path.split("/")[-2]), body)
+                if server.loses_answer("file_stream"):
+                    self.close_connection = True
+                    return
                 self._reply(status, {})
             else:
                 self._reply(404, {})
@@ -69,6 +87,8 @@ def handler_for(server: StandInServer) -> type[BaseHTTPRequestHandler]:
         def do_PUT(self) -> None:
             content = self._body()
             _, _, run, name = self.path.split("/", 3)
+            if self._in_trouble("upload"):
+                return
             status = 500 if server.stumbles_over("upload") else server.upload_status
             if status == 200:
                 server.take_file(unquote(run), unquote(name), content)

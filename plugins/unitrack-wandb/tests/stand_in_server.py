@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,6 +73,11 @@ class StandInServer:
         """Seconds before a file-stream request is answered."""
         self.stumbles: dict[str, int] = {}
         """How many requests are yet to be answered with 500: by GraphQL operation, "file_stream" or "upload"."""
+        self.trouble: Callable[[Any, str], bool] | None = None
+        """Called with each request: its handler, and its GraphQL operation, "file_stream" or "upload". Whether it
+        answered, so that nothing is kept."""
+        self.answers_lost: dict[str, int] = {}
+        """How many requests are yet to be heeded without an answer: by the same names."""
         self.unanswered: list[str] = []
         """GraphQL documents that this stand-in does not know."""
         self._lock = threading.Lock()
@@ -112,6 +117,13 @@ class StandInServer:
         with self._lock:
             left = self.stumbles.get(request, 0)
             self.stumbles[request] = max(0, left - 1)
+            return left > 0
+
+    def loses_answer(self, request: str) -> bool:
+        """Whether what was just done is not to be confirmed."""
+        with self._lock:
+            left = self.answers_lost.get(request, 0)
+            self.answers_lost[request] = max(0, left - 1)
             return left > 0
 
     def run(self, name: str, project: str = "tests") -> StoredRun:

@@ -36,6 +36,7 @@ def experiment_id(client: MlflowClient, store: Store, name: str, artifact_locati
             found = client.get_experiment_by_name(name)  # another lane or process may have been first
             if found is None:
                 raise SinkMisconfiguredError(f"experiment {name!r} can't be created: {error}") from error
+    _require_sense(found.lifecycle_stage, store)
     if found.lifecycle_stage != "active":
         raise SinkMisconfiguredError(
             f"experiment {name!r} was deleted from {store.shareable}; restore it with `mlflow experiments restore "
@@ -87,11 +88,18 @@ def by_id(client: MlflowClient, run_id: str) -> Run | None:
 
 def require_active(run: Run, store: Store) -> None:
     """Raise `SinkMisconfiguredError` if the run was deleted."""
+    _require_sense(run.info.lifecycle_stage, store)
     if run.info.lifecycle_stage != "active":
         raise SinkMisconfiguredError(
             f"run {run.info.run_id} was deleted from {store.shareable}; restore it with "
             f"`mlflow runs restore --run-id {run.info.run_id}`"
         )
+
+
+def _require_sense(stage: str | None, store: Store) -> None:
+    """Raise `SinkUnavailableError` if an answer says nothing: MLflow takes any 200 for one, also a log-in page's."""
+    if not stage:
+        raise SinkUnavailableError(f"{store.shareable} answers, but not as MLflow does; what is between here and it?")
 
 
 def _oldest(client: MlflowClient, experiment: str, where: str) -> Run | None:

@@ -116,9 +116,10 @@ class MlflowSink:
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
-        """The run's status and end time."""
+        """The run's status and end time. It is asked for again, since MLflow takes any 200 for a yes."""
         with self._writing():
             self._client.set_terminated(self._run_id, _STATUS[status], time)
+            runs.require_active(self._client.get_run(self._run_id), self._store)
 
     @hookimpl
     def close(self) -> None:

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import Result
 
 from unitrack import DeliveryWarning, Run, start_run
+from unitrack.cli import _run_state
 from unitrack.delivery.report import read_report
 from unitrack.runfolder import RunFolder
 
@@ -112,6 +113,27 @@ def test_a_back_off_is_visible(invoke: Invoke, root: Path, kind: str, state: str
             text
         )
         assert f"probe: {sink['last_error']}" in text
+    finally:
+        with pytest.warns(DeliveryWarning):
+            run.finish(timeout=0)
+
+
+def test_a_sink_that_hangs_is_visible(invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its state is still "delivering"; what tells is that it has something to do and gets nowhere."""
+    options = {"troubles": [{"hook": "log_metrics", "kind": "hang"}], "limits": {"DRAIN_STALL_S": 0.1}}
+    run = start_run("busy", sinks=[{"probe": {"out": str(root / "out"), **options}}])
+    try:
+        run.log_metrics({"loss": 1.0}, step=0)
+        deadline = time.monotonic() + 30
+        while not (root / "out" / "trouble-0").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert read(invoke)[0]["sinks"][0]["stuck_since"] is None
+        monkeypatch.setattr(_run_state, "_STUCK_S", 0.1)
+        time.sleep(0.2)
+        sink = read(invoke)[0]["sinks"][0]
+        assert (sink["state"], sink["stuck_since"] / 1000 < time.time()) == ("delivering", True)
+        assert "delivers, in one call for" in " ".join(invoke("status").stdout.split())
     finally:
         with pytest.warns(DeliveryWarning):
             run.finish(timeout=0)

@@ -129,11 +129,14 @@ def test_trouble_that_ends(
         proxy.trouble = trouble
     trained.log(len(EXPECTED) - POINTS // 2 if begins == "in the middle" else 0, POINTS)
     if not row.endswith("times"):
-        told = trained.wait("parked" if (row, trouble, says) in PARKED else "retrying")
+        is_parked = (row, trouble, says) in PARKED
+        told = trained.wait("parked" if is_parked else "retrying")
         assert says in (told.last_error or ""), told
         assert told.dead_lettered == 0
         assert told.pending > POINTS // 3
         proxy.heal()
+        if is_parked:  # `finish` does not wait for it
+            trained.wait("delivering")
     bad = trained.finish(row, server)
     assert proxy.troubled
     assert (bad.state, bad.pending, bad.dead_lettered) == ("complete", 0, 0), bad

@@ -49,6 +49,8 @@ def _note(sink: SinkState) -> str:
         parts.append(f"process {sink.delivering_pid} delivers")
     elif sink.state != "complete":
         parts.append("nobody delivers")
+    if sink.stuck_since is not None:
+        parts.append(f"in one call for {in_words(max(0.0, time.time() - sink.stuck_since / 1000))}")
     if sink.attempts and sink.state in ("retrying", "parked"):
         parts.append("1 failure" if sink.attempts == 1 else f"{sink.attempts} failures in a row")
     if sink.next_retry is not None and sink.state in ("retrying", "parked"):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Literal
 
 import msgspec
 
-from unitrack.delivery.ledger import LaneState, Ledger
+from unitrack.delivery.ledger import LaneState, Ledger, lines_after
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal_lines import Damage
 from unitrack.runfolder import Manifest, RunFolder, process_start
+
+_STUCK_S = 60.0  # a large upload takes as long; nothing else does
 
 Status = Literal["running", "ended", "finished", "failed", "killed"]
 """`ended`: nobody logs to the run any more, and not every sink has confirmed how it ended."""
@@ -33,6 +36,8 @@ class SinkState(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None
     attempts: int
     """Failures in a row; 0 where all is well."""
+    stuck_since: int | None
+    """Milliseconds since the epoch; since when a process delivers, has something to deliver and gets nowhere."""
     next_retry: int | None
     """Milliseconds since the epoch; None where nobody will retry."""
     delivering_pid: int | None
@@ -103,9 +108,20 @@ def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: Sin
         damages=report.damages,
         last_error=report.last_error,
         attempts=0 if complete else ledger.attempts,
+        stuck_since=_stuck_since(folder, ledger, report.sink) if state == "delivering" else None,
         next_retry=ledger.retry_at if pid is not None else None,
         delivering_pid=pid,
     )
+
+
+def _stuck_since(folder: RunFolder, ledger: Ledger, sink: str) -> int | None:
+    """When the ledger was written last, if the lane has had something to do for longer than it takes."""
+    try:
+        written = folder.ledger_file(sink).stat().st_mtime
+    except OSError:
+        return None
+    is_stuck = time.time() - written > _STUCK_S and lines_after(folder, ledger.accepted) > 0
+    return int(written * 1000) if is_stuck else None
 
 
 def _delivering_pid(ledger: Ledger) -> int | None:

@@ -259,6 +259,9 @@ class MlflowSink:
             with translated(self._store):
                 yield
         except RecordRejectedError:
-            with translated(self._store):
-                runs.require_active(self._client.get_run(self._run_id), self._store)
+            try:
+                with translated(self._store):
+                    runs.require_active(self._client.get_run(self._run_id), self._store)
+            except RecordRejectedError as error:  # a question, too: so it is not for what the record holds
+                raise SinkMisconfiguredError(str(error)) from error
             raise

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from unitrack_bench import trouble
-from unitrack_faults import FULL, figure, rounds
+from unitrack_faults import FULL, figure
 from unitrack_probe import calls, points
 
 import unitrack
@@ -38,8 +38,8 @@ QUICK = {
     "RETRY_MAX_S": 0.1,
     "DRAIN_STALL_S": 0.2,
     "HEARTBEAT_S": 0.1,
-    "SINK_HUNG_S": 1.0,
-    "COURIER_SILENT_S": 6.0,  # a process takes two to start on a busy machine
+    "SINK_HUNG_S": 3.0,
+    "COURIER_SILENT_S": 12.0,  # a process takes some to start on a busy machine
     "COURIER_LEAVES_WITHIN_S": 0.5,
     "COURIER_RSS_BYTES": 150 * limits.MIB,
     "COURIER_LOG_BYTES": 64 * 1024,
@@ -73,9 +73,9 @@ LASTING = [
     ("os._exit", "die", "exit code 7"),
     ("segfault", "segfault", "SIGSEGV"),
     ("abort", "abort", "SIGABRT"),
-    ("blocks for ever", "hang", "took more than 1 s"),
-    ("is stopped (SIGSTOP)", "stop", "no sign of life for 6 s"),
-    ("keeps the interpreter lock", "keep_lock", "no sign of life for 6 s"),
+    ("blocks for ever", "hang", "took more than 3 s"),
+    ("is stopped (SIGSTOP)", "stop", "no sign of life for 12 s"),
+    ("keeps the interpreter lock", "keep_lock", "no sign of life for 12 s"),
     ("closes the files of its process", "close_files", "Bad file descriptor"),
 ]
 SHORT_PASSING = {"cancelled", "stop", "hang", "leak", "flood", "corrupt"}
@@ -145,13 +145,12 @@ def note(row: str, run: unitrack.Run, bad: SinkReport) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
-@pytest.mark.parametrize("seed", range(rounds(short=1, full=2)))
 @pytest.mark.parametrize(
     ("row", "kind", "times"),
     [case for case in PASSING if FULL or case[1] in SHORT_PASSING],
     ids=str,
 )
-def test_trouble_that_passes_costs_nothing(root: Path, row: str, kind: str, times: int, seed: int) -> None:
+def test_trouble_that_passes_costs_nothing(root: Path, row: str, kind: str, times: int) -> None:
     """Everything is in the sink once, and in the one beside it."""
     run = train(root, trouble("log_metrics", kind, times=times), patience=PATIENCE)
     bad = finish(run)
@@ -162,18 +161,21 @@ def test_trouble_that_passes_costs_nothing(root: Path, row: str, kind: str, time
     if kind == "leak":
         assert len({call["pid"] for call in calls(root / "bad")}) > 1, "it was not started again"
     if kind == "flood":
-        printed = sum(file.stat().st_size for file in run.path.glob(".unitrack/*.log"))
-        assert printed < 40 * limits.MIB
+        log = run.path / ".unitrack" / "probe2.log"
+        deadline = time.monotonic() + PATIENCE
+        while log.stat().st_size > limits.COURIER_LOG_BYTES:
+            assert time.monotonic() < deadline, "the log was not cut"
+            time.sleep(0.05)
+        assert log.read_text().startswith("[what was printed before this is cut off]")
 
 
 @pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
-@pytest.mark.parametrize("seed", range(rounds(short=1, full=2)))
 @pytest.mark.parametrize(
     ("row", "kind", "says"),
     [case for case in LASTING if FULL or case[1] in SHORT_LASTING],
     ids=str,
 )
-def test_trouble_that_lasts_parks_and_names_itself(root: Path, row: str, kind: str, says: str, seed: int) -> None:
+def test_trouble_that_lasts_parks_and_names_itself(root: Path, row: str, kind: str, says: str) -> None:
     """Nothing is delivered, nothing is lost, and the account says what somebody has to mend."""
     run = train(root, trouble("log_metrics", kind))
     bad = finish(run)
@@ -227,7 +229,7 @@ def test_a_run_whose_sink_blocks_holds_no_other_run_of_its_courier(root: Path) -
     assert points(root / "free", "loss") == [(number, float(number)) for number in range(step)]
     report = runs[0].finish(timeout=PATIENCE)["probe2"]
     assert report.pending >= step
-    assert "took more than 1 s" in (report.last_error or "")
+    assert "took more than 3 s" in (report.last_error or "")
 
 
 @pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")

@@ -57,7 +57,7 @@ class ProbeSink:
 
     def __init__(self, options: ProbeOptions) -> None:
         for name, value in options.limits.items():
-            setattr(limits, name, value)
+            setattr(limits, name, type(getattr(limits, name))(value))  # bytes are whole numbers
         self.options = options
         self.out = Path(options.out)
         self.out.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from wandb_reading import wait_until
 
+import unitrack
 from unitrack.records import Artifact, Metrics, RunEnd
 from unitrack_wandb.source import WandbSource
 
@@ -59,7 +61,30 @@ def test_media_of_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     artifacts = [record for record in records if isinstance(record, Artifact)]
     shown = [record for record in artifacts if record.name.startswith("media/")]
     assert sorted((record.type, record.step) for record in shown) == [
-        ("html", 1), ("image", 0), ("image", 1), ("image", 1),
+        ("histogram", 0), ("html", 1), ("image", 0), ("image", 1), ("image", 1),
     ]  # fmt: skip
-    assert all(Path(record.file).stat().st_size == record.size for record in shown)
+    files = [record for record in shown if record.type != "histogram"]
+    assert all(Path(record.file).stat().st_size == record.size for record in files)
     assert not [record.name for record in artifacts if "page.html" in record.file and "media/" not in record.name]
+
+
+def test_histograms_of_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
+    """They stand in the rows; files are made of them when they are fetched."""
+    import wandb
+
+    settings = wandb.Settings(mode="offline", silent=True, console="off", x_disable_stats=True, reinit="create_new")
+    foreign = wandb.init(id="foreign", project="p", dir=str(tmp_path), settings=settings)
+    foreign.log({"loss": 0.5, "w": wandb.Histogram(np_histogram=([1, 2], [0, 1, 4]))})
+    foreign.log({"../w": wandb.Histogram([0.0, 1.0, 1.0], num_bins=2), "forged": {"_type": "histogram", "values": 3}})
+    foreign.finish(exit_code=0)
+    wait_until(lambda: is_whole(tmp_path))
+    run = unitrack.runs(f"wandb:{tmp_path}").find("foreign")
+    found = {one.name: one for one in run.artifacts if one.type == "histogram"}
+    assert [one.step for one in found.values()] == [0, 1]
+    contents = {name: json.loads(run.fetch(name, tmp_path / "here").read_bytes()) for name in found}
+    assert contents == {
+        "media/histograms/w_0.json": {"counts": [1.0, 2.0], "edges": [0.0, 1.0, 4.0]},
+        "media/histograms/_x2e__x2e__x2f_w_1.json": {"counts": [1.0, 2.0], "edges": [0.0, 0.5, 1.0]},
+    }
+    assert [one.size for one in found.values()] == [(tmp_path / "here" / name).stat().st_size for name in found]
+    assert dict(run.summary) == {"loss": 0.5}

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
+from unitrack_wandb import row_histograms
 from unitrack_wandb.media_reading import media_columns, media_files
 from unitrack_wandb.naming import ARTIFACTS, RECORD, STEP, metric_name, param_name
 from unitrack_wandb.offline_file import NotAWandbFileError
@@ -42,6 +45,10 @@ class WandbSource:
         if not folders:
             raise KeyError(f"no offline run {run_id!r} in {self._location}")
         return _records([OfflineRun(folder) for folder in folders])
+
+    def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
+        """The file of an artifact that `records` named: where it lies, or made in `folder` if it stands in a row."""
+        return row_histograms.fetch(artifact, folder)
 
     def _folders(self) -> dict[str, list[Path]]:
         """Run folders by id, oldest first: the SDK makes another one each time that a run is resumed offline."""
@@ -135,7 +142,10 @@ def _artifacts(part: OfflineRun, seq: Iterator[int], time: int) -> Iterator[Arti
             wrapped = names[0].startswith(ARTIFACTS + entry["name"])
             yield _artifact(part, next(seq), entry, ARTIFACTS + entry["name"] if wrapped else entry["name"])
     if part.header.record is None:
-        for row in part.rows():
+        for number, row in enumerate(part.rows()):
+            at, when = _step(row, part.header), _milliseconds(row, time)
+            for histogram in row_histograms.artifacts(part, number, row, step=at, time=when):
+                yield msgspec.structs.replace(histogram, seq=next(seq))
             for name, type_ in media_files(row):
                 if name not in known and _holds(part, name):
                     known.add(name)

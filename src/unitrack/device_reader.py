@@ -1,7 +1,8 @@
 """The thread of one run that reads device scalars, and appends the records that had to wait for them.
 
-It takes the log calls in their order. Sequence number, time and step of a record are those of its call, so a call
-without device scalars need not queue behind one that has some: its line is written at once, and may stand before.
+It takes the log calls in their order. Time and step of a record are those of its call; its number is that of its line,
+for a journal's numbers have no gaps. A call without device scalars does not queue behind one that has some: its line is
+written at once, and may stand before.
 What the checks refuse in the thread surfaces later: at the next call of the run, or at `flush()` and `finish()`.
 """
 

@@ -74,7 +74,6 @@ class UnreadCall(msgspec.Struct, frozen=True):
     """A log call some of whose values are still on a device."""
 
     journal: JournalWriter
-    seq: int
     time: int
     step: int
     metrics: Mapping[str, float | DeviceScalar]

@@ -34,8 +34,7 @@ KINDS = ("metrics", "params", "tags", "description", "status", *get_args(Artifac
 class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):
     """What all records share.
 
-    `seq` counts the log calls of one journal from 0, so a gap shows a lost line, or a call that was refused once its
-    values were read from a device. Such a call's line may stand after those of later calls. `time` is the wall clock in
+    `seq` counts the records of one journal from 0, so a gap shows a lost line. `time` is the wall clock in
     milliseconds since the epoch, taken when the log call was made and never again: a redelivered record is
     recognisably the same one.
     """

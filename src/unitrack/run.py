@@ -169,8 +169,7 @@ class Run(FileLogging):
         """What is not obviously right goes through the whole chain; returns the error to raise afterwards."""
         accepted, failure = self._validation.metrics(metrics, step)
         if accepted:
-            stamp = self._stamp()
-            call = UnreadCall(journal, stamp["seq"], stamp["time"], step, accepted)
+            call = UnreadCall(journal, time_ns() // 1_000_000, step, accepted)
             if any(type(value) is DeviceScalar for value in accepted.values()):
                 self._read_later(call)
             else:
@@ -180,7 +179,9 @@ class Run(FileLogging):
         return failure
 
     def _append_checked(self, call: UnreadCall, values: Mapping[str, float]) -> None:
-        record = Metrics(seq=call.seq, time=call.time, step=call.step, metrics={})
+        seq = call.journal.next_seq
+        call.journal.next_seq = seq + 1
+        record = Metrics(seq=seq, time=call.time, step=call.step, metrics={})
         call.journal.append(record.with_values(values))
         for name in values:
             self._points[name] = self._points.get(name, 0) + 1

@@ -124,7 +124,7 @@ def test_no_call_reads_and_all_values_arrive_in_order(root: Path) -> None:
     wait_until(lambda: not readers())
 
 
-def test_number_time_and_step_are_those_of_the_call(root: Path) -> None:
+def test_time_and_step_are_those_of_the_call(root: Path) -> None:
     """A plain call is in the journal when it returns, whatever one before it waits for."""
     device = Device(is_open=False)
     run = start(root)
@@ -137,10 +137,10 @@ def test_number_time_and_step_are_those_of_the_call(root: Path) -> None:
     time.sleep(0.02)
     device.open.set()
     assert run.finish().ok
-    late, early = sorted(logged(run), key=lambda record: record.seq)
+    early, late = sorted(logged(run), key=lambda record: record.seq)
     assert (late.step, late.metrics) == (0, {"loss": 0.5})
     assert (early.step, early.metrics) == (1, {"lr": 0.1})
-    assert late.seq + 1 == early.seq == plain.seq
+    assert late.seq - 1 == early.seq == plain.seq  # numbers have no gaps, and are those of the lines
     assert before <= late.time <= after
 
 
@@ -450,3 +450,17 @@ def test_nobody_waits_for_a_reader_that_has_gone() -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_refused_value_leaves_no_gap(root: Path) -> None:
+    """A gap in the numbers of a journal says that a line was lost."""
+    device = Device(is_open=False)
+    run = start(root)
+    for step, value in enumerate([0.5, NAN, 0.25]):
+        run.log_metrics({"loss": device.scalar(value)}, step=step)
+        run.log_metrics({"lr": 0.1}, step=step)
+    device.open.set()
+    with pytest.raises(ValueError, match="'loss' is NaN"):
+        run.finish()
+    numbers = sorted(record.seq for record in logged(run))
+    assert numbers == list(range(numbers[0], numbers[0] + 5))

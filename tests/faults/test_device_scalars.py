@@ -71,9 +71,7 @@ def test_a_slow_device_costs_the_caller_nothing(root: Path, seed: int) -> None:
     device.open.set()
     assert run.finish().ok
     found = [(record.step, record.values()) for record in logged(run.path)]
-    out_of_order = sum(
-        one.step > other.step for one, other in zip(logged(run.path), logged(run.path)[1:], strict=False)
-    )
+    out_of_order = sum(step > following for (step, _), (following, _) in itertools.pairwise(found))
     on_caller += threading.get_ident() in device.readers
     lost = len([point for point in expected if point not in found])
     figure(

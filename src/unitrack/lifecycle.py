@@ -117,20 +117,24 @@ class _Housekeeper(threading.Thread):
 
     def run(self) -> None:
         """Look after the live runs for as long as there are any."""
-        from unitrack.delivery.pool import pool
-
         while _live:
             time.sleep(HOUSEKEEPING_S)
-            with contextlib.suppress(OSError):
-                pool.revive()
-            due = time.monotonic() - self._synced_at >= SYNC_INTERVAL_S
-            for run in list(_live):
-                if due:
-                    self._sync(run)
-                if run._pid == os.getpid():  # else its owner does this
-                    self._tell_trouble(run)
+            with contextlib.suppress(MemoryError):  # training may catch its own and go on
+                self._look_around()
+
+    def _look_around(self) -> None:
+        from unitrack.delivery.pool import pool
+
+        with contextlib.suppress(OSError):
+            pool.revive()
+        due = time.monotonic() - self._synced_at >= SYNC_INTERVAL_S
+        for run in list(_live):
             if due:
-                self._synced_at = time.monotonic()
+                self._sync(run)
+            if run._pid == os.getpid():  # else its owner does this
+                self._tell_trouble(run)
+        if due:
+            self._synced_at = time.monotonic()
 
     def _sync(self, run: Run) -> None:
         try:

@@ -79,6 +79,7 @@ def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
         yield serving
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", ENDS, ids=named(ENDS))
 def test_however_training_ends_nothing_is_lost(root: Path, trainers: Zygote, way: End) -> None:
     """The couriers, which nobody told anything, deliver all of it and the status."""
@@ -97,6 +98,7 @@ def test_however_training_ends_nothing_is_lost(root: Path, trainers: Zygote, way
         left_by(child, place, sync=False).account(way.row, way.status)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", SIGNALS, ids=named(SIGNALS))
 def test_a_signal_at_any_moment_loses_nothing(root: Path, trainers: Zygote, way: Signal) -> None:
     """It may come in the middle of a call, of which nothing or all is there then."""
@@ -125,6 +127,7 @@ def test_a_signal_at_any_moment_loses_nothing(root: Path, trainers: Zygote, way:
 
 if can_limit_memory():
 
+    @pytest.mark.timeout(600)
     def test_out_of_memory_in_a_container_loses_nothing(root: Path, trainers: Zygote) -> None:
         """The kernel kills the largest process of a control group, as it does in a container or a batch job."""
         for number in range(TIMES):

@@ -63,6 +63,7 @@ def test_a_killed_trainer_loses_no_returned_call(root: Path, trainers: Zygote, s
         left_by(child, place, sync=False).account("`kill -9`, with couriers", "failed")
 
 
+@pytest.mark.timeout(600)
 def test_a_trainer_killed_in_start_run_leaves_nothing_or_a_run_that_failed(root: Path, trainers: Zygote) -> None:
     """What it leaves disturbs nobody: the next run of the name, and `unitrack sync`, pass by a half-made folder."""
     dice = random.Random(1)

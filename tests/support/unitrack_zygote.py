@@ -157,13 +157,17 @@ def _wait(pid: int, timeout: float) -> int:
 
 def _serve(channel: socket.socket) -> tuple[dict[str, Any], int]:
     """Answer requests. Returns in a forked child only: what it is to do, and where to report."""
+    children: set[int] = set()
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 1)
         if not message:
+            for pid in children:  # of a test that failed
+                os.kill(pid, signal.SIGKILL)
             sys.exit()
         request = json.loads(message)
         if "wait" in request:
             channel.sendall(b"%d" % _wait(request["wait"], request["timeout"]))
+            children.discard(request["wait"])
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # an SDK's threads are no concern of the child's
@@ -171,6 +175,7 @@ def _serve(channel: socket.socket) -> tuple[dict[str, Any], int]:
         if pid == 0:
             channel.close()
             return request, descriptors[0]
+        children.add(pid)
         os.close(descriptors[0])
         channel.sendall(b"%d" % pid)
 

@@ -84,7 +84,8 @@ def read_regular(path: Path, max_bytes: int = MAX_STATE_BYTES) -> bytes:
     `max_bytes`.
     """
     with open_regular(path) as file:
-        content = file.read(max_bytes + 1)
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, max_bytes) + 1)  # this much is set aside at once, and training may lack memory
     if len(content) > max_bytes:
         raise OSError(0, f"it has more than {max_bytes} bytes", str(path))
     return content

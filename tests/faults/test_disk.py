@@ -164,6 +164,23 @@ def test_a_ledger_that_cannot_be_read_is_no_new_beginning(root: Path) -> None:
     assert points(root / "a", "loss") == [(step, float(step)) for step in range(40)]
 
 
+def test_an_end_that_cannot_be_saved_is_no_end(root: Path) -> None:
+    """The lane ends the run once more when the ledger can be written; nothing is there twice."""
+    bench = Bench(root)
+    bench.points(*range(5))
+    bench.end()
+    in_the_way = bench.folder.state / f".a.ledger.json.{os.getpid()}.tmp"
+    in_the_way.mkdir()  # what is to replace the ledger can't be written
+    lane = bench.lane()
+    assert settle(lane, tries=3) is Progress.WAITING
+    assert bench.ledger().state == "pending" and bench.folder.spool.exists()
+    in_the_way.rmdir()
+    assert settle(lane, tries=3) is Progress.DONE
+    lane.release()
+    assert bench.ledger().state == "complete"
+    assert points(root / "a", "loss") == [(step, float(step)) for step in range(5)]
+
+
 SHORT_WRITES = """
 import resource, sys
 from pathlib import Path

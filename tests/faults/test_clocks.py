@@ -89,7 +89,8 @@ for step in range(count):
     times.append([before, time.time_ns() // 1_000_000])
     time.sleep(0.001)
 report = run.finish(timeout=100)
-print(json.dumps([times, states, report.ok, str(report), {name: link.location for name, link in run.links().items()}]))
+links = {name: [link.location, link.id] for name, link in run.links().items()}
+print(json.dumps([times, states, report.ok, str(report), links]))
 """
 )
 
@@ -119,7 +120,8 @@ def test_a_clock_that_is_set_while_training_logs(root: Path, clock: Path, case: 
         assert before <= record.time <= after or after < 0  # Linux lets nobody set that, and MLflow takes no such time
     assert points(root / "probe", "loss") == [(step, step / 7) for step in range(count)]
     for name in ("local", *installed):
-        [run] = unitrack.runs(f"{name}:{links[name]}")
+        location, run_id = links[name]
+        run = unitrack.runs(f"{name}:{location}").find(run_id)
         found = [("loss", step, value) for step, value, _ in run.history("loss")]
         lost, doubled = lost_and_doubled(curve("loss", count), found)
         figure(TABLE, f"{case}, {name}", jumps=count // 10, points=count, lost=lost, doubled=doubled)

@@ -169,8 +169,9 @@ for number in range(rounds):
 logging = False
 for thread in threads:
     thread.join()
+journals = len(list(run.path.glob(".spool/*.journal")))
 report = run.finish(timeout=120)
-print(json.dumps([exits, counts, report.ok, str(report)]))
+print(json.dumps([exits, counts, journals, report.ok, str(report)]))
 """
 
 
@@ -178,9 +179,10 @@ print(json.dumps([exits, counts, report.ok, str(report)]))
 def test_forks_in_the_middle_of_logging(root: Path, delivery: str) -> None:
     """Eight workers a round, forked while threads log; one of them forks on, and one ends its part twice."""
     number = rounds(short=2, full=50)
-    [[exits, counts, ok, report]] = train(root, FORKS, str(number), delivery, timeout=300)
+    [[exits, counts, journals, ok, report]] = train(root, FORKS, str(number), delivery, timeout=300)
     assert not any(exits)
     assert ok, report
+    assert journals == 1 + 9 * number  # one for each process, that of a fork's fork as well
     logged = [point for index, count in enumerate(counts) for point in curve(f"thread{index}", count)]
     for turn in range(number):
         logged += [point for worker in range(8) for point in curve(f"worker{turn}.{worker}", 20)]
@@ -387,3 +389,26 @@ def test_runs_one_after_the_other_leave_nothing(root: Path) -> None:
         figure("Many runs", f"{who}, {runs:,} runs", **columns)
         assert after[:2] == before[:2]
         assert after[2] - before[2] < 10  # MiB; a thousand runs that leave 10 KiB each
+
+
+INLINE_FORK = """
+run = unitrack.start_run("inline", sinks=["local"], root="runs", delivery="inline")
+for step in range(20):
+    run.log_metrics({"parent": step / 7}, step=step)
+    if step == 10:
+        child = os.fork()
+        if not child:
+            for step in range(20):
+                run.log_metrics({"child": step / 7}, step=step)
+            run.flush(timeout=0.0)
+            os._exit(0)
+        os.waitpid(child, 0)
+print(json.dumps(run.finish(timeout=60).ok))
+"""
+
+
+def test_a_forked_child_of_inline_delivery_delivers_nothing(root: Path) -> None:
+    """Its copy of the sink and of the offset would deliver what the parent delivers."""
+    assert train(root, INLINE_FORK) == [True]
+    logged = curve("parent", 20) + curve("child", 20)
+    assert lost_and_doubled(logged, points_in(root / "runs" / "inline")) == (0, 0)

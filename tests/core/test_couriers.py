@@ -208,9 +208,11 @@ def test_a_courier_that_always_dies_is_parked_with_the_reason(root: Path) -> Non
     assert len({call["pid"] for call in calls(root / "probe2")}) == limits.MAX_COURIER_RESTARTS + 1
 
 
-def test_a_courier_may_be_killed_as_often_as_it_gets_on(root: Path) -> None:
+@pytest.mark.parametrize("confirms_at_end_only", [False, True])
+def test_a_courier_may_be_killed_as_often_as_it_gets_on(root: Path, confirms_at_end_only: bool) -> None:
     """Only deaths without progress count: a courier that the machine kills now and then is always replaced."""
-    with unitrack.start_run("a", sinks=[probe(root)], root=root / "runs") as run:
+    sinks = [probe(root, confirms_at_end_only=confirms_at_end_only)]
+    with unitrack.start_run("a", sinks=sinks, root=root / "runs") as run:
         for value in range(limits.MAX_COURIER_RESTARTS + 2):
             run.log_metric("loss", float(value))
             run.flush()

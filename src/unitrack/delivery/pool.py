@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from unitrack.delivery.heartbeat import Pulse
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.orders import Order
 from unitrack.errors import JournalError
+from unitrack.journal import Position
 from unitrack.runfolder import LaneSpec, RunFolder
 from unitrack.safe_files import open_private
 from unitrack.warning import warn_caller
@@ -37,6 +38,15 @@ class _Detached(subprocess.Popen[bytes]):
         """Leave it running."""
 
 
+class _Deaths(NamedTuple):
+    """How far a sink had come when its courier died, and how often it has died there."""
+
+    account: int
+    accepted: dict[str, Position]
+    """The furthest: a backend that confirms only at the end begins anew after each death."""
+    number: int
+
+
 class _Courier:
     """One courier process and the orders that it was given."""
 
@@ -44,7 +54,7 @@ class _Courier:
         self.backend = backend
         self.orders: list[Order] = []
         self.process: _Detached | None = None
-        self._deaths: dict[tuple[str, str], tuple[int, int]] = {}
+        self._deaths: dict[tuple[str, str], _Deaths] = {}
         self._parked: list[tuple[float, Order]] = []
         """When to try again what the process died of."""
         self._restart_due = 0.0
@@ -178,9 +188,13 @@ class _Courier:
         folder = RunFolder(Path(order.folder))
         ledger = Ledger.load(folder.ledger_file(order.lane.name))
         account = ledger.delivered + ledger.dead_lettered + ledger.damaged
-        before, deaths = self._deaths.get((order.folder, order.lane.name), (-1, 0))
-        deaths = deaths + 1 if account == before and ledger.pending(folder) else 1
-        self._deaths[order.folder, order.lane.name] = (account, deaths)
+        before = self._deaths.get((order.folder, order.lane.name), _Deaths(-1, {}, 0))
+        further = account != before.account or any(
+            position > before.accepted.get(writer, Position()) for writer, position in ledger.accepted.items()
+        )
+        deaths = 1 if further or not ledger.pending(folder) else before.number + 1
+        accepted = before.accepted | ledger.accepted if further else before.accepted
+        self._deaths[order.folder, order.lane.name] = _Deaths(account, accepted, deaths)
         return deaths
 
 

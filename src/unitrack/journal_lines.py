@@ -58,7 +58,7 @@ def decode_line(line: bytes) -> AnyRecord | str | None:
         return "the checksum is not a number"
     try:
         return decode_record(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return f"not a known record: {error}"
 
 

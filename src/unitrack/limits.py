@@ -26,6 +26,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One param's value as JSON. MLflow's limit for a whole request is 1 MB."""
 
 
+MAX_PARAM_DEPTH = 100
+"""Levels of nested params: JSON readers and Python's stack take several hundred, and each backend nests by itself."""
+
 # The journal
 SEGMENT_BYTES = 64 * MIB
 """A writer starts a new file past this, so that delivered ones can be deleted during a long run."""

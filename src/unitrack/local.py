@@ -23,7 +23,7 @@ from unitrack.local_params import PARAMS_HISTORY, LocalParams
 from unitrack.local_source import ARTIFACTS, METADATA, PARAMS, LocalSource, read_json
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.runfolder import remove_torn, write_atomically
-from unitrack.safe_files import is_inside, locate_inside
+from unitrack.safe_files import is_inside, locate_inside, make_folders
 
 __all__ = ["LocalSink", "LocalSource", "check", "register_backends"]
 
@@ -203,7 +203,7 @@ def _new_metadata(start: RunStart) -> dict[str, Any]:
 
 def _place(copy: Path, destination: Path) -> None:
     """Link `copy` (a file or a folder) to `destination`, replacing what is there."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(destination.parent)
     aside = destination.with_name(f".{destination.name}.new")
     _remove(aside)
     if copy.is_dir():

@@ -204,7 +204,7 @@ def _read_metrics(path: Path, start_time: int) -> Iterator[Metrics]:
                 plain = _decode_line(line)
                 yield Metrics(seq=plain.seq, time=plain.time, step=plain.step, metrics=plain.metrics)
                 continue
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 pass
             try:
                 entry = json.loads(line)

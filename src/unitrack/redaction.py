@@ -45,15 +45,21 @@ def _secret_values() -> re.Pattern[str]:
     )
 
 
-_NAME_BEFORE_VALUE = re.compile(
-    r"""(?<![\w.\-])(?:(?P<key>[\w.\-]{1,64})["']?\s{0,4}(?P<to>[=:])\s{0,4}"""
-    r"""(?:(?:Bearer|Basic|Token)\s{1,4})?(?!//)"""
-    r"""|--(?P<flag>[\w.\-]{1,62})\s{1,4}(?!-))"""
-)
-_VALUE = re.compile(r"""(?P<quote>["'])[^"'\n]+(?P=quote)|[^\s"'&,;(){}\[\]<>]+""")
-"""`--password=x`, `--password x`, `"api_key": "x"`, `?token=x`, `Authorization: Bearer x`. Each repetition is bounded
-or ends at a character that it can't take, so that a search takes time in proportion to the text."""
+@functools.cache
+def _name_before_value() -> re.Pattern[str]:
+    """`--password=`, `--password `, `"api_key": `, `?token=`, `Authorization: Bearer `. Compiled at its first use, too.
 
+    Each repetition is bounded, and in `_VALUE` ends at a character that it can't take, so that a search takes time in
+    proportion to the text.
+    """
+    return re.compile(
+        r"""(?<![\w.\-])(?:(?P<key>[\w.\-]{1,64})["']?\s{0,4}(?P<to>[=:])\s{0,4}"""
+        r"""(?:(?:Bearer|Basic|Token)\s{1,4})?(?!//)"""
+        r"""|--(?P<flag>[\w.\-]{1,62})\s{1,4}(?!-))"""
+    )
+
+
+_VALUE = re.compile(r"""(?P<quote>["'])[^"'\n]+(?P=quote)|[^\s"'&,;(){}\[\]<>]+""")
 _MIN_SECRET = 8
 """Characters of a secret in the environment: shorter ones are words, such as a user's `PASSWORD=test`."""
 
@@ -105,7 +111,7 @@ def _redact_text(text: str, known: re.Pattern[str] | None, patterns: Sequence[st
 def _without_assigned(text: str) -> Iterator[str]:
     """The pieces of a text, with "[redacted]" for what is assigned to a secret name."""
     done = 0
-    for name in _NAME_BEFORE_VALUE.finditer(text):
+    for name in _name_before_value().finditer(text):
         if name.start() < done or not _names_secret((name["key"] or name["flag"]).lstrip("-")):
             continue
         value = _VALUE.match(text, name.end())

@@ -30,7 +30,7 @@ import msgspec
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Backend, SinkOptions
 from unitrack.records import RunStart
-from unitrack.safe_files import FOLDER_MODE, UnsafePathError, open_private, read_regular
+from unitrack.safe_files import FILE_MODE, FOLDER_MODE, UnsafePathError, open_private, read_regular
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 """What ids of runs, names of sinks and names of journals look like."""
@@ -260,7 +260,7 @@ class RunFolder:
     def mark_ended(self) -> None:
         """Make `ended_file`. That the spool is already gone, or the disk full, is no reason to fail: it is a hint."""
         with contextlib.suppress(OSError):
-            self.ended_file.touch()
+            self.ended_file.touch(mode=FILE_MODE)
 
     @contextlib.contextmanager
     def spool_lock(self) -> Iterator[None]:

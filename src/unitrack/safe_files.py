@@ -115,6 +115,13 @@ def find_escape(folder: Path) -> Path | None:
     return None
 
 
+def make_folders(path: Path) -> None:
+    """A folder and those above it that are missing, none of them writable for all. Raises `OSError`."""
+    if not path.is_dir():
+        make_folders(path.parent)
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
     """`os.open` for files of ours: never through a symbolic link, never writable for all, and a pipe in its place fails
     at once. It can be the `opener` of `open`.

@@ -18,7 +18,7 @@ import msgspec
 from unitrack.device_scalars import DeviceScalar, is_on_device
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError, UnitrackError
 from unitrack.hookspecs import Validators
-from unitrack.limits import MAX_STEP, Limits
+from unitrack.limits import MAX_PARAM_DEPTH, MAX_STEP, Limits
 from unitrack.params import as_mapping, plain_text
 from unitrack.records import flatten
 from unitrack.redaction import redact
@@ -169,6 +169,21 @@ def _member_size(member: Path, folder: Path) -> int:
     return member.stat().st_size
 
 
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether dicts and lists are nested in more than `most` levels."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 class ValidationChain:
     """The built-in checks, then those of plugins, with the policies that the configuration sets.
 
@@ -272,6 +287,8 @@ class ValidationChain:
             raise InvalidTypeError(f"log_params: {error}") from None
         except RecursionError:
             raise InvalidValueError("log_params: the params are nested too deeply, or contain themselves") from None
+        if _is_deeper(plain, MAX_PARAM_DEPTH):
+            raise InvalidValueError(f"log_params: the params are nested more than {MAX_PARAM_DEPTH} levels deep")
         for name, value in flatten(plain).items():
             check_name(name, "param", self.limits.max_name_length)
             size = len(msgspec.json.encode(value)) if isinstance(value, str | list | dict) else 0
@@ -303,6 +320,12 @@ class ValidationChain:
         checked = {
             check_name(name, "tag", self.limits.max_name_length): plain_text(value) for name, value in tags.items()
         }
+        for name, text in checked.items():
+            if len(text) > self.limits.max_param_bytes:
+                raise InvalidValueError(
+                    f"tag {name!r} has {len(text)} characters, {self.limits.max_param_bytes} are allowed "
+                    "(safeguards.max_param_bytes); log it with log_text"
+                )
         redacted: dict[str, str] = self.redacted(checked)
         return redacted
 

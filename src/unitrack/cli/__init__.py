@@ -52,5 +52,7 @@ def main() -> None:
     try:
         app()
     except UnitrackError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from unitrack.cli._console import visible
+
+        print(f"error: {visible(error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)

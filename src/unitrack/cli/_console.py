@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _UNBOUNDED = 10_000  # columns: in a pipe there is no width to fit in, and a cut value is of no use to grep
+_OBEYED = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+"""Control characters but tab and newline, those that reorder a line, and halves of characters."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -40,11 +44,16 @@ def make_table(*headers: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
+def visible(value: object) -> str:
+    """A value as text in which what a terminal would obey (escapes, changes of direction) is written out."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value))
+
+
 def cell(value: object, style: str = "") -> Text:
-    """A value as it is: nothing in it is taken for markup."""
+    """A value as it is: nothing in it is taken for markup, and nothing for a command to the terminal."""
     from rich.text import Text
 
-    return Text(str(value), style=style, overflow="fold")
+    return Text(visible(value), style=style, overflow="fold")
 
 
 def print_json(content: Any) -> None:
@@ -52,7 +61,7 @@ def print_json(content: Any) -> None:
     import msgspec
     import typer
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
+    typer.echo(visible(msgspec.json.format(msgspec.json.encode(content), indent=2).decode()))
 
 
 def in_words(seconds: float) -> str:

@@ -49,7 +49,7 @@ def runs(
 ) -> None:
     """List the runs that a backend holds, whoever wrote them, newest first: how they ended, and their last metrics."""
     import unitrack
-    from unitrack.cli._console import make_console, print_json
+    from unitrack.cli._console import make_console, print_json, visible
 
     found = unitrack.runs(location)
     newest = sorted(found, key=lambda run: run.started, reverse=True)[:limit]
@@ -61,7 +61,7 @@ def runs(
     elif not problems:
         typer.echo(f"no runs in {found.location}")
     for problem in problems:
-        typer.echo(problem, err=True)
+        typer.echo(visible(problem), err=True)
     if problems:
         raise typer.Exit(1)
 

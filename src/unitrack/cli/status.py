@@ -31,7 +31,7 @@ def status(
     Without --all, of a folder of runs only those that are not complete.
     """
     from unitrack.cli._choosing import choose_runs
-    from unitrack.cli._console import from_here, make_console, print_json
+    from unitrack.cli._console import from_here, make_console, print_json, visible
     from unitrack.cli._run_printing import print_run
 
     chosen = choose_runs(runs or [])
@@ -45,7 +45,7 @@ def status(
     for state in shown:
         print_run(console, state)
     for problem in unreadable:
-        typer.echo(from_here(problem), err=True)
+        typer.echo(visible(from_here(problem)), err=True)
     hidden = len(states) - len(shown)
     if hidden or not shown:
         typer.echo(_summary(hidden, refused=sum(_has_refused(state) for state in states if state not in shown)))

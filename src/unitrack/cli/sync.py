@@ -41,7 +41,7 @@ def sync(
     SINK is one that is configured here, or a backend, whose default options then hold.
     """
     from unitrack.cli._choosing import choose_runs, choose_sink
-    from unitrack.cli._console import from_here, make_console, print_json
+    from unitrack.cli._console import from_here, make_console, print_json, visible
     from unitrack.cli._run_printing import print_run
     from unitrack.cli._run_state import read_run_state
     from unitrack.config import resolve
@@ -58,7 +58,7 @@ def sync(
             report = _sync_one(folder, deadline - time.monotonic(), sink)
             state = read_run_state(folder)
         except UnitrackError as error:
-            typer.echo(f"{from_here(folder.path)}: {error}", err=True)
+            typer.echo(visible(f"{from_here(folder.path)}: {error}"), err=True)
             failed = True
             continue
         failed |= any(one.pending for one in state.sinks if one.sink in report.sinks and to in (None, one.sink))

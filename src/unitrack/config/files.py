@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from unitrack.limits import MIB
 
 MAX_FILE_BYTES = MIB
 """A configuration is a few kilobytes; more is the wrong file."""
+
+MAX_KEY_PARTS = 100
+"""Of a dotted TOML key: Python's parser takes the square of their number."""
+_LONG_KEY = re.compile(rb"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){%d}" % MAX_KEY_PARTS)
 
 YAML_NAMES = ("unitrack.yaml", "unitrack.yml")
 PYPROJECT = "pyproject.toml"
@@ -76,9 +81,13 @@ def _decoded(path: Path, content: bytes) -> str:
 def _toml_layer(path: Path, content: bytes) -> Layer | None:
     import tomllib
 
+    if _LONG_KEY.search(content):
+        raise ConfigError(f"{path}: not valid TOML: a key has more than {MAX_KEY_PARTS} parts")
     try:
         values: Any = tomllib.loads(_decoded(path, content))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or a number of thousands of digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     if path.name == PYPROJECT:
         tool = values.get("tool")

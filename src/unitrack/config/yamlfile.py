@@ -13,6 +13,12 @@ MAX_NODES = 10_000
 """Keys and values of a file. Real ones have a hundred; this bounds the parser's time to about a second."""
 
 
+_NO_YAML = (yaml.YAMLError, ValueError, OverflowError, RecursionError, AttributeError, TypeError, KeyError)
+"""Such as a control character or a 13th month; and what PyYAML comes to by tags on values that don't fit them."""
+MAX_DIGITS = 100
+"""Of a number. Python writes out 4,300; no key takes more than 20."""
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader without aliases (the stuff of YAML bombs) and with bounds on depth and size."""
 
@@ -31,9 +37,25 @@ class _Loader(yaml.SafeLoader):
         self.depth -= 1
         return node
 
+    def construct_yaml_int(self, node: Any) -> Any:
+        """An integer of so many digits is none of ours, and one to the base 60 costs the square of its length."""
+        if len(node.value) > MAX_DIGITS:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_DIGITS} digits", problem_mark=node.start_mark)
+        return super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: Any) -> Any:
+        """The same for a float."""
+        if len(node.value) > MAX_DIGITS:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_DIGITS} digits", problem_mark=node.start_mark)
+        return super().construct_yaml_float(node)
+
     def _error(self, problem: str) -> yaml.MarkedYAMLError:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def read_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
@@ -54,7 +76,15 @@ def read_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
         raise ConfigError(f"{place}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as a control character, or a 13th month
+    except (
+        yaml.YAMLError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        AttributeError,
+        TypeError,
+        KeyError,
+    ) as error:  # such as a control character, or a 13th month
         raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
 
 

@@ -59,7 +59,7 @@ def read_letters(path: Path) -> set[tuple[str, int]]:
         for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):
             try:
                 letter = msgspec.json.decode(line, type=_Letter)
-            except (msgspec.MsgspecError, RecursionError):
+            except (ValueError, RecursionError):
                 continue  # torn by a crash: the record comes again and is judged again
             found.add((letter.writer, letter.record.seq))
     return found

@@ -75,7 +75,7 @@ class Ledger(msgspec.Struct, kw_only=True):
         """The ledger in a file, to go on from; a fresh one if there is none. Raises `OSError` if it can't be read."""
         try:
             return msgspec.json.decode(read_regular(path), type=cls)
-        except (FileNotFoundError, msgspec.MsgspecError, RecursionError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return cls()
 
     def save(self, path: Path) -> None:

@@ -59,6 +59,16 @@ def test_what_hparams_can_not_hold_is_json(open_sink, logdir, reader):
         }
 
 
+def test_a_changed_param_has_its_last_value_and_a_long_one_is_whole(open_sink, logdir, reader):
+    sink = open_sink()
+    sink.params({"lr": 0.1, "prompt": "short"})
+    sink.flush()
+    sink.params({"lr": 0.2, "prompt": "x" * 10_240})
+    sink.flush()
+    with reader(logdir) as opened:
+        assert sessions(opened)["run-a"][0] == {"lr": 0.2, "prompt": "x" * 10_240}
+
+
 def test_params_that_come_later_are_shown_too(open_sink, logdir, reader):
     sink = open_sink()
     sink.params({"lr": 0.1, "model": {"depth": 4}})

@@ -46,6 +46,15 @@ def test_params_tags_description_and_status_are_in_the_config(open_sink, tmp_pat
     assert (record["tags"], record["description"], record["status"]) == ({"a": "1", "b": "2"}, "about it", "failed")
 
 
+def test_a_changed_param_has_its_last_value_and_a_long_one_is_whole(open_sink):
+    sink = open_sink()
+    sink.params({"lr": 0.1, "prompt": "short"})
+    sink.flush()
+    sink.params({"lr": 0.2, "prompt": "x" * 10_240})
+    sink.end()
+    assert (config(sink)["lr"], config(sink)["prompt"]) == (0.2, "x" * 10_240)
+
+
 def test_artifacts_are_trackios(open_sink, tmp_path):
     """Each content is a version; the same content again is the same version."""
     sink = open_sink()

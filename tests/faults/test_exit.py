@@ -246,3 +246,23 @@ class _Figure:
 
     def savefig(self, file: Any, **_: Any) -> None:
         file.write(b"1")
+
+
+STOPPED = """
+import psutil, signal
+sys.path += [f"/nowhere/{number}" * 100 for number in range(20)]  # an order of 20 kB: four of them fill a pipe
+runs = [unitrack.start_run("stopped", sinks=["local"], root="runs")]
+runs[0].flush(timeout=60)
+[courier] = psutil.Process().children()
+courier.send_signal(signal.SIGSTOP)
+for number in range(8):
+    runs.append(unitrack.start_run("stopped", sinks=["local"], root="runs"))
+    runs[-1].log_metrics({"loss": 0.0}, step=0)
+courier.send_signal(signal.SIGCONT)
+print(json.dumps([run.finish(timeout=60).ok for run in runs]))
+"""
+
+
+def test_starting_a_run_does_not_wait_for_a_courier_that_is_stopped(root: Path) -> None:
+    """It reads no orders, and its pipe takes only so many: the others are kept until it goes on."""
+    assert train(root, STOPPED) == [[True] * 9]

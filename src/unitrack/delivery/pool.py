@@ -59,6 +59,7 @@ class _Courier:
         """When to try again what the process died of."""
         self._restart_due = 0.0
         self._pipe = -1
+        self._unsent = b""
         self._pulse: Pulse | None = None
         self._log = Path(os.devnull)
         self._log_begin = 0
@@ -90,6 +91,8 @@ class _Courier:
         self._pulse = pulse
         assert self.process.stdin is not None
         self._pipe = os.dup(self.process.stdin.fileno())
+        self._unsent = b""
+        os.set_blocking(self._pipe, False)
         self.process.stdin.close()
 
     def give(self, order: Order) -> None:
@@ -116,9 +119,14 @@ class _Courier:
             self._pulse = None
 
     def _send(self, order: Order) -> None:
-        data = msgspec.json.encode(order) + b"\n"
-        while data:
-            data = data[os.write(self._pipe, data) :]
+        self._unsent += msgspec.json.encode(order) + b"\n"
+        self._send_on()
+
+    def _send_on(self) -> None:
+        """Write what the pipe takes: one that is stopped reads nothing, and nobody who starts a run waits for it."""
+        with contextlib.suppress(BlockingIOError):  # on with it at the next housekeeping, or to the courier after it
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._pipe, self._unsent) :]
 
     def forget_completed(self) -> None:
         """Keep only the orders whose run has not ended."""
@@ -132,6 +140,7 @@ class _Courier:
         if self.process is not None:
             cause, guilty = self._end()
             if cause is None:
+                self._send_on()
                 return
             self.process = None
             self._account(f"the courier of {self.backend} {cause}", guilty)

@@ -86,7 +86,7 @@ def test_random_kills_lose_and_double_nothing(backend: str, store: Path, nursery
     """In mid-batch, again and again, until a deliverer is let live."""
     dice = random.Random(seed := 4000 if not FULL else random.randrange(10**6))
     print(f"seed {seed}")
-    kills, wanted = 0, rounds(short=4, full=100 if backend == "wandb" else 500)
+    kills, wanted = 0, rounds(short=12, full=100 if backend == "wandb" else 500)
     undisturbed = new_run(store, backend, calls=60)
     seconds = nursery.deliver(undisturbed.folder, undisturbed.lane).seconds
     while kills < wanted:

@@ -28,7 +28,7 @@ from unitrack.plugins import installed, make_lane
 from unitrack.runfolder import LaneSpec, RunFolder, write_atomically
 from unitrack.testing.conformance.comparing import assert_same
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600 if FULL else 150)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800 if FULL else 150)]
 
 LIGHT = ["local", "probe", "tensorboard"]
 BACKENDS = [*LIGHT, "trackio", "mlflow", "wandb"] if FULL else LIGHT  # the others' SDKs take seconds to import

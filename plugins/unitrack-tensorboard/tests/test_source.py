@@ -73,7 +73,8 @@ def test_runs_of_one_logdir(open_sink, tmp_path):
 def test_an_unknown_run_is_a_key_error(tmp_path):
     with pytest.raises(KeyError, match="nothing"):
         TensorBoardSource(str(tmp_path)).records("nothing")
-    assert list(TensorBoardSource(str(tmp_path / "missing")).runs()) == []
+    with pytest.raises(FileNotFoundError, match="missing: give a logdir"):
+        list(TensorBoardSource(str(tmp_path / "missing")).runs())
 
 
 def write_events(folder: Path, *events: Event) -> None:

@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stand_in_server import StandInServer
-from wandb_reading import offline_folders, points_of, records_of, sync_folder, wait_until
+from wandb_reading import Drive, offline_folders, points_of, records_of, sync_folder, wait_until
 
+import unitrack
 from unitrack.delivery.syncing import sync_run
+from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact, Params, RunEnd
 from unitrack.runfolder import RunFolder
 from unitrack_wandb.offline_run import OfflineRun
+from unitrack_wandb.sink import WandbSink
 
 TRAINER = """
 import os, signal, sys
@@ -69,3 +73,62 @@ def test_preempted_four_times_then_synced(server: StandInServer, tmp_path: Path,
     assert [(row["step"], {"loss": row["loss"]}) for row in arrived.history] == LOGGED
     assert [row["_step"] for row in arrived.history] == list(range(len(LOGGED)))
     assert (arrived.exit_code, arrived.files["checkpoint.txt"]) == (0, b"of attempt 4")
+
+
+def log(
+    root: Path, steps: range, offset: float, options: dict[str, Any], seconds: float = 30
+) -> unitrack.DeliveryReport:
+    run = unitrack.start_run(
+        "a", run_id="r2", resume="allow", root=root, delivery="thread", sinks=["local", {"wandb": options}]
+    )
+    for step in steps:
+        run.log_metrics({"loss": step + offset}, step=step)
+    return run.finish(timeout=seconds)
+
+
+def curve(server: StandInServer) -> list[tuple[int, float]]:
+    return [(row["step"], row["loss"]) for row in server.runs["r2"].history]
+
+
+def test_what_a_server_has_stays(server: StandInServer, online: dict[str, Any], tmp_path: Path) -> None:
+    log(tmp_path, range(10), 0.0, online)
+    report = log(tmp_path, range(6, 14), 0.5, online)
+    assert curve(server) == [(step, step + (0.0 if step < 10 else 0.5)) for step in range(14)]
+    assert (report["wandb"].superseded, report.ok) == (4, True)
+
+
+@pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
+def test_a_server_that_was_down_gets_one_curve(server: StandInServer, online: dict[str, Any], tmp_path: Path) -> None:
+    log(tmp_path, range(10), 0.0, online | {"base_url": "http://127.0.0.1:9"}, seconds=0.5)
+    report = log(tmp_path, range(6, 14), 0.5, online)
+    assert report.ok
+    assert [step for step, _ in curve(server)] == list(range(14))
+    again = log(tmp_path, range(14, 16), 0.5, online)
+    assert again.ok
+    assert curve(server)[6:] in (  # whichever was there first
+        [(step, step + 0.5) for step in range(6, 16)],
+        [(step, step + (0.0 if step < 10 else 0.5)) for step in range(6, 16)],
+    )
+
+
+def test_a_crash_while_points_are_withdrawn(run: RunContext, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = drive(mode="offline")
+    for step in range(6):
+        first.metrics({"v": float(step)}, step=step)
+    first.end("killed")
+    second = drive(mode="offline", checkpoint=first.checkpoint)
+    with monkeypatch.context() as patched:
+        patched.setattr(WandbSink, "_copy", crash)
+        with pytest.raises(KeyboardInterrupt):
+            second.hooks.rewind(steps={"v": 3})
+    second.close()
+    third = drive(mode="offline", checkpoint=first.checkpoint)
+    assert third.hooks.rewind(steps={"v": 4}) is not None
+    third.metrics({"v": -4.0}, step=4)
+    third.end()
+    assert len(offline_folders(run.folder)) == 1
+    assert points_of(run.folder) == [*((step, {"v": float(step)}) for step in range(4)), (4, {"v": -4.0})]
+
+
+def crash(*arguments: Any, **more: Any) -> None:
+    raise KeyboardInterrupt

@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
-from unitrack.artifacts import Stage, artifact_name, with_step
-from unitrack.config import Settings
+from unitrack.artifacts import artifact_name, with_step
 from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError
-from unitrack.journal import JournalWriter
 from unitrack.params import plain_text, to_plain
-from unitrack.records import Artifact, ArtifactType, Record
-from unitrack.validation import ValidationChain, check_artifact_name, check_step
+from unitrack.records import Artifact, ArtifactType
+from unitrack.run_state import RunState
+from unitrack.validation import check_artifact_name, check_step
 
 
-class FileLogging(ABC):
+class FileLogging(RunState):
     """The part of a run that logs files. Names are paths among the run's artifacts: relative, POSIX, no "..".
 
     Every method raises `InvalidValueError` for a name that leaves the run or content that is larger than
     `safeguards.max_artifact_bytes`, and `JournalError` if the disk is full. With a `step` the name gets it
     ("roc-7.png"), so that a series is kept. A name without suffix gets the format's own.
     """
-
-    _settings: Settings
-    _journal: JournalWriter
-    _validation: ValidationChain
-    _stage: Stage
-
-    @property
-    @abstractmethod
-    def path(self) -> Path:
-        """The run folder."""
-
-    @abstractmethod
-    def _log(self, kind: type[Record], **fields: Any) -> None:
-        """Append a record of a kind to the journal, with the next number and the time."""
-
-    @abstractmethod
-    def _check_open(self) -> None:
-        """Raise if the run has finished."""
 
     def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Log a file or a folder as it is now; the run keeps a copy.

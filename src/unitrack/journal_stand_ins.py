@@ -10,13 +10,13 @@ from unitrack.errors import RunFinishedError
 from unitrack.journal import JournalWriter
 
 if TYPE_CHECKING:
-    from unitrack.run import Run
+    from unitrack.run_state import RunState
 
 
 class FinishedJournal:
     """Stands where the journal of a finished run was."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunState) -> None:
         self._run = run
 
     def __getattr__(self, name: str) -> Any:
@@ -27,7 +27,7 @@ class FinishedJournal:
 class LaterJournal:
     """Stands where the journal of a child or a worker will be, until that uses it."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunState) -> None:
         self._run = run
         self._real: JournalWriter | None = None
         self._making = threading.Lock()

@@ -22,23 +22,23 @@ from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
 from unitrack.warning import warn_from_thread
 
 if TYPE_CHECKING:
-    from unitrack.run import EndStatus, Run
+    from unitrack.ending import Ending, EndStatus
 
-_live: list[Run] = []
-_inherited: list[Run] = []
+_live: list[Ending] = []
+_inherited: list[Ending] = []
 """Runs of the process that this one was forked from: their children's children need journals of their own, too."""
 _installed = False
 _ends_with_worker = False
 
 
-def watch(run: Run) -> None:
+def watch(run: Ending) -> None:
     """Look after a run until `forget`: sync its journal, revive its couriers, tell of trouble, end it at exit."""
     _install()
     _live.append(run)
     _Housekeeper.ensure()
 
 
-def forget(run: Run) -> None:
+def forget(run: Ending) -> None:
     """The run has finished."""
     with contextlib.suppress(ValueError):
         _live.remove(run)
@@ -136,7 +136,7 @@ class _Housekeeper(threading.Thread):
         if due:
             self._synced_at = time.monotonic()
 
-    def _sync(self, run: Run) -> None:
+    def _sync(self, run: Ending) -> None:
         try:
             run._journal.sync()
             if run._pid == os.getpid():
@@ -152,7 +152,7 @@ class _Housekeeper(threading.Thread):
                 f"but a loss of power may cost what was logged; {remedy(error.errno)}",
             )
 
-    def _tell_trouble(self, run: Run) -> None:
+    def _tell_trouble(self, run: Ending) -> None:
         if run._folder.is_gone():
             self._warn_once(
                 (run.id, "gone"),

@@ -7,9 +7,7 @@ from which the owner's couriers deliver them as well.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,68 +19,18 @@ from unitrack import lifecycle
 from unitrack.config import Settings
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
+from unitrack.ending import EndStatus
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
 from unitrack.plugins import installed
 from unitrack.records import ArtifactType, RunStart
-from unitrack.run import EndStatus, Run
+from unitrack.run import Run
 from unitrack.runfolder import Manifest, Owner, RunFolder, find_run
 from unitrack.validation import ValidationChain
-
-RANK_VARIABLES = ("UNITRACK_RANK", "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
-"""Who sets them: the user, torchrun (and DeepSpeed), Slurm, Open MPI, MPICH and Intel MPI. The first one counts."""
-
-WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-"""Of Slurm that of the step: a script that `sbatch` runs is alone, whatever the job's number of tasks."""
-
-RUN_ID_VARIABLES = ("UNITRACK_RUN_ID", "TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")
-"""What is the same in all ranks and new for each job."""
-
-_NO_ID = "none"
-"""What torchrun calls a job that was given no `--rdzv-id`: the same for all such jobs."""
 
 _JOIN_TIMEOUT_S = 60.0
 """How long another rank waits for rank 0 to start the run: nodes load their Python at different speeds."""
 _JOIN_POLL_S = 0.05
-
-_shared_runs = itertools.count(1)
-
-
-def find_rank(configured: int | None, environ: Mapping[str, str] | None = None) -> int | None:
-    """The rank of this process, read now and not at import; None where nothing tells of several processes."""
-    if configured is not None:
-        return configured
-    variables = os.environ if environ is None else environ
-    for variable in RANK_VARIABLES:
-        if (text := variables.get(variable, "").strip()).isdecimal():
-            return int(text)
-    return None
-
-
-def find_world_size(environ: Mapping[str, str] | None = None) -> int:
-    """How many ranks there are, as the launcher says it; 1 where none does."""
-    variables = os.environ if environ is None else environ
-    for variable in WORLD_SIZE_VARIABLES:
-        if (text := variables.get(variable, "").strip()).isdecimal():
-            return int(text)
-    return 1
-
-
-def shared_run_id(environ: Mapping[str, str] | None = None) -> str:
-    """A run id that all ranks of this job come to by themselves; a process's second run gets "<id>-2".
-
-    Raises `ConfigError` if the environment holds none.
-    """
-    variables = os.environ if environ is None else environ
-    found = (variables.get(variable, "").strip() for variable in RUN_ID_VARIABLES)
-    given = next((text for text in found if text and text != _NO_ID), None)
-    if given is None:
-        raise ConfigError(
-            "tracking.ranks: all needs a run id that all ranks know: pass run_id= to start_run, or set UNITRACK_RUN_ID"
-        )
-    number = next(_shared_runs)
-    safe = re.sub(r"[^A-Za-z0-9_.\-]", "-", given).lstrip("_.-")[:56] or "job"
-    return safe if number == 1 else f"{safe}-{number}"
 
 
 def join_as_rank(root: Path, run_id: str, rank: int, settings: Settings) -> JoinedRun:

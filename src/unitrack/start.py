@@ -19,9 +19,10 @@ from unitrack.delivery.ledger import forget_trouble, highest_step
 from unitrack.disk_trouble import remedy
 from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
+from unitrack.launcher import find_rank, shared_run_id
 from unitrack.params import plain_text
 from unitrack.plugins import Plugins, installed, make_lane
-from unitrack.ranks import find_rank, join_as_rank, shared_run_id
+from unitrack.ranks import join_as_rank
 from unitrack.records import RunStart
 from unitrack.redaction import redact, redact_text
 from unitrack.run import Run

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from unitrack.config import ExperimentConfig, resolve
+from unitrack.ending import EndStatus
 from unitrack.errors import NoActiveRunError
-from unitrack.run import EndStatus, Run
+from unitrack.run import Run
 from unitrack.start import start_resolved
 
 

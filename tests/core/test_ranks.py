@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 import unitrack
-from unitrack import ranks
+from unitrack import launcher, ranks
 from unitrack.disabled import DisabledRun
 from unitrack.errors import ConfigError, RunFinishedError
+from unitrack.launcher import RANK_VARIABLES, RUN_ID_VARIABLES, WORLD_SIZE_VARIABLES, find_rank, shared_run_id
 from unitrack.local import LocalSource
-from unitrack.ranks import RANK_VARIABLES, RUN_ID_VARIABLES, WORLD_SIZE_VARIABLES, JoinedRun, find_rank, shared_run_id
+from unitrack.ranks import JoinedRun
 from unitrack.records import Metrics, RunEnd
 
 
@@ -30,7 +31,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine that runs the tests may itself be a rank of something; each test is a job of its own."""
     for variable in (*RANK_VARIABLES, *RUN_ID_VARIABLES, *WORLD_SIZE_VARIABLES):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(ranks, "_shared_runs", itertools.count(1))
+    monkeypatch.setattr(launcher, "_shared_runs", itertools.count(1))
 
 
 def start(root: Path, rank: int, **more: Any) -> unitrack.Run:

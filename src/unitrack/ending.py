@@ -1,0 +1,166 @@
+"""The end of a run: what is waited for, the last record, and who may write it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from types import TracebackType
+from typing import Literal, Self
+
+from unitrack import lifecycle
+from unitrack.delivery.elsewhere import DeliveredElsewhere
+from unitrack.delivery.report import DeliveryReport
+from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
+from unitrack.errors import InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
+from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
+from unitrack.launcher import find_world_size
+from unitrack.limits import POLL_MIN_S, READ_AT_KILL_S, READ_GRACE_S
+from unitrack.records import RunEnd
+from unitrack.run_state import RunState
+from unitrack.warning import warn_caller
+
+EndStatus = Literal["finished", "failed", "killed"]
+
+
+class Ending(RunState):
+    """The part of a run that waits for its delivery and ends it: in its process, in a forked child, at a signal."""
+
+    def flush(self, timeout: float | None = None) -> DeliveryReport:
+        """Wait until every sink has taken what was logged so far, at most `timeout` seconds (default: the
+        `tracking.finish_timeout` of the configuration), and return the account.
+
+        A sink that is parked or backing off is not waited for beyond the timeout. Raises `DeliveryError` with
+        `on_sink_error: raise`.
+        """
+        if self._report is not None:
+            return self._report
+        deadline = self._deadline(timeout)
+        if self._device_reader is not None:
+            self._device_reader.wait(max(deadline, time.monotonic() + READ_GRACE_S))
+        report = self._wait(deadline, "accepted", patient=timeout is not None)
+        self._raise_late_failure()
+        if self._settings.tracking.on_sink_error == "raise":
+            raise_for_trouble(report)
+        return report
+
+    def finish(self, status: EndStatus = "finished", timeout: float | None = None) -> DeliveryReport:
+        """End the run, wait for delivery at most `timeout` seconds, and return the account.
+
+        What is pending then is not lost: couriers go on, and `unitrack sync` takes up what they leave. A second call
+        returns the first one's account. Raises `DeliveryError` with `on_sink_error: raise` if a sink is in trouble.
+        """
+        if self._report is not None:
+            return self._report
+        if os.getpid() != self._pid:  # a forked child has a journal of its own in the same run, and ends only that
+            self._end_part("finished", self._deadline(timeout))
+            self._raise_late_failure()
+            return DeliveryReport({})
+        patient = timeout is not None
+        if self._settings.tracking.ranks == "all" and status == "finished":
+            timeout = self._wait_for_ranks(timeout)
+        deadline = self._deadline(timeout)
+        self._end_journal(status, deadline)
+        self._folder.mark_ended()
+        try:
+            report = self._wait(deadline, "complete", patient=patient)
+        finally:
+            lifecycle.forget(self)
+            self._delivery.close()
+        if self._report is not None:  # another thread, or a signal handler, has finished it as well
+            return self._report
+        self._report = report
+        warn_of_trouble(self._report, self.path)
+        self._warn_of_unread()
+        self._raise_late_failure()
+        if self._settings.tracking.on_sink_error == "raise":
+            raise_for_trouble(self._report, at_end=True)
+        return self._report
+
+    def _wait_for_ranks(self, timeout: float | None) -> float | None:
+        """Let the other ranks end their parts first; returns what is left of `timeout`."""
+        seconds = self._settings.tracking.finish_timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        while self._folder.other_ranks_log(find_world_size()) and time.monotonic() < deadline:
+            time.sleep(POLL_MIN_S)
+        return None if timeout is None else max(0.0, deadline - time.monotonic())
+
+    def _end_journal(self, status: EndStatus, deadline: float) -> None:
+        """Append the last record. Scalars on a device are waited for first, at most until `deadline`."""
+        reader = self._device_reader
+        deadline = max(deadline, time.monotonic() + READ_GRACE_S)
+        while True:
+            if reader is not None:
+                try:
+                    reader.wait(deadline)
+                except KeyboardInterrupt:  # it ends the waiting, as it does for sinks
+                    deadline = 0.0
+            with contextlib.suppress(RunFinishedError), self._journal.lock:  # of those who end it at once one does
+                if reader is not None and reader.unread and time.monotonic() < deadline:
+                    continue  # another thread logs
+                self._append_end(status)
+            return
+
+    def _append_end(self, status: EndStatus) -> None:
+        with self._journal.lock:
+            self._journal.append(RunEnd(**self._stamp(), status=status))
+            if self._device_reader is not None:
+                self._device_reader.close()
+            self._journal.close()
+            self._journal = FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
+
+    def _deadline(self, timeout: float | None) -> float:
+        return time.monotonic() + (self._settings.tracking.finish_timeout if timeout is None else timeout)
+
+    def _wait(self, deadline: float, until: Literal["accepted", "complete"], *, patient: bool) -> DeliveryReport:
+        seconds = max(0.0, deadline - time.monotonic())
+        names = [sink.name for sink in self._settings.sinks]
+        return wait_for_sinks(self._folder, names, self._delivery, seconds, until, patient=patient)
+
+    def _end_as_killed(self) -> None:
+        """In a signal handler: end the journal, and leave the rest to the couriers."""
+        if self._report is not None:
+            return
+        is_owner = os.getpid() == self._pid
+        with contextlib.suppress(RunFinishedError):  # the signal came into `finish`
+            if self._device_reader is not None:
+                self._device_reader.settle_at_kill(self._journal, time.monotonic() + READ_AT_KILL_S)
+            if is_owner:
+                self._append_end("killed")
+        if is_owner:
+            self._folder.mark_ended()
+
+    def _continue_in_child(self) -> None:
+        """After a fork: the child gets a journal of its own, once it logs, and the parent delivers that too."""
+        self._device_reader = None  # its thread is the parent's, and so are the calls that it has
+        self._pump = None
+        self._delivery = DeliveredElsewhere()
+        if not isinstance(self._journal, FinishedJournal):
+            self._journal = LaterJournal(self)  # type: ignore[assignment]  # it becomes a real one at its first use
+
+    def _end_part(self, status: EndStatus, deadline: float) -> None:
+        """End what this process, which does not own the run, has logged to it, if it has."""
+        if isinstance(self._journal, LaterJournal):
+            self._journal = FinishedJournal(self)  # type: ignore[assignment]
+        else:
+            self._end_journal(status, deadline)
+
+    def _warn_of_unread(self) -> None:
+        if self._device_reader is not None and self._device_reader.unread:
+            unread = self._device_reader.unread
+            warn_caller(f"run {self.name!r} has lost {unread} log calls: their device did not answer in time")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.finish()
+            return
+        try:
+            self.finish("killed" if issubclass(kind, KeyboardInterrupt) else "failed")
+        except (InvalidTypeError, InvalidValueError, JournalError) as late:  # the error at hand goes first
+            if error is not None:
+                error.add_note(str(late))

@@ -1,0 +1,14 @@
+"""The checks between a log call and the journal: pure functions, and the chain that applies them.
+
+They run once, before any fan-out, so every backend gets the same. The fast path of `Run.log_metrics` accepts what is
+obviously right by itself and comes here for the rest.
+"""
+
+from __future__ import annotations
+
+from unitrack.validation.artifacts import check_artifact_name, check_source_file
+from unitrack.validation.chain import ValidationChain
+from unitrack.validation.metrics import check_step, to_float
+from unitrack.validation.names import check_name
+
+__all__ = ["ValidationChain", "check_artifact_name", "check_name", "check_source_file", "check_step", "to_float"]

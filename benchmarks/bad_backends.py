@@ -17,7 +17,8 @@ from unitrack import Run
 from unitrack.delivery import modes
 from unitrack.delivery.pool import pool
 from unitrack.hookspecs import Link, RunContext, SinkOptions, hookimpl
-from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.manifest import LaneSpec
+from unitrack.runfolder import RunFolder
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))  # the troubles are those of the tests
 

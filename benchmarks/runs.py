@@ -8,7 +8,8 @@ from unitrack import Run
 from unitrack.config import resolve
 from unitrack.delivery import modes
 from unitrack.hookspecs import Link, RunContext, SinkOptions, hookimpl
-from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.manifest import LaneSpec
+from unitrack.runfolder import RunFolder
 from unitrack.start import start_resolved
 
 

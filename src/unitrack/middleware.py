@@ -15,9 +15,9 @@ import msgspec
 
 from unitrack.errors import RecordRejectedError
 from unitrack.hookspecs import Middleware, RunContext, hookimpl
+from unitrack.manifest import THINNING
 from unitrack.records import Metrics, Params, Tags
 from unitrack.redaction import redact
-from unitrack.runfolder import THINNING
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Wrapper = Generator[None, Any, Any]

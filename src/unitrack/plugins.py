@@ -16,8 +16,8 @@ from unitrack import middleware
 from unitrack.entry_points import EntryPoint, find_entry_points
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
+from unitrack.manifest import LaneSpec, Wrapping
 from unitrack.redaction import redact, remember_secrets
-from unitrack.runfolder import LaneSpec, Wrapping
 
 GROUP = "unitrack"
 """The entry-point group of plugins."""

@@ -22,10 +22,12 @@ from unitrack.delivery.report import DeliveryReport
 from unitrack.ending import EndStatus
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
+from unitrack.manifest import Manifest
+from unitrack.owner import Owner
 from unitrack.plugins import installed
 from unitrack.records import ArtifactType, RunStart
 from unitrack.run import Run
-from unitrack.runfolder import Manifest, Owner, RunFolder, find_run
+from unitrack.runfolder import RunFolder, find_run
 from unitrack.validation import ValidationChain
 
 _JOIN_TIMEOUT_S = 60.0

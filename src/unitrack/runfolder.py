@@ -16,128 +16,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import glob
-import math
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
 
 import msgspec
 
 from unitrack.errors import ConfigError, JournalError
-from unitrack.hookspecs import Backend, SinkOptions
-from unitrack.records import RunStart
+from unitrack.manifest import Manifest
+from unitrack.owner import Owner, process_start
 from unitrack.safe_files import FILE_MODE, FOLDER_MODE, UnsafePathError, open_private, read_regular
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 """What ids of runs, names of sinks and names of journals look like."""
 _UNSAFE = re.compile(r"[^\w.\- ]+")
 _MAX_FOLDER_NAME = 200  # bytes; file systems take 255, of which a few are for a number
-
-THINNING = "unitrack.delivery.thinning:Thinning"
-"""The middleware that a lane applies by itself, as it reads: what it has counted is committed with the offset."""
-
-
-class Owner(msgspec.Struct, frozen=True):
-    """The process that started a run, so that others can tell whether it is alive."""
-
-    pid: int
-    created: float
-    """The process's start time: a pid alone is reused."""
-    host: str
-    writer: str
-    """Its journal, whose `RunEnd` ends the run."""
-
-    @classmethod
-    def current(cls, writer: str) -> Owner:
-        """This process."""
-        return cls(os.getpid(), process_start(os.getpid()) or 0.0, os.uname().nodename, writer)
-
-    def is_here(self) -> bool:
-        """Whether it is (or was) a process of this machine, so that `is_alive` can be told."""
-        return self.host == os.uname().nodename
-
-    def is_alive(self) -> bool:
-        """Whether the process still runs. One of another machine counts as alive: nobody here can know better."""
-        if not self.is_here():
-            return True
-        return process_start(self.pid) == self.created
-
-
-def process_start(pid: int) -> float | None:
-    """When a process started, in a unit of the system's own; None if it does not run, a zombie included."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()  # what is before may hold spaces
-    except FileNotFoundError:
-        return None if sys.platform == "linux" else _process_start_elsewhere(pid)
-    except ProcessLookupError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else float(fields[19])  # proc(5): state, and start time in clock ticks
-
-
-def _process_start_elsewhere(pid: int) -> float | None:
-    import psutil  # costs half of what `start_run` may take, so only where there is no /proc
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
-    except psutil.Error:
-        return None
-
-
-class Wrapping(msgspec.Struct, frozen=True, kw_only=True):
-    """Middleware that a sink's options ask for, as JSON values."""
-
-    name: str
-    """The key that asked for it."""
-    wrapper: str
-    """"module:Class", as `hookspecs.Middleware.wrapper`."""
-    value: Any
-    """What it is called with."""
-
-
-class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a courier needs to know of one sink of one run."""
-
-    name: str
-    backend: str
-    sink: str
-    """The sink's class, "module:Class"."""
-    options_type: str
-    """The class of its options, "module:Class"."""
-    options: dict[str, Any] = {}
-    middleware: tuple[Wrapping, ...] = ()
-    """The first one is the outermost: it sees a batch first."""
-
-    @property
-    def keep_every(self) -> int:
-        """Of each metric every n-th point is for this sink."""
-        return math.prod(one.value for one in self.middleware if one.wrapper == THINNING)
-
-    @classmethod
-    def of(cls, name: str, backend: Backend, options: SinkOptions, middleware: tuple[Wrapping, ...] = ()) -> LaneSpec:
-        """The lane of a sink called `name`."""
-        return cls(
-            name=name,
-            backend=backend.name,
-            sink=backend.sink,
-            options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
-            options=msgspec.to_builtins(options),
-            middleware=middleware,
-        )
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `run.json` holds. Secrets in options are redacted there; the courier gets them through its pipe."""
-
-    run: RunStart
-    owner: Owner
-    sinks: tuple[LaneSpec, ...]
-    log_frequency: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 class RunFolder:

@@ -20,13 +20,15 @@ from unitrack.disk_trouble import remedy
 from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
 from unitrack.launcher import find_rank, shared_run_id
+from unitrack.manifest import LaneSpec, Manifest
+from unitrack.owner import Owner
 from unitrack.params import plain_text
 from unitrack.plugins import Plugins, installed, make_lane
 from unitrack.ranks import join_as_rank
 from unitrack.records import RunStart
 from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
-from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder, find_run
+from unitrack.runfolder import RunFolder, find_run
 from unitrack.validation import ValidationChain
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from unitrack import limits
 from unitrack.delivery.lane import Lane, Progress
 from unitrack.delivery.ledger import Ledger
 from unitrack.journal import JournalWriter, find_writers, segment_path
+from unitrack.manifest import LaneSpec
 from unitrack.plugins import installed
 from unitrack.records import Artifact, Metrics, Params, RunEnd, Tags
-from unitrack.runfolder import LaneSpec
 
 HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "flush", "end_run")
 

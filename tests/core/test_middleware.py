@@ -20,9 +20,9 @@ from unitrack.entry_points import EntryPoint
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Middleware, hookimpl
 from unitrack.local import LocalSource
+from unitrack.manifest import Manifest, Wrapping
 from unitrack.plugins import Plugins, installed, make_lane
 from unitrack.records import Metrics, Tags
-from unitrack.runfolder import Manifest, Wrapping
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from unitrack_probe import stored
 import unitrack
 from unitrack.delivery.lane import Lane, Progress
 from unitrack.local import LocalSource
+from unitrack.manifest import LaneSpec
 from unitrack.params import merged, what_changes
 from unitrack.plugins import installed
 from unitrack.records import Metrics, Params
-from unitrack.runfolder import LaneSpec
 
 
 def steps(run: unitrack.Run) -> list[int]:

@@ -24,8 +24,9 @@ from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import read_report
 from unitrack.delivery.syncing import _add_sink, _rebuild_journal
+from unitrack.manifest import LaneSpec
 from unitrack.plugins import installed, make_lane
-from unitrack.runfolder import LaneSpec, RunFolder, write_atomically
+from unitrack.runfolder import RunFolder, write_atomically
 from unitrack.testing.conformance.comparing import assert_same
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800 if FULL else 150)]

@@ -19,8 +19,9 @@ import unitrack
 from unitrack.cli import app
 from unitrack.delivery.lane import Lane
 from unitrack.errors import ConfigError, JournalError
+from unitrack.manifest import Wrapping
 from unitrack.records import Artifact
-from unitrack.runfolder import RunFolder, Wrapping, find_run_folders
+from unitrack.runfolder import RunFolder, find_run_folders
 
 pytestmark = pytest.mark.faults
 

@@ -17,9 +17,11 @@ from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal import JournalWriter
 from unitrack.limits import SEGMENT_BYTES
+from unitrack.manifest import LaneSpec, Manifest
+from unitrack.owner import Owner
 from unitrack.plugins import installed
 from unitrack.records import Metrics, Record, RunEnd, RunStart, RunStatus
-from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder
+from unitrack.runfolder import RunFolder
 
 
 class Bench:

@@ -18,7 +18,8 @@ from unitrack.delivery.report import read_report
 from unitrack.delivery.syncing import sync_run
 from unitrack.journal_lines import decode_record
 from unitrack.local import LocalSource
-from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.manifest import LaneSpec
+from unitrack.runfolder import RunFolder
 
 DELIVERED_WITHIN_S = 90.0
 """A busy machine takes a while to import four SDKs."""

@@ -26,8 +26,9 @@ from typing import Any, Self
 import msgspec
 
 from unitrack.delivery.ledger import Ledger
+from unitrack.manifest import LaneSpec
 from unitrack.plugins import installed, load_object
-from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.runfolder import RunFolder
 from unitrack.testing.contents import Contents
 
 Place = tuple[str, int]

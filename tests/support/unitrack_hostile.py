@@ -17,9 +17,10 @@ from unitrack_faults import figure
 from unitrack.delivery.report import SinkReport
 from unitrack.delivery.syncing import sync_run
 from unitrack.journal import JournalWriter
+from unitrack.manifest import LaneSpec, Manifest
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Metrics, Record, RunEnd, RunStart
-from unitrack.runfolder import LaneSpec, Manifest, RunFolder
+from unitrack.runfolder import RunFolder
 
 CANARY = b"what lies outside of the run folder"
 

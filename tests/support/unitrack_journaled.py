@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from unitrack.journal import JournalWriter
+from unitrack.manifest import LaneSpec, Manifest
+from unitrack.owner import Owner
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Artifact, Metrics, Params, Record, RunEnd, RunStart, Tags
-from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder
+from unitrack.runfolder import RunFolder
 from unitrack.testing.contents import Contents
 
 FIRST_TIME = 1_700_000_000_000

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any
 
 import unitrack.delivery
-from unitrack import runfolder
+from unitrack import manifest, owner, runfolder
+from unitrack.manifest import LaneSpec
 from unitrack.plugins import load_object
-from unitrack.runfolder import LaneSpec
 
 _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"}
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -29,7 +29,7 @@ class Places:
     def __init__(self, lane: LaneSpec, die_at: tuple[str, int] | None) -> None:
         sink = sys.modules[load_object(lane.sink).__module__].__file__
         self._files = {str(file) for file in Path(unitrack.delivery.__path__[0]).glob("*.py")}
-        self._files |= {str(runfolder.__file__), str(sink)}
+        self._files |= {str(module.__file__) for module in (runfolder, manifest, owner)} | {str(sink)}
         self._die_at = die_at
         self._thread = threading.get_ident()
         self.reached: dict[str, int] = {}

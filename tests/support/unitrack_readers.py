@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from unitrack.hookspecs import Link
+from unitrack.manifest import LaneSpec
 from unitrack.plugins import installed, load_object
 from unitrack.records import AnyRecord, Artifact, RunStart
-from unitrack.runfolder import LaneSpec
 from unitrack.testing.contents import Contents
 
 Points = list[tuple[str, int, float]]

@@ -15,9 +15,11 @@ from sklearn.linear_model import LogisticRegression
 from unitrack.delivery.lane import Lane, Progress
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal import JournalWriter
+from unitrack.manifest import LaneSpec, Manifest
 from unitrack.models import save_model
+from unitrack.owner import Owner
 from unitrack.records import Artifact, Metrics, Params, Record, RunEnd, RunStart, Tags
-from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder
+from unitrack.runfolder import RunFolder
 from unitrack.testing.driver import now_ms
 from unitrack_mlflow import MlflowOptions, register_backends
 

@@ -11,8 +11,9 @@ import msgspec
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Link
+from unitrack.manifest import Manifest
 from unitrack.records import Artifact, RunStatus
-from unitrack.runfolder import Manifest, RunFolder
+from unitrack.runfolder import RunFolder
 from unitrack.runs import MetricSummary, NotFoundError, StoredRun, runs
 
 

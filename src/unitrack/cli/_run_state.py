@@ -11,7 +11,9 @@ import msgspec
 from unitrack.delivery.ledger import LaneState, Ledger, lines_after
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal_lines import Damage
-from unitrack.runfolder import Manifest, RunFolder, process_start
+from unitrack.manifest import Manifest
+from unitrack.owner import process_start
+from unitrack.runfolder import RunFolder
 
 _STUCK_S = 60.0  # a large upload takes as long; nothing else does
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unitrack.runfolder import LaneSpec, RunFolder
+    from unitrack.manifest import LaneSpec
+    from unitrack.runfolder import RunFolder
 
 
 class DeliveredElsewhere:

@@ -14,8 +14,9 @@ from unitrack.delivery.thinning import Thinning
 from unitrack.journal import Chunk, JournalReader, Position, find_writers, is_of_owner
 from unitrack.journal_lines import Damage
 from unitrack.limits import NAMED_DAMAGES
+from unitrack.owner import process_start
 from unitrack.records import AnyRecord, Metrics, RunEnd, RunStart
-from unitrack.runfolder import RunFolder, process_start
+from unitrack.runfolder import RunFolder
 
 _PID_END = 2**31
 """pid_t has 32 bits: a file of a greater number is named by a stranger."""

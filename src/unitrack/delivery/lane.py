@@ -29,9 +29,11 @@ from unitrack.disk_trouble import is_passing, remedy
 from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position, find_writers, segment_path
+from unitrack.manifest import LaneSpec, Manifest
+from unitrack.owner import process_start
 from unitrack.records import AnyRecord, Artifact, RunStatus
 from unitrack.redaction import redact, redact_text
-from unitrack.runfolder import LaneSpec, Manifest, RunFolder, process_start, remove_torn
+from unitrack.runfolder import RunFolder, remove_torn
 from unitrack.safe_files import leads_out, open_private
 
 

@@ -10,7 +10,8 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 from unitrack.delivery.pool import pool
-from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.manifest import LaneSpec
+from unitrack.runfolder import RunFolder
 
 if TYPE_CHECKING:
     from unitrack.delivery.lane import Lane

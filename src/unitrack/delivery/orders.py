@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from unitrack.runfolder import LaneSpec
+from unitrack.manifest import LaneSpec
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

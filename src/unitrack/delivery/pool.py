@@ -20,7 +20,8 @@ from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.orders import Order
 from unitrack.errors import JournalError
 from unitrack.journal import Position
-from unitrack.runfolder import LaneSpec, RunFolder
+from unitrack.manifest import LaneSpec
+from unitrack.runfolder import RunFolder
 from unitrack.safe_files import open_private
 from unitrack.warning import warn_caller
 

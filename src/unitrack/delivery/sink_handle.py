@@ -11,10 +11,10 @@ import msgspec
 import pluggy
 
 from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
+from unitrack.manifest import THINNING, LaneSpec
 from unitrack.plugins import load_object
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, Record, RunStatus, Tags
 from unitrack.redaction import remember_secrets
-from unitrack.runfolder import THINNING, LaneSpec
 
 _HOOKS: dict[type[Record], tuple[str, str]] = {
     Params: ("log_params", "params"),

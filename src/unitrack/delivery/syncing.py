@@ -18,10 +18,11 @@ from unitrack.errors import ConfigError
 from unitrack.journal import JournalWriter, find_writers
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
 from unitrack.local import LocalSource
+from unitrack.manifest import LaneSpec, Manifest
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Artifact, RunEnd, RunStart
 from unitrack.redaction import REDACTED, redact
-from unitrack.runfolder import LaneSpec, Manifest, RunFolder
+from unitrack.runfolder import RunFolder
 from unitrack.safe_files import find_escape
 
 _SHOW_EVERY_S = 0.1

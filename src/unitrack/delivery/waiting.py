@@ -15,7 +15,8 @@ from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
 from unitrack.errors import DeliveryError, DeliveryWarning
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MIN_S
-from unitrack.runfolder import Manifest, RunFolder
+from unitrack.manifest import Manifest
+from unitrack.runfolder import RunFolder
 from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ from unitrack.delivery.lane import Lane, Progress
 from unitrack.delivery.ledger import Ledger
 from unitrack.hookspecs import Backend, Link
 from unitrack.journal import JournalWriter
+from unitrack.manifest import LaneSpec, Manifest
+from unitrack.owner import Owner
 from unitrack.plugins import convert_options
 from unitrack.records import Artifact, ArtifactType, Metrics, Params, Record, RunEnd, RunStart, RunStatus, Tags
-from unitrack.runfolder import LaneSpec, Manifest, Owner, RunFolder
+from unitrack.runfolder import RunFolder
 from unitrack.testing.contents import Contents
 
 FIRST_TIME = 1_700_000_000_000

@@ -11,8 +11,8 @@ import pytest
 from unitrack.delivery.sink_handle import SinkHandle
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.hookspecs import hookimpl
+from unitrack.manifest import LaneSpec
 from unitrack.records import Metrics
-from unitrack.runfolder import LaneSpec
 from unitrack.testing.conformance.base import BackendTests
 from unitrack.testing.conformance.comparing import assert_same
 from unitrack.testing.conformance.restarts import log_a_bit_of_all

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.table import Table
 from runs import NoDelivery, start
 
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
+from unitrack.delivery.progress import Progress
 
 POINTS = 20_000
 PEER_POINTS = {"mlflow": 300, "wandb": 20_000, "tensorboard": 20_000}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,9 @@ from unitrack_bench import Bench, dead_owner, now, settle, trouble
 from unitrack_probe import calls, points, stored
 
 from unitrack import limits
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.progress import Progress
 from unitrack.journal import JournalWriter, find_writers, segment_path
 from unitrack.manifest import LaneSpec
 from unitrack.plugins import installed
@@ -276,7 +276,7 @@ def test_a_crash_between_the_backends_flush_and_our_commit_doubles_nothing(
         patched.setattr(Ledger, "save", crash)
         with pytest.raises(KeyboardInterrupt):
             settle(first)
-    os.close(first._lock)
+    first._lock.release()
     first._close_sink()  # else its file is closed whenever the garbage collector comes, which is a warning
     assert len(points(root / "a", "loss")) == 10  # the backend has them, we don't know
     bench.end()
@@ -482,7 +482,7 @@ def test_a_sink_class_that_does_not_exist_parks_with_its_name(root: Path) -> Non
 
 def test_secrets_in_a_sinks_error_do_not_reach_the_disk(root: Path) -> None:
     """SDKs put URLs with passwords into their messages."""
-    from unitrack.delivery.lane import describe
+    from unitrack.delivery.failures import describe
     from unitrack.errors import SinkUnavailableError
 
     text = describe(SinkUnavailableError("GET https://me:hunter2@host/api failed\n with sk-abcdefghijklmnop1234"))

@@ -14,7 +14,7 @@ from unitrack_probe import ProbeOptions, stored
 
 import unitrack
 from unitrack import limits
-from unitrack.delivery.lane import Progress
+from unitrack.delivery.progress import Progress
 from unitrack.delivery.sink_handle import SinkHandle
 from unitrack.entry_points import EntryPoint
 from unitrack.errors import ConfigError

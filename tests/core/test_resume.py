@@ -13,7 +13,8 @@ from unitrack_bench import Bench, now, settle
 from unitrack_probe import stored
 
 import unitrack
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
+from unitrack.delivery.progress import Progress
 from unitrack.local import LocalSource
 from unitrack.manifest import LaneSpec
 from unitrack.params import merged, what_changes

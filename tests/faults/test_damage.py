@@ -16,7 +16,7 @@ from unitrack_faults import FULL, figure, rounds
 
 from unitrack import journal_lines
 from unitrack.cli import app
-from unitrack.delivery.lane import Progress
+from unitrack.delivery.progress import Progress
 from unitrack.delivery.report import SinkReport
 from unitrack.journal import JournalReader, JournalWriter, Position, segment_path
 from unitrack.journal_lines import Damage, encode_line, salvage

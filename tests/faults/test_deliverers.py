@@ -20,9 +20,12 @@ from unitrack_deliverer import Held, Nursery, Place
 from unitrack_faults import FULL, figure, rounds
 from unitrack_journaled import JournaledRun, options_of
 
+from unitrack.delivery.feed import Feed
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.ledger_file import LedgerFile
 from unitrack.delivery.report import read_report
+from unitrack.delivery.spool_removal import delete_passed_segments, remove_spool_if_complete
 from unitrack.delivery.syncing import _add_sink, _rebuild_journal
 from unitrack.manifest import LaneSpec
 from unitrack.plugins import installed, make_lane
@@ -165,8 +168,8 @@ def test_a_crash_while_a_sink_is_added_costs_it_nothing(tmp_path: Path) -> None:
             figure("Crash at each step", "a sink that is added", points=points.total(), lost=0, doubled=0)
 
 
-COMMITTING = [Lane._deliver, Lane._commit, Lane._delete_old_segments, Lane._end, Lane._remove_spool_if_complete]
-COMMITTING += [Lane._save, Ledger.save, write_atomically, RunFolder.remove_spool]
+COMMITTING = [Lane._deliver, Lane._commit, Feed.enter, delete_passed_segments, Lane._end, remove_spool_if_complete]
+COMMITTING += [LedgerFile.save, Ledger.save, write_atomically, RunFolder.remove_spool]
 """Where what is delivered and what is known of it can be of two minds."""
 
 

@@ -23,7 +23,7 @@ from unitrack_faults import FULL, figure
 from unitrack_probe import points
 
 from unitrack.cli import app
-from unitrack.delivery.lane import Progress
+from unitrack.delivery.progress import Progress
 from unitrack.journal import JournalReader, JournalWriter, segment_path
 from unitrack.journal_lines import encode_line
 from unitrack.records import Metrics

@@ -12,8 +12,9 @@ import msgspec
 import psutil
 from unitrack_probe import ProbeOptions, Trouble
 
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.progress import Progress
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal import JournalWriter
 from unitrack.limits import SEGMENT_BYTES

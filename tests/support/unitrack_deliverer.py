@@ -195,7 +195,8 @@ def _live(order: Order, answer: int) -> None:
 def _deliver(order: Order) -> dict[str, int]:
     from unitrack_places import Places
 
-    from unitrack.delivery.lane import Lane, Progress
+    from unitrack.delivery.lane import Lane
+    from unitrack.delivery.progress import Progress
     from unitrack.journal import JournalReader
 
     JournalReader.read.__defaults__ = (order.read_bytes,)

@@ -12,7 +12,8 @@ from mlflow.entities import Run
 from mlflow_proxy import Proxy
 from sklearn.linear_model import LogisticRegression
 
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
+from unitrack.delivery.progress import Progress
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal import JournalWriter
 from unitrack.manifest import LaneSpec, Manifest

@@ -159,10 +159,6 @@ class Feed:
         """What must be remembered of the curves before anything is delivered."""
         return self._curves.decisions()
 
-    def curves(self) -> dict[str, Any]:
-        """What is to be remembered of the curves."""
-        return self._curves.state()
-
     def positions(self) -> dict[str, Position]:
         """How far each journal is read."""
         return {**self._start, **{writer: reader.position for writer, reader in self._readers.items()}}
@@ -171,6 +167,17 @@ class Feed:
         """Processes beside the owner that may still write: fork children, the sampler of system metrics."""
         others = (writer for writer in find_writers(self._folder.spool) if writer != owner)
         return [writer for writer in others if writer not in self.ends and process_start(_pid(writer)) is not None]
+
+    def enter(self, ledger: Ledger, given_up: int) -> None:
+        """Put down what was read since the last commit: all of it is confirmed, but for so many dead letters."""
+        given_up += self.skipped
+        ledger.thinning, ledger.curves = self._thinning.state(), self._curves.state()
+        ledger.positions = ledger.accepted = self.positions()
+        ledger.ends, ledger.last_step, ledger.last_time = dict(self.ends), self.last_step, self.last_time
+        ledger.delivered += self.lines - self.damaged - given_up
+        ledger.dead_lettered += given_up
+        ledger.damaged += self.damaged
+        ledger.damages = [*ledger.damages, *self.damages][:NAMED_DAMAGES]
 
     def count_anew(self) -> None:
         """The lane has committed what was read so far."""

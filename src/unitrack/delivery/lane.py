@@ -8,45 +8,33 @@ Going back on each failure makes a failed call and a crash the same case.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections import deque
 from collections.abc import Mapping
-from enum import Enum
 from functools import partial
 
 import msgspec
 
-from unitrack import limits
-from unitrack.delivery.backoff import pause, pause_of_parked
 from unitrack.delivery.dead_letters import DeadLetters
+from unitrack.delivery.failures import Failures
 from unitrack.delivery.feed import Batch, Feed
-from unitrack.delivery.ledger import LaneState, Ledger
+from unitrack.delivery.judgement import Judgement
+from unitrack.delivery.lane_lock import LaneLock
+from unitrack.delivery.ledger import LaneState
+from unitrack.delivery.ledger_file import LedgerFile
+from unitrack.delivery.progress import Progress
+from unitrack.delivery.run_watch import RunWatch
 from unitrack.delivery.sink_handle import SinkHandle, is_interrupt
+from unitrack.delivery.spool_removal import delete_passed_segments, remove_spool_if_complete
 from unitrack.delivery.thinning import Thinning
+from unitrack.delivery.unsafe_paths import refuse_unsafe_paths
 from unitrack.disk_trouble import is_passing, remedy
-from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
-from unitrack.journal import Position, find_writers, segment_path
+from unitrack.journal import Position
 from unitrack.manifest import LaneSpec, Manifest
-from unitrack.owner import process_start
-from unitrack.records import AnyRecord, Artifact, RunStatus
-from unitrack.redaction import redact, redact_text
+from unitrack.records import RunStatus
+from unitrack.redaction import redact
 from unitrack.runfolder import RunFolder, remove_torn
-from unitrack.safe_files import leads_out, open_private
-
-
-class Progress(Enum):
-    """What a step of a lane came to."""
-
-    MADE = "made"
-    IDLE = "idle"
-    """All that is written is delivered."""
-    WAITING = "waiting"
-    """The backend is in trouble; the next attempt is not due."""
-    DONE = "done"
-    """The end of the run is confirmed."""
 
 
 class Lane:
@@ -59,14 +47,12 @@ class Lane:
         self.folder = folder
         self.spec = spec
         self.manifest: Manifest = folder.read_manifest()
-        self._owner_is_here = owner_is_here
-        self._owner_alive = True
-        self._owner_checked = -limits.OWNER_POLL_S
-        self._lock = -1
-        self._sink: SinkHandle | None = None
+        self._watch = RunWatch(self.manifest.owner, owner_is_here=owner_is_here)
+        self._lock = LaneLock(folder.lock_file(spec.name))
+        self._ledger_file = LedgerFile(folder.ledger_file(spec.name))
         self._dead_letters = DeadLetters(folder.dead_letter_file(spec.name))
-        self._unexpected = 0  # failures in a row that the sink did not classify
-        self._retry_due = 0.0
+        self._failures = Failures()
+        self._sink: SinkHandle | None = None
         self._late_ones_tried: tuple[dict[str, Position], int] | None = None
         self._begin_at_committed()
 
@@ -74,13 +60,8 @@ class Lane:
 
     def acquire(self) -> bool:
         """Become the one that delivers to this sink; False if another process does."""
-        descriptor = open_private(self.folder.lock_file(self.spec.name), os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
+        if not self._lock.acquire():
             return False
-        self._lock = descriptor
         remove_torn(self.folder.ledger_file(self.spec.name))
         self._dead_letters = DeadLetters(self.folder.dead_letter_file(self.spec.name))
         self._begin_at_committed()  # whoever delivered before may have committed since
@@ -90,11 +71,17 @@ class Lane:
         """Close the sink and let others deliver."""
         self._close_sink()
         self._feed.close()
-        if self._lock >= 0:
+        if self._lock.is_held:
             if self.ledger.state == "delivering":
                 self._set_state("pending")
-            os.close(self._lock)
-            self._lock = -1
+            self._lock.release()
+
+    def is_obsolete(self) -> bool:
+        """Whether the run folder was deleted, or taken up again so that a newer lane waits for this one's place."""
+        try:
+            return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
+        except JournalError:
+            return self.folder.is_gone()
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
@@ -105,30 +92,18 @@ class Lane:
                 return rest
         except OSError:  # too many open files, say
             return Progress.WAITING
-        if time.monotonic() < self._retry_due:
+        if self._failures.is_pausing():
             return Progress.WAITING
         try:
-            if self._lost:
-                self._find_itself()
+            if self._ledger_file.is_lost:
+                self._begin_at_committed()
+                self._ledger_file.insist()
             return self._advance(self._sink or self._open_sink())
-        except SinkUnavailableError as error:
-            self._go_back("retrying", error, error.retry_after)
-        except SinkMisconfiguredError as error:
-            self._go_back("parked", error)
         except BaseException as error:  # a library's CancelledError or pytest's Exit is no Exception
             if is_interrupt(error):
                 raise
-            passing = is_passing(error)
-            self._unexpected += not passing
-            parked = self._unexpected > limits.UNEXPECTED_TRIES and not passing
-            self._go_back("parked" if parked else "retrying", error)
+            self._go_back(error)
         return Progress.WAITING
-
-    def _find_itself(self) -> None:
-        self._begin_at_committed()
-        if self._lost:
-            why = f"can't read the ledger ({self._lost.strerror}); {remedy(self._lost.errno)}"
-            raise SinkUnavailableError(why) from self._lost
 
     def _advance(self, sink: SinkHandle) -> Progress:
         if self._batches:
@@ -138,14 +113,14 @@ class Lane:
             self._settle_suspects()
             self._commit(sink)
             return Progress.MADE
-        owner_gone = self._is_owner_gone()  # before reading: what is read after it is all there is
+        self._watch.look()  # before reading: if the owner is gone, what is read after it is all there is
         if self._read(sink):
             return Progress.MADE
         if self._unconfirmed:
             self._note_accepted()
         elif self._feed.positions() != self.ledger.accepted:  # on to a new segment, which has no line yet
             self._commit(sink)
-        if self._is_over(owner_gone):
+        if self._watch.is_over(self._feed):
             if self._read(sink, is_over=True):
                 return Progress.MADE
             last = self._thinning.take_last()
@@ -195,86 +170,40 @@ class Lane:
 
     def _deliver(self, sink: SinkHandle, batch: Batch) -> None:
         try:
-            self._refuse_unsafe(batch.records)
+            refuse_unsafe_paths(self._context, batch.records)
             sink.deliver(batch.records)
         except RecordRejectedError as error:
             self._reject(batch, error, certain=True)
         except SinkError:
             raise
         except BaseException as error:
-            if self._unexpected < limits.UNEXPECTED_TRIES or is_interrupt(error) or is_passing(error):
+            if not self._failures.are_persistent or is_interrupt(error) or is_passing(error):
                 raise
             self._reject(batch, error, certain=False)
         else:
-            self._delivered_any = True
-            self._settle_suspects()
-
-    def _refuse_unsafe(self, records: list[AnyRecord]) -> None:
-        """Keep paths that a stranger's journal may hold from every sink. Raises `RecordRejectedError`."""
-        for record in records:
-            if isinstance(record, Artifact):
-                self._context.locate(record)
-                if leads_out(record.name):
-                    raise RecordRejectedError(
-                        f"the artifact's name {record.name[:80]!r} leads out of the run's artifacts"
-                    )
+            self._judgement.note_delivered()
 
     def _reject(self, batch: Batch, error: BaseException, *, certain: bool) -> None:
-        if len(batch.records) > 1:
-            self._batches.extendleft(reversed(batch.halves()))
-        elif certain:
-            self._dead_letter(batch.writer, batch.records[0], error)
-        else:
-            self._suspects.append((batch.writer, batch.records[0], error))
-            if len(self._suspects) >= limits.MAX_CONSECUTIVE_REJECTS:
-                raise SinkMisconfiguredError(f"the sink fails for every record: {describe(error)}")
+        self._batches.extendleft(reversed(self._judgement.reject(batch, error, certain=certain)))
 
     def _settle_suspects(self) -> None:
-        """Decide whether records that made the sink raise are bad, or the sink is."""
-        if self._suspects and not self._delivered_any and not self._nothing_to_compare_with():
-            raise SinkMisconfiguredError(f"the sink fails for every record: {describe(self._suspects[0][2])}")
-        for writer, record, error in self._suspects:
-            self._dead_letter(writer, record, error)
-        self._suspects.clear()
-
-    def _nothing_to_compare_with(self) -> bool:
-        """Whether these are the last records of a run that the sink has taken so far, and were parked for before.
-
-        No other record will come to tell whether it is them or the sink, and the run must be able to end.
-        """
-        ended = self.manifest.owner.writer in self._feed.ends or not self._owner_alive
-        return ended and self.ledger.delivered > 1 and self.ledger.attempts > limits.UNEXPECTED_TRIES + 1
-
-    def _dead_letter(self, writer: str, record: AnyRecord, error: BaseException) -> None:
-        self.ledger.last_error = describe(error)
-        self._dead_letters.add(writer, record, self.ledger.last_error)
-        self._given_up += 1
+        self._judgement.settle(is_last=self._watch.is_owner_done(self._feed))
 
     # -- committing ---------------------------------------------------------------------------------------------------
 
     def _begin_at_committed(self) -> None:
-        """Take the ledger as it is on disk, and nothing else, for what has happened.
-
-        If it can't be read now, the lane is lost until it can: with a fresh one the sink would begin anew, and lose
-        what stood in segments that are deleted.
-        """
+        """Take the ledger as it is on disk, and nothing else, for what has happened."""
         feed: Feed | None = getattr(self, "_feed", None)
         if feed is not None:
             feed.close()
-        self._lost: OSError | None = None
-        try:
-            self.ledger = Ledger.read(self.folder.ledger_file(self.spec.name))
-        except OSError as error:
-            self.ledger, self._lost = Ledger(), error
+        self.ledger = self._ledger_file.read()
         self._thinning = Thinning(self.manifest.log_frequency * self.spec.keep_every, self.ledger.thinning)
         self._feed = Feed(self.folder, self.spec.name, self.ledger, self._thinning, self._dead_letters)
+        self._judgement = Judgement(self.ledger, self._dead_letters)
         self._batches: deque[Batch] = deque()
-        self._suspects: list[tuple[str, AnyRecord, BaseException]] = []
         self._flushed_lines = 0  # of the lines that the feed has read since the last commit
-        self._given_up = 0  # dead letters since then
         self._unconfirmed = False
-        self._delivered_any = False
-        self._end_seen_at: float | None = None
+        self._watch.begin_grace_anew()
 
     def _commit(self, sink: SinkHandle, ended: RunStatus | None = None) -> bool:
         """Ask the sink to make everything durable and, if it did, move the offset; `ended`: past the end of the run."""
@@ -283,16 +212,9 @@ class Lane:
         if checkpoint is None:
             self._unconfirmed = True
             return False
-        ledger, feed = self.ledger, self._feed
-        given_up = self._given_up + feed.skipped
+        ledger = self.ledger
         ledger.checkpoint = checkpoint
-        ledger.thinning, ledger.curves = self._thinning.state(), feed.curves()
-        ledger.positions = ledger.accepted = feed.positions()
-        ledger.ends, ledger.last_step, ledger.last_time = dict(feed.ends), feed.last_step, feed.last_time
-        ledger.delivered += feed.lines - feed.damaged - given_up
-        ledger.dead_lettered += given_up
-        ledger.damaged += feed.damaged
-        ledger.damages = [*ledger.damages, *feed.damages][: limits.NAMED_DAMAGES]
+        self._feed.enter(ledger, self._judgement.given_up)
         ledger.attempts, ledger.retry_at = 0, None
         if not ledger.dead_lettered:
             ledger.last_error = None
@@ -300,10 +222,12 @@ class Lane:
             ledger.state, ledger.status, ledger.ended_writer = "complete", ended, self.manifest.owner.writer
         if not self._save() and ended is not None:
             raise SinkUnavailableError(ledger.last_error or "can't write the ledger")  # it ends once more, then
-        feed.count_anew()
-        self._flushed_lines = self._given_up = self._unexpected = 0
+        self._feed.count_anew()
+        self._judgement.count_anew()
+        self._flushed_lines = 0
+        self._failures.forget()
         self._unconfirmed = False
-        self._delete_old_segments()
+        delete_passed_segments(self.folder)
         return True
 
     def _note_accepted(self) -> None:
@@ -314,28 +238,7 @@ class Lane:
             self.ledger.attempts = 0
             self._save()
 
-    def _delete_old_segments(self) -> None:
-        """Delete journal segments that every sink is past."""
-        several = {writer: found for writer, found in find_writers(self.folder.spool).items() if len(found) > 1}
-        if not several:
-            return
-        with contextlib.suppress(OSError), self.folder.spool_lock():  # against a sink that is being added
-            sinks = self.folder.read_manifest().sinks
-            ledgers = [Ledger.load(self.folder.ledger_file(sink.name)) for sink in sinks]
-            for writer, segments in several.items():
-                passed = min(ledger.positions.get(writer, Position()).segment for ledger in ledgers)
-                for segment in segments:
-                    if segment < passed:
-                        segment_path(self.folder.spool, writer, segment).unlink(missing_ok=True)
-
     # -- the end ------------------------------------------------------------------------------------------------------
-
-    def _is_owner_gone(self) -> bool:
-        now = time.monotonic()
-        if not self._owner_is_here and self._owner_alive and now - self._owner_checked >= limits.OWNER_POLL_S:
-            self._owner_checked = now
-            self._owner_alive = self.manifest.owner.is_alive()
-        return not self._owner_alive
 
     def has_ended(self) -> bool:
         """Whether the end of the run is confirmed. Others than its owner may still log."""
@@ -349,24 +252,16 @@ class Lane:
             if are_there:
                 return Progress.IDLE
             with contextlib.suppress(OSError):  # the folder was deleted
-                self._remove_spool_if_complete()
+                remove_spool_if_complete(self.folder, self._feed, self.ledger)
             return Progress.DONE
         self._late_ones_tried = found
-        self.ledger.ended_writer = self._end_seen_at = None
+        self.ledger.ended_writer = None
+        self._watch.begin_grace_anew()
         return None
 
     def check_owner_now(self) -> None:
         """The owner's pipe was closed: look at once whether it is alive."""
-        self._owner_checked = -limits.OWNER_POLL_S
-
-    def _is_over(self, owner_gone: bool) -> bool:
-        owner = self.manifest.owner.writer
-        if owner not in self._feed.ends and not owner_gone:
-            return False
-        now = time.monotonic()
-        if self._end_seen_at is None:
-            self._end_seen_at = now
-        return now - self._end_seen_at >= limits.WRITERS_GRACE_S or not self._feed.open_writers(owner)
+        self._watch.look_anew()
 
     def _end(self, sink: SinkHandle) -> None:
         end = self._feed.ends.get(self.manifest.owner.writer)
@@ -375,63 +270,26 @@ class Lane:
         if not self._commit(sink, status):
             raise SinkUnavailableError("the backend did not confirm the end of the run")
         self._close_sink()
-        self._remove_spool_if_complete()
-
-    def _remove_spool_if_complete(self) -> None:
-        with self.folder.spool_lock():
-            manifest = self.folder.read_manifest()
-            for sink in manifest.sinks:
-                ledger = Ledger.load(self.folder.ledger_file(sink.name))
-                if ledger.ended_writer != manifest.owner.writer or ledger.late(self.folder, manifest.owner.writer):
-                    return
-            if not self._feed.open_writers(manifest.owner.writer) and not self.ledger.pending(self.folder):
-                self.folder.remove_spool()
+        remove_spool_if_complete(self.folder, self._feed, self.ledger)
 
     # -- failing ------------------------------------------------------------------------------------------------------
 
-    def _go_back(self, state: LaneState, error: BaseException, retry_after: float | None = None) -> None:
+    def _go_back(self, error: BaseException) -> None:
         """After a failure: as if the process had died, but with a reason and a time for the next attempt."""
         self._close_sink()
-        link = self.ledger.link
-        attempts = self.ledger.attempts
+        link, attempts = self.ledger.link, self.ledger.attempts  # they hold though they may not be on disk
         self._begin_at_committed()
-        delay = pause_of_parked() if state == "parked" else pause(attempts, retry_after or 0.0)
-        self._retry_due = time.monotonic() + delay
-        self.ledger.link = link
-        self.ledger.attempts = attempts + 1
-        self.ledger.last_error = describe(error)
-        self.ledger.retry_at = int((time.time() + delay) * 1000)
-        self._set_state(state)
-
-    def is_obsolete(self) -> bool:
-        """Whether the run folder was deleted, or taken up again so that a newer lane waits for this one's place."""
-        try:
-            return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
-        except JournalError:
-            return self.folder.is_gone()
+        self.ledger.link, self.ledger.attempts = link, attempts
+        self._failures.enter(error, self.ledger)
+        self._save()
 
     def retry_now(self) -> None:
         """Forget the back-off: somebody says that the trouble is mended."""
-        self._retry_due = 0.0
+        self._failures.end_pause()
 
-    def _set_state(self, state: LaneState) -> bool:
+    def _set_state(self, state: LaneState) -> None:
         self.ledger.state = state
-        return self._save()
+        self._save()
 
     def _save(self) -> bool:
-        """Whether the ledger is on disk. If that is full, what is not committed will be delivered again: it is safe."""
-        if self._lost:
-            return False  # it would replace the one on disk
-        try:
-            self.ledger.pid, self.ledger.pid_started = os.getpid(), process_start(os.getpid())
-            self.ledger.save(self.folder.ledger_file(self.spec.name))
-        except OSError as error:
-            self.ledger.last_error = f"can't write the ledger ({error.strerror}); {remedy(error.errno)}"
-            return False
-        return True
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line, without secrets."""
-    text = " ".join(str(error).split())
-    return redact_text(text if isinstance(error, SinkError) and text else f"{type(error).__name__}: {text}")[:500]
+        return self._ledger_file.save(self.ledger)

@@ -105,7 +105,7 @@ class InlineDelivery:
 
     def pump(self) -> None:
         """Deliver all there is."""
-        from unitrack.delivery.lane import Progress
+        from unitrack.delivery.progress import Progress
 
         if self._pumping:  # a sink that logs to its own run, or a signal handler
             return

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import msgspec
 
 from unitrack.config import SinkSettings, resolve
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.progress import Progress
 from unitrack.delivery.report import DeliveryReport, read_report
 from unitrack.errors import ConfigError
 from unitrack.journal import JournalWriter, find_writers

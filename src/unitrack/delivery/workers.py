@@ -6,7 +6,8 @@ import threading
 import time
 
 from unitrack import limits
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
+from unitrack.delivery.progress import Progress
 
 
 class LaneThread(threading.Thread):

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from unitrack.delivery.lane import Lane, Progress
+from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.progress import Progress
 from unitrack.hookspecs import Backend, Link
 from unitrack.journal import JournalWriter
 from unitrack.manifest import LaneSpec, Manifest

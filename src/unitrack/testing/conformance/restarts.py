@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unitrack.delivery.lane import Progress
+from unitrack.delivery.progress import Progress
 from unitrack.testing.conformance.base import BackendTests
 from unitrack.testing.trial import Trial
 

@@ -31,6 +31,16 @@ def test_text_holds_the_run(invoke: Invoke, complete_run: Run) -> None:
         assert line in lines
 
 
+def test_a_long_value_makes_no_other_line_long(invoke: Invoke, root: Path) -> None:
+    """In a pipe: it is whole, and no line ends in blanks."""
+    with start_run("long", sinks=["local"], delivery="inline") as run:
+        run.log_params({"text": "x" * 5000, "lr": 0.5})
+        run.log_metrics({"n" * 900: 1.0, "loss": 0.5})
+    lines = invoke("show", "long").stdout.splitlines()
+    assert f"text    {'x' * 5000}" in lines
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_out_of_order_points_and_nan(invoke: Invoke, root: Path) -> None:
     """The last value is that of the highest step; NaN is neither the least nor the greatest."""
     config = {"safeguards": {"non_finite": "keep"}, "tracking": {"sinks": ["local"], "delivery": "inline"}}

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,7 @@ _OBEYED = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
 """Control characters but tab and newline, those that reorder a line, and halves of characters."""
+_BLANKS_AT_ENDS = re.compile(r"(?<! ) +$", re.MULTILINE)  # the look-behind: a long gap inside a line is tried once
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -28,7 +29,25 @@ def make_console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     fits = stream.isatty() or "COLUMNS" in os.environ
-    return Console(stderr=stderr, width=None if fits else _UNBOUNDED, highlight=False, soft_wrap=False)
+    width = None if fits else _UNBOUNDED
+    file = None if stream.isatty() else cast("IO[str]", _Trimmed(stream))
+    return Console(stderr=stderr, file=file, width=width, highlight=False, soft_wrap=False)
+
+
+class _Trimmed:
+    """A stream without the blanks at the ends of lines: rich makes all cells of a column as wide as its widest, and one
+    long value would make every line of a file or a pipe as long.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(_BLANKS_AT_ENDS.sub("", text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def make_table(*headers: str, right: tuple[str, ...] = ()) -> Table:

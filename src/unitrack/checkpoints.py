@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from unitrack.errors import InvalidValueError
+from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.run_state import RunState
 from unitrack.validation import check_step
 
@@ -26,9 +26,11 @@ class Checkpoints(RunState):
         and each metric that is logged again behind its last step goes back to there. Its points from that step on are
         superseded: the local files keep them, and no backend shows two curves.
 
-        Raises `InvalidValueError` for the state of another run: start this one with `run_id=state["run_id"]` and
-        `resume="must"`.
+        Raises `InvalidTypeError` for what is no mapping, and `InvalidValueError` for the state of another run: start
+        this one with `run_id=state["run_id"]` and `resume="must"`.
         """
+        if not isinstance(state, Mapping):
+            raise InvalidTypeError(f"the state must be what state_dict() gave, got {type(state).__name__}")
         if state.get("run_id") != self.id:
             raise InvalidValueError(
                 f"the state is of run {state.get('run_id')!r}, this is {self.id!r}; "

@@ -71,6 +71,14 @@ class TestStateDict:
             run.load_state_dict(state)
         run.finish()
 
+    def test_what_is_no_state_is_refused(self, root: Path) -> None:
+        """As a checkpoint of before unitrack has it: nothing under that key."""
+        with (
+            unitrack.start_run("a", sinks=["local"], root=root, delivery="inline") as run,
+            pytest.raises(TypeError, match="state_dict"),
+        ):
+            run.load_state_dict(None)  # type: ignore[arg-type]
+
     @pytest.mark.parametrize("step", [-1, 1.5, "3", None])
     def test_a_step_that_is_none_is_refused(self, root: Path, step: Any) -> None:
         """As in a log call; steps go on as before."""

@@ -38,7 +38,8 @@ _JOIN_POLL_S = 0.05
 def join_as_rank(root: Path, run_id: str, rank: int, settings: Settings) -> JoinedRun:
     """Join the run that rank 0 starts, or has started, under `root`; wait for it for at most a minute.
 
-    Raises `ConfigError` if it does not appear: it was not started, or `root` is another folder there.
+    Raises `ConfigError` if it does not appear: it was not started, or `root` is another folder there, or it has ended
+    already because rank 0 did not know of this one.
     """
     deadline = time.monotonic() + _JOIN_TIMEOUT_S
     folder = None
@@ -48,6 +49,12 @@ def join_as_rank(root: Path, run_id: str, rank: int, settings: Settings) -> Join
         if joined:
             return joined
         if time.monotonic() >= deadline:
+            if folder:
+                raise ConfigError(
+                    f"rank {rank} found run {run_id!r} in {folder.path} only after its end, and waited "
+                    f"{_JOIN_TIMEOUT_S:.0f} s for rank 0 to go on with it; where WORLD_SIZE says how many ranks there "
+                    "are, rank 0 waits for all; a new job needs a run id of its own, or resume='allow'"
+                )
             raise ConfigError(
                 f"rank {rank} has waited {_JOIN_TIMEOUT_S:.0f} s for rank 0 to start run {run_id!r} under {root}; "
                 "is that folder the same for all ranks?"

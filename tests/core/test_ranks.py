@@ -193,11 +193,13 @@ def test_a_rank_waits_for_rank_0(root: Path) -> None:
 
 
 def test_a_rank_that_waits_in_vain_raises(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that has ended is not joined; the message names the id and the root."""
-    with start(root, 0):
-        pass
+    """A run that has ended is not joined, and the message tells it from one that is nowhere."""
     monkeypatch.setattr(ranks, "_JOIN_TIMEOUT_S", 0.1)
     with pytest.raises(ConfigError, match=r"rank 1 .* 'job1' under .*runs"):
+        start(root, 1)
+    with start(root, 0):
+        pass
+    with pytest.raises(ConfigError, match=r"rank 1 .* 'job1' in .*runs.* after its end.* WORLD_SIZE"):
         start(root, 1)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from unitrack import lifecycle
 from unitrack.delivery.elsewhere import DeliveredElsewhere
@@ -21,6 +21,12 @@ from unitrack.run_state import RunState
 from unitrack.warning import warn_caller
 
 EndStatus = Literal["finished", "failed", "killed"]
+
+
+def check_status(status: str) -> None:
+    """Raise `InvalidValueError` for what no run can end as: in the journal it would be a damaged line."""
+    if status not in get_args(EndStatus):
+        raise InvalidValueError(f"a run ends as 'finished', 'failed' or 'killed', got {status!r}")
 
 
 class Ending(RunState):
@@ -48,8 +54,10 @@ class Ending(RunState):
         """End the run, wait for delivery at most `timeout` seconds, and return the account.
 
         What is pending then is not lost: couriers go on, and `unitrack sync` takes up what they leave. A second call
-        returns the first one's account. Raises `DeliveryError` with `on_sink_error: raise` if a sink is in trouble.
+        returns the first one's account. Raises `DeliveryError` with `on_sink_error: raise` if a sink is in trouble, and
+        `InvalidValueError` for another status; the run is open then as before.
         """
+        check_status(status)
         if self._report is not None:
             return self._report
         if os.getpid() != self._pid:  # a forked child has a journal of its own in the same run, and ends only that

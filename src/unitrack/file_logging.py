@@ -126,6 +126,8 @@ class FileLogging(RunState):
         name = _with_suffix(name, ".html")
         if isinstance(html, os.PathLike):
             self._log_copy(Path(html), name, "html", step)
+        elif not isinstance(html, str):
+            raise InvalidTypeError(f"log_html takes a string or a path, got {type(html).__name__}")
         else:
             self._log_bytes(self._validation.redacted(html).encode(), name, "html", step)
 

@@ -19,7 +19,7 @@ from unitrack import lifecycle
 from unitrack.config import Settings
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
-from unitrack.ending import EndStatus
+from unitrack.ending import EndStatus, check_status
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
 from unitrack.manifest import Manifest
@@ -142,6 +142,7 @@ class JoinedRun(Run):
 
     def finish(self, status: EndStatus = "finished", timeout: float | None = None) -> DeliveryReport:
         """End what this process logs. The run goes on until its owner ends it, so the account is empty."""
+        check_status(status)
         if self._report is None:
             with contextlib.suppress(JournalError):  # the disk is full, which the owner hears of
                 self._end_part(status, self._deadline(timeout))

@@ -254,6 +254,25 @@ def test_names_of_artifacts_that_leave_the_run_write_nothing(root: Path) -> None
     assert sorted(path.name for path in root.iterdir()) == ["file", "runs"]
 
 
+def test_a_run_ends_as_nothing_else(root: Path) -> None:
+    """The status is checked before it is written, and the run is open as before."""
+    run = unitrack.start_run("a", sinks=["local"], delivery="inline", root=root)
+    with pytest.raises(ValueError, match="'done'"):
+        run.finish("done")  # type: ignore[arg-type]
+    run.log_metric("loss", 1)
+    assert run.finish("killed").ok
+    assert json.loads((run.path / "metadata.json").read_text())["status"] == "killed"
+
+
+def test_a_page_is_a_text_or_a_path(root: Path) -> None:
+    """Anything else is told so, by name."""
+    with unitrack.start_run("a", sinks=["local"], delivery="inline", root=root) as run:
+        with pytest.raises(TypeError, match="log_html"):
+            run.log_html(3, "page")  # type: ignore[arg-type]
+        run.log_html("<p>", "page")
+    assert (run.path / "artifacts" / "page.html").read_text() == "<p>"
+
+
 def test_texts_larger_than_allowed_leave_nothing_behind(root: Path) -> None:
     """The limit holds for what is made as well as for what is copied."""
     with unitrack.start_run(

@@ -24,6 +24,7 @@ import msgspec
 import pluggy
 
 from unitrack.errors import RecordRejectedError
+from unitrack.learned import learned
 from unitrack.names import escape
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.safe_files import UnsafePathError, locate_inside
@@ -149,6 +150,7 @@ class Middleware(msgspec.Struct, frozen=True, kw_only=True):
     """The type of that value, checked at `start_run`."""
 
 
+@learned
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run lies in a backend: what `run.links()` returns for a sink."""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from unitrack.hookspecs import Backend, SinkOptions
+from unitrack.learned import learned
 from unitrack.owner import Owner
 from unitrack.records import RunStart
 
@@ -57,6 +58,7 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+@learned
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What `run.json` holds. Secrets in options are redacted there; the courier gets them through its pipe."""
 

@@ -7,7 +7,10 @@ import sys
 
 import msgspec
 
+from unitrack.learned import learned
 
+
+@learned
 class Owner(msgspec.Struct, frozen=True):
     """The process that started a run, so that others can tell whether it is alive."""
 

@@ -16,6 +16,7 @@ from unitrack import middleware
 from unitrack.entry_points import EntryPoint, find_entry_points
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
+from unitrack.learned import learned
 from unitrack.manifest import LaneSpec, Wrapping
 from unitrack.redaction import redact, remember_secrets
 
@@ -163,7 +164,7 @@ def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str
             raise ConfigError(f"sink {sink_name!r} has no option {key!r}: {hint}")
     own = {key: value for key, value in options.items() if key in fields}
     try:
-        converted = msgspec.convert(own, backend.options)
+        converted = msgspec.convert(own, learned(backend.options))
     except msgspec.ValidationError as error:
         raise ConfigError(f"sink {sink_name!r}, {_explain(error, backend, own)}") from None
     return converted.anchored(Path.cwd())
@@ -181,7 +182,7 @@ def _middleware(backend: Backend, options: Mapping[str, Any], sink_name: str) ->
         if key in own:
             continue
         try:
-            checked = msgspec.to_builtins(msgspec.convert(value, known[key].option))
+            checked = msgspec.to_builtins(msgspec.convert(value, learned(known[key].option)))
         except msgspec.ValidationError:
             from unitrack.config.expected import expected
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from unitrack.errors import JournalError
+from unitrack.learned import learned
 from unitrack.limits import MAX_LINE_BYTES
 from unitrack.records import AnyRecord
 from unitrack.safe_files import open_private, open_regular
@@ -17,6 +18,7 @@ class _Refused(msgspec.Struct, frozen=True):
     seq: int
 
 
+@learned
 class _Letter(msgspec.Struct, frozen=True):
     """What of a line is needed to know the record again."""
 

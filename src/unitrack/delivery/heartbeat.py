@@ -13,10 +13,12 @@ import time
 import msgspec
 
 from unitrack import limits
+from unitrack.learned import learned
 
 _CHUNK = 65536
 
 
+@learned
 class Farewell(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a courier leaves before its time, so as to be started again."""
 

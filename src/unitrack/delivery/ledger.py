@@ -13,6 +13,7 @@ from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalReader, Position, count_lines, find_writers
 from unitrack.journal_lines import Damage
+from unitrack.learned import learned
 from unitrack.records import AnyRecord, Metrics, RunEnd
 from unitrack.runfolder import RunFolder, write_atomically
 from unitrack.safe_files import read_regular
@@ -22,6 +23,7 @@ LaneState = Literal["pending", "delivering", "retrying", "parked", "complete"]
 something. `complete`: the end of the run is confirmed."""
 
 
+@learned
 class Ledger(msgspec.Struct, kw_only=True):
     """The account of one sink. `positions`, `checkpoint` and the counts are committed together."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from unitrack.learned import learned
 from unitrack.manifest import LaneSpec
 
 
+@learned
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Deliver one sink of one run."""
 

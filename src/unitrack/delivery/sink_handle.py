@@ -11,6 +11,7 @@ import msgspec
 import pluggy
 
 from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
+from unitrack.learned import learned
 from unitrack.manifest import THINNING, LaneSpec
 from unitrack.plugins import load_object
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, Record, RunStatus, Tags
@@ -42,7 +43,7 @@ class SinkHandle:
     def load(cls, spec: LaneSpec) -> SinkHandle:
         """Import and make the sink that a lane is for, and what wraps it."""
         remember_secrets(spec.options)
-        options = msgspec.convert(spec.options, load_object(spec.options_type))
+        options = msgspec.convert(spec.options, learned(load_object(spec.options_type)))
         wrappers = [load_object(one.wrapper)(one.value) for one in spec.middleware if one.wrapper != THINNING]
         return cls(load_object(spec.sink)(options), wrappers)
 

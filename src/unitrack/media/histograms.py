@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from unitrack.errors import InvalidValueError
+from unitrack.learned import learned
 from unitrack.media.arrays import as_array, numpy
 
 
+@learned
 class Histogram(msgspec.Struct, frozen=True):
     """What such a file holds."""
 

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.learned import learned
 from unitrack.params import to_plain
 
 
+@learned
 class Table(msgspec.Struct, frozen=True):
     """What such a file holds."""
 

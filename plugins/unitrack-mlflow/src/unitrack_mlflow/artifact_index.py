@@ -14,11 +14,13 @@ import msgspec
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from unitrack.learned import learned
 from unitrack.records import ArtifactType
 from unitrack_mlflow import limits, marks
 from unitrack_mlflow.run_files import list_files
 
 
+@learned
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One artifact as it was logged."""
 

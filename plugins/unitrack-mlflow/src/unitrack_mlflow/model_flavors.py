@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import msgspec
 
+from unitrack.learned import learned
+
 _TORCH_GLOBALS = ("torch ", "torch._utils ", "torch.serialization ", "torch.storage ", "collections OrderedDict")
 """How what a state dict's pickle refers to begins: what `torch.load(weights_only=True)` takes too."""
 _MAX_OPCODES = 1_000_000  # of a pickle's that are looked through
@@ -87,6 +89,7 @@ class _XgboostLearner(msgspec.Struct):
     attributes: dict[str, str] = {}
 
 
+@learned
 class _Xgboost(msgspec.Struct):
     """What XGBoost's JSON says of a model (its "Introduction to Model IO")."""
 

@@ -18,6 +18,7 @@ import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from unitrack.learned import learned
 from unitrack.records import Params, RunEnd, RunStart, Tags, flatten, merge
 from unitrack_tensorboard import layout, markdown, summaries
 from unitrack_tensorboard.event_file import file_header, frame, payloads
@@ -25,6 +26,7 @@ from unitrack_tensorboard.options import ChartLayout
 from unitrack_tensorboard.tags import RECORDS, UNITRACK
 
 
+@learned
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run apart from its points and artifacts."""
 

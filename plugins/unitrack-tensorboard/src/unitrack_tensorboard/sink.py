@@ -19,6 +19,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from unitrack import hookimpl
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
+from unitrack.learned import learned
 from unitrack.limits import MAX_STEP
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStatus, Tags
 from unitrack_tensorboard import layout, summaries
@@ -33,6 +34,7 @@ from unitrack_tensorboard.views import add_view, series
 from unitrack_tensorboard.withdrawing import Aside, Withdrawal
 
 
+@learned
 class _Committed(msgspec.Struct, frozen=True):
     """The checkpoint's fields."""
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from unitrack.hookspecs import RunContext
+from unitrack.learned import learned
 
 
+@learned
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try at delivering a run. `before`: the folders of this id that were there; `folder` is None until known.
     `replaces` is a folder of the same try that is being copied into `folder`.

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from unitrack.hookspecs import Checkpoint
+from unitrack.learned import learned
 from unitrack.records import Artifact, RunStart, merge
 from unitrack_wandb.naming import RECORD, config_key
 
@@ -22,6 +23,7 @@ class SentArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     files: dict[str, int] = {}
 
 
+@learned
 class Delivered(msgspec.Struct, kw_only=True):
     """The state of one sink. The one mutable thing here: it grows with each batch."""
 

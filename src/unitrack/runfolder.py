@@ -196,8 +196,9 @@ class RunFolder:
     def _refuse_unsafe(self, manifest: Manifest) -> None:
         """A folder may come from a stranger: its parts must be in it, and names must be what we make file names of."""
         for part in (self.state, self.spool):
-            if os.path.lexists(part) and not stat.S_ISDIR(os.lstat(part).st_mode):
-                raise UnsafePathError(f"{part.name} is a symbolic link, or no folder")
+            with contextlib.suppress(FileNotFoundError):  # the spool goes when all is delivered, perhaps just now
+                if not stat.S_ISDIR(os.lstat(part).st_mode):
+                    raise UnsafePathError(f"{part.name} is a symbolic link, or no folder")
         names = [sink.name for sink in manifest.sinks]
         for name in (*names, manifest.run.run_id, manifest.owner.writer):
             if not _FILE_NAME.fullmatch(name):

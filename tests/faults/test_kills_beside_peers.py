@@ -119,7 +119,7 @@ if FULL:
         held = [peer.read(place) for place, _ in killed]
         lost = sum(len(rows - kept) for rows, kept in zip(returned, held, strict=True))
         count_rows(peer.row, len(killed), sum(map(len, returned)), lost)
-        assert all(returned)
+        assert any(returned)  # a slow one may be killed before its first call returns
         assert all(kept <= {*rows, len(rows)} for rows, kept in zip(returned, held, strict=True))
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import trackio
@@ -65,3 +68,26 @@ def test_tracking_as_a_user_does(folder, tmp_path):
     found = unitrack.runs(f"trackio:{link.location}").find(link.id)
     assert (found.name, found.status) == ("tracked", "finished")
     assert [(step, value) for step, value, _ in found.history("loss")] == [(n, 1 / (n + 1)) for n in range(10)]
+
+
+KILLED_WRITER = """
+import os, sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA journal_mode = DELETE")
+connection.execute("PRAGMA cache_size = 1")  # so that the file is written before the commit
+connection.execute("UPDATE metrics SET metrics = '{}', timestamp = hex(randomblob(5000))")
+os._exit(1)
+"""
+
+
+def test_a_writer_that_was_killed_is_undone_first(open_sink, run):
+    sink = open_sink()
+    for step in range(50):
+        sink.metrics({"loss": step / 7}, step)
+    sink.end()
+    [file] = Path(sink.link.location).rglob(f"{run.start.project}.db")
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(file)], timeout=30)
+    assert file.with_name(f"{file.name}-journal").exists()
+    found = [one for one in TrackioSource(sink.link.location).records(sink.link.id) if isinstance(one, Metrics)]
+    assert [(one.step, one.metrics["loss"]) for one in found] == [(step, step / 7) for step in range(50)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -95,8 +96,10 @@ def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
     elif path == ("safeguards", "redact_patterns") and isinstance(value, list):
         for index, pattern in enumerate(value):
             try:
-                re.compile(pattern)
-            except (re.error, TypeError, OverflowError, RecursionError) as error:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", FutureWarning)  # what a later Python may read in another way
+                    re.compile(pattern)
+            except (re.error, FutureWarning, TypeError, OverflowError, RecursionError) as error:
                 yield (*path, index), f"expected a regular expression, got {shown('', pattern)}: {error}"
     elif path == ("tracking", "backend") and isinstance(value, str) and (problem := sink_problem(value)):
         yield path, problem

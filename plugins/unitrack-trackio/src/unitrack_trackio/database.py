@@ -56,9 +56,13 @@ class Database:
     def _query(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
         if not self.path.exists():
             return
-        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            try:
-                yield from connection.execute(sql, values)
-            except sqlite3.OperationalError as error:
-                if "no such" not in str(error):  # a table that trackio makes with the first row
-                    raise
+        for mode in ("ro", "rw"):
+            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True)) as connection:
+                try:
+                    yield from connection.execute(sql, values)
+                except sqlite3.OperationalError as error:
+                    if mode == "ro" and "readonly" in str(error):  # to undo a killed writer's transaction
+                        continue
+                    if "no such" not in str(error):  # a table that trackio makes with the first row
+                        raise
+            return

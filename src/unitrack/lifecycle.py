@@ -71,12 +71,24 @@ def _finish_all() -> None:
     deadline = time.monotonic() + EXIT_TIMEOUT_S
     error = sys.exception()  # of a multiprocessing worker, which is not left to `sys.excepthook`
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
-    status: EndStatus = "failed" if failed else exit_status.at_exit()
+    status: EndStatus = "failed" if failed or _code_of_worker() else exit_status.at_exit()
     for run in list(_live):
         try:
             run.finish(status, timeout=max(0.0, deadline - time.monotonic()))
         except UnitrackError as error:
             warn_from_thread(f"run {run.name!r}: {error}", DeliveryWarning)
+
+
+def _code_of_worker() -> int:
+    """What a forked worker of `multiprocessing` will leave with, where that runs exit handlers after the exception is
+    gone (Python 3.13; before, `sys.exception()` tells): only the caller's frame has it. 0 anywhere else.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "_bootstrap":
+        if frame.f_globals.get("__name__") in ("multiprocessing.popen_fork", "multiprocessing.forkserver"):
+            return int(frame.f_locals.get("code", 0))
+        frame = frame.f_back
+    return 0
 
 
 def _on_sigterm(signum: int, frame: FrameType | None) -> None:

@@ -54,12 +54,12 @@ def quiet_sdks(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def sinks_in(root: Path) -> list[Any]:
-    """Local files, and each backend that is installed."""
+def sinks_in(root: Path, place: Path) -> list[Any]:
+    """Local files, and each backend that is installed: one database, and a logdir for each, as the runs have one name."""
     options: dict[str, dict[str, str]] = {
         "mlflow": {"tracking_uri": f"sqlite:///{root / 'mlflow.db'}", "artifact_location": str(root / "artifacts")},
         "wandb": {"mode": "offline"},
-        "tensorboard": {"logdir": str(root / "tensorboard")},
+        "tensorboard": {"logdir": str(place / "tensorboard")},
     }
     return ["local", *({name: options[name]} for name in INSTALLED)]
 
@@ -79,7 +79,7 @@ def test_kill_9_loses_nothing_in_any_backend(root: Path) -> None:
         for number in range(KILLS_OF_OURS):
             place = root / str(number)
             place.mkdir()
-            child = trainers.fork("unitrack_trainer:train", root=str(place), sinks=sinks_in(root), pause=PAUSE_S)
+            child = trainers.fork("unitrack_trainer:train", root=str(place), sinks=sinks_in(root, place), pause=PAUSE_S)
             child.reported(b"started")
             child.run_for(dice.uniform(0.1, LONGEST_S))
             child.send(signal.SIGKILL)

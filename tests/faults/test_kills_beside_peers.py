@@ -55,7 +55,7 @@ def quiet_sdks(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def sinks_in(root: Path, place: Path) -> list[Any]:
-    """Local files, and each backend that is installed: one database, and a logdir for each, as the runs have one name."""
+    """Local files, and each backend that is installed; a logdir for each run, as all have one name."""
     options: dict[str, dict[str, str]] = {
         "mlflow": {"tracking_uri": f"sqlite:///{root / 'mlflow.db'}", "artifact_location": str(root / "artifacts")},
         "wandb": {"mode": "offline"},

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unitrack.checked_metrics import CheckedMetrics
 from unitrack.checkpoints import Checkpoints
-from unitrack.config import Settings
 from unitrack.delivery.ledger import Ledger
 from unitrack.ending import Ending
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
-from unitrack.journal import JournalWriter
 from unitrack.limits import MAX_STEP
 from unitrack.params import merged, what_changes
-from unitrack.records import Metrics, Params, RunStart, Tags
-from unitrack.runfolder import RunFolder
-from unitrack.validation import ValidationChain, check_step
-
-if TYPE_CHECKING:
-    from unitrack.delivery.modes import Delivery
+from unitrack.records import Metrics, Params, Tags
+from unitrack.validation import check_step
 
 _EXACT_INT = 2**53
 """Up to here every int is a float64."""
@@ -37,23 +31,6 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
     Use it as a context manager, or call `finish()`. An exception that leaves the `with` block ends the run as
     "failed", Ctrl-C and SIGTERM as "killed". `str(run)` is its id.
     """
-
-    def __init__(
-        self,
-        start: RunStart,
-        folder: RunFolder,
-        settings: Settings,
-        journal: JournalWriter,
-        delivery: Delivery,
-        validation: ValidationChain,
-    ) -> None:
-        super().__init__(start, folder, settings, journal, delivery, validation)
-        self._rank = 0
-        self._params: dict[str, Any] = {}
-        self._points = validation.points
-        self._has_fast_path = not validation.has_metric_checks
-        self._max_points = validation.limits.max_points_per_metric
-        self._max_metrics = validation.limits.max_metrics_per_call
 
     def links(self) -> dict[str, Link]:
         """Where the run lies in each backend that has opened it so far: id, location, URL, the command to open it."""

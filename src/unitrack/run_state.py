@@ -41,6 +41,12 @@ class RunState:
         self._validation = validation
         self._stage = Stage(folder)
         self._pid = os.getpid()
+        self._rank = 0
+        self._params: dict[str, Any] = {}
+        self._points = validation.points
+        self._has_fast_path = not validation.has_metric_checks
+        self._max_points = validation.limits.max_points_per_metric
+        self._max_metrics = validation.limits.max_metrics_per_call
         self._next_step = 0
         self._report: DeliveryReport | None = None
         self._device_reader: DeviceReader | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import TypeVar
@@ -22,15 +23,9 @@ def read_starts(source: Source, location: Location) -> Iterator[RunStart]:
 
 def read_records(source: Source, location: Location, run_id: str) -> Iterator[AnyRecord]:
     """The records of a run, streaming. Raises `NotFoundError` if there is no such run, `SourceError` on a failure."""
-    try:
+    with _looking_for(run_id, location):
         records = iter(source.records(run_id))
         first = next(records, None)  # here, as a generator does not say before this that there is no such run
-    except KeyError:
-        raise _not_found(location, run_id) from None
-    except UnitrackError:
-        raise
-    except Exception as error:
-        raise _explained(error, location) from error
     return _guarded(itertools.chain(() if first is None else (first,), records), location)
 
 
@@ -39,29 +34,30 @@ def read_summary(source: Source, location: Location, run_id: str) -> RunSummary 
     summary = getattr(source, "summary", None)
     if summary is None:
         return None
-    try:
+    with _looking_for(run_id, location):
         found: RunSummary = summary(run_id)
-    except KeyError:
-        raise _not_found(location, run_id) from None
-    except UnitrackError:
-        raise
-    except Exception as error:
-        raise _explained(error, location) from error
     return found
 
 
 def _guarded(records: Iterator[_T], location: Location) -> Iterator[_T]:
-    try:
+    with _explaining(location):
         yield from records
-    except UnitrackError:
+
+
+@contextlib.contextmanager
+def _looking_for(run_id: str, location: Location) -> Iterator[None]:
+    try:
+        with _explaining(location, (UnitrackError, KeyError)):
+            yield
+    except KeyError:
+        raise NotFoundError(f"there is no run {run_id!r} in {str(location)!r}") from None
+
+
+@contextlib.contextmanager
+def _explaining(location: Location, clear: tuple[type[Exception], ...] = (UnitrackError,)) -> Iterator[None]:
+    try:
+        yield
+    except clear:
         raise
     except Exception as error:
-        raise _explained(error, location) from error
-
-
-def _not_found(location: Location, run_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no run {run_id!r} in {str(location)!r}")
-
-
-def _explained(error: Exception, location: Location) -> SourceError:
-    return SourceError(f"can't read {str(location)!r}: {error or type(error).__name__}")
+        raise SourceError(f"can't read {str(location)!r}: {error or type(error).__name__}") from error

@@ -194,8 +194,9 @@ class SinkSpec:
     """Hooks of a sink: one object for one run in one backend.
 
     **The order of calls** is `open_run`; then any of `log_params`, `log_metrics`, `set_tags` and `log_artifacts` in the
-    order of the journal, with `flush` after each batch; then `end_run` and `flush` once the run has ended; then
-    `close`. A sink implements those that it has a use for. All calls come from one thread.
+    order of the journal, with `flush` after each batch, and `rewind` where training went back; then `end_run` and
+    `flush` once the run has ended; then `close`. A sink implements those that it has a use for. All calls come from one
+    thread.
 
     **Batches** are lists of consecutive records of one kind. The list belongs to the call: a hook wrapper
     (`@hookimpl(wrapper=True)`) may change it in place before it yields, which is how middleware filters and renames.

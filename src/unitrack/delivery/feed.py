@@ -87,7 +87,7 @@ class Feed:
             start = reader.position
             chunk = reader.read(is_over=over_but_for is not None and writer not in over_but_for)
             if chunk.end != start:
-                behind = behind or not self._is_left_over(writer)
+                behind = behind or (bool(ahead) and not self._is_left_over(writer))
                 self._follow_curves(writer, start, chunk, ahead, rewind)
             damaged = sum(damage.lines for damage in chunk.damages)
             self.lines += len(chunk.records) + damaged

@@ -13,7 +13,7 @@ import pytest
 from unitrack_probe import points
 
 import unitrack
-from unitrack.delivery.curves import Curves
+from unitrack.delivery.curves import Curves, CurvesState
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.syncing import sync_run
 from unitrack.local import LocalSource
@@ -173,10 +173,10 @@ def test_points_that_come_late_in_one_session_all_stay(root: Path) -> None:
 
 def test_what_is_left_out_is_decided_once(root: Path) -> None:
     """A backend that goes by the number of rows gets the same rows in each attempt, though sessions were added."""
-    curves = Curves({})
+    curves = Curves(CurvesState())
     curves.begin_session("a")
     curves.decide({"b": {"loss": 5}, "c": {"loss": 7}})
-    again = Curves(json.loads(json.dumps(curves.state())))
+    again = Curves(msgspec.json.decode(msgspec.json.encode(curves.state()), type=CurvesState))
 
     def admitted(session: str) -> list[int]:
         again.begin_session(session)
@@ -195,11 +195,11 @@ def test_a_decision_is_on_disk_before_anything_is_delivered(root: Path) -> None:
     sync_run(RunFolder(root / "a"), timeout=1)
     ledger = Ledger.load(RunFolder(root / "a").ledger_file("probe"))
     assert not ledger.positions
-    assert {"loss": 6} in list(ledger.curves["left_out"].values())
+    assert {"loss": 6} in list(ledger.curves.left_out.values())
 
 
 def test_a_record_loses_only_the_points_that_are_superseded(root: Path) -> None:
-    curves = Curves({"tops": {"loss": 9, "lr": 2}})
+    curves = Curves(CurvesState(tops={"loss": 9, "lr": 2}))
     curves.begin_session("b")
     curves.go_back({"loss": 3, "lr": 3}, rewind=lambda steps: False)
     record = Metrics(seq=0, time=0, step=4, metrics={"loss": 1.0, "lr": 2.0})
@@ -210,6 +210,6 @@ def test_a_record_loses_only_the_points_that_are_superseded(root: Path) -> None:
 
 def test_system_metrics_never_go_back(root: Path) -> None:
     """Their steps are intervals since the run began."""
-    curves = Curves({"tops": {"system/cpu": 9}})
+    curves = Curves(CurvesState(tops={"system/cpu": 9}))
     curves.begin_session("b")
     assert not curves.may_go_back

@@ -13,7 +13,8 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.journal import Chunk, JournalReader, Position
@@ -23,33 +24,42 @@ Rewind = Callable[[Mapping[str, int]], bool]
 """Asks an open sink; False if it can't. See `SinkSpec.rewind`."""
 
 
+class CurvesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a ledger remembers of the curves of a run."""
+
+    session: str = ""
+    """The journal that began the session."""
+    tops: dict[str, int] = {}
+    """By metric: the highest step so far."""
+    before: dict[str, int] = {}
+    """That of the sessions before, for metrics that this one has not logged yet."""
+    stays: dict[str, int] = {}
+    """Up to where points can't be withdrawn."""
+    left_out: dict[str, dict[str, int]] = {}
+    """By session and metric: from where on points are not delivered, as a later session supersedes them. Kept before
+    anything of it is delivered, so that a redelivery leaves out the same points."""
+
+
 class Curves:
     """What a lane knows of the curves of a run: how far they go, and from where on they are not for this sink."""
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        """`state` is what `state()` gave."""
-        self._session: str = state.get("session", "")
-        self._tops: dict[str, int] = dict(state.get("tops", {}))
-        self._before: dict[str, int] = dict(state.get("before", {}))
-        self._stays: dict[str, int] = dict(state.get("stays", {}))
-        self._left_out: dict[str, dict[str, int]] = dict(state.get("left_out", {}))
+    def __init__(self, state: CurvesState) -> None:
+        self._session = state.session
+        self._tops = dict(state.tops)
+        self._before = dict(state.before)
+        self._stays = dict(state.stays)
+        self.left_out = dict(state.left_out)
+        """See `CurvesState`."""
 
-    def state(self) -> dict[str, Any]:
-        """What must be remembered across a restart, as JSON values: the session; by metric the highest step so far,
-        that of the sessions before for metrics that this one has not logged yet, and up to where points can't be
-        withdrawn; and what was decided about sessions to come.
-        """
-        return {
-            "session": self._session,
-            "tops": dict(self._tops),
-            "before": dict(self._before),
-            "stays": dict(self._stays),
-            **self.decisions(),
-        }
-
-    def decisions(self) -> dict[str, Any]:
-        """The part of `state` that must be kept at once, so that a redelivery leaves out the same points."""
-        return {"left_out": dict(self._left_out)}
+    def state(self) -> CurvesState:
+        """What must be remembered across a restart."""
+        return CurvesState(
+            session=self._session,
+            tops=dict(self._tops),
+            before=dict(self._before),
+            stays=dict(self._stays),
+            left_out=dict(self.left_out),
+        )
 
     def begin_session(self, writer: str) -> None:
         """From here on, a metric that starts below its highest step goes back."""
@@ -79,14 +89,14 @@ class Curves:
         """
         later: dict[str, int] = {}
         for session in reversed([self._session, *firsts]):
-            self._left_out[session] = dict(later)
+            self.left_out[session] = dict(later)
             for name, step in firsts.get(session, {}).items():
                 later[name] = min(step, later.get(name, step))
 
     def admit(self, record: Metrics) -> Metrics | None:
         """The record with the points that are on the curve; None if none is."""
         values, step = record.values(), record.step
-        later, stays = self._left_out.get(self._session), self._stays
+        later, stays = self.left_out.get(self._session), self._stays
         if later or stays:
             later = later or {}
             kept = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Any
 
 import msgspec
 
@@ -48,8 +47,6 @@ class Feed:
         self._curves = Curves(committed.curves)
         self._superseded = DeadLetters(folder.superseded_file(sink))
         self._ahead: list[str] = []
-        self.has_decided = False
-        """Whether `decisions` has grown since the feed was made."""
         self.ends: dict[str, RunEnd] = dict(committed.ends)
         """The last record of each writer that has written one."""
         self.lines = 0
@@ -118,7 +115,6 @@ class Feed:
             self._ahead = ahead.copy()
             if not rewind({}):  # one that can withdraw points gets them all, so that local files have the whole history
                 curves.decide({later: first_steps_of(spool, later) for later in ahead})
-                self.has_decided = True
 
     def _group(self, writer: str, records: list[AnyRecord]) -> Iterator[Batch]:
         batch = Batch(writer, [])
@@ -155,9 +151,10 @@ class Feed:
             self._superseded.add(writer, rest, "superseded: training went back behind this step")
         return self._thinning.thin(kept) if kept else None
 
-    def decisions(self) -> dict[str, Any]:
-        """What must be remembered of the curves before anything is delivered."""
-        return self._curves.decisions()
+    @property
+    def left_out(self) -> dict[str, dict[str, int]]:
+        """`CurvesState.left_out`."""
+        return dict(self._curves.left_out)
 
     def positions(self) -> dict[str, Position]:
         """How far each journal is read."""

@@ -139,8 +139,8 @@ class Lane:
             self._batches.extend(self._feed.read(partial(self._rewind, sink), over_but_for=writing))
         except OSError as error:
             raise SinkUnavailableError(f"can't read the journal: {error.strerror}; {remedy(error.errno)}") from error
-        if self._feed.has_decided:
-            self.ledger.curves |= self._feed.decisions()
+        if (left_out := self._feed.left_out) != self.ledger.curves.left_out:
+            self.ledger.curves = msgspec.structs.replace(self.ledger.curves, left_out=left_out)
             self._save()
         return self._feed.lines > self._flushed_lines
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from unitrack.delivery.curves import CurvesState
 from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalReader, Position, count_lines, find_writers
@@ -41,8 +42,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     """The first of those places."""
     checkpoint: dict[str, Any] | None = None
     thinning: dict[str, Any] = {}
-    curves: dict[str, Any] = {}
-    """`Curves.state`."""
+    curves: CurvesState = CurvesState()
     ends: dict[str, RunEnd] = {}
     """By writer: its end, for those whose end is before `positions` and so will not be read again."""
     last_step: int = -1

@@ -38,6 +38,8 @@ class Checkpoints(RunState):
             )
         self._check_open()
         step = check_step(state.get("step"))
+        if self._device_reader is not None:
+            self._device_reader.wait()  # what was logged before is of before
         with self._journal.lock:
             if step < self._next_step:
                 self._journal.begin_segment()  # what is read at a time never mixes sessions

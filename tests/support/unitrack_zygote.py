@@ -182,6 +182,7 @@ def _serve(channel: socket.socket) -> tuple[dict[str, Any], int]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and those of nohup with this one
     for module in sys.argv[2:]:
         importlib.import_module(module)
     task, reports = _serve(socket.socket(fileno=int(sys.argv[1])))

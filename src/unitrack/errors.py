@@ -56,18 +56,28 @@ class SinkError(UnitrackError):
 
 
 class SinkUnavailableError(SinkError):
-    """Try again later: 5xx, 408, 429, a network error, a full disk. The lane backs off and redelivers.
+    """Try again later: 5xx, 408, 429, a network error, a full disk.
 
+    The lane first makes the same call again, with the same arguments, a few times. So a hook raises this only where its
+    call may be repeated as it is; `reopen=True` says that it may not, and that the sink must be opened again first.
     `retry_after`: seconds that the backend asked for, if it did.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, reopen: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reopen = reopen
 
 
 class SinkMisconfiguredError(SinkError):
     """Someone has to mend something: 401, 403, 404, a bad URL. The lane parks, visibly, and loses nothing."""
+
+
+class ArtifactStoreError(SinkMisconfiguredError):
+    """The place where the backend keeps files can't be used: artifacts wait there, and everything else goes on.
+
+    Only `log_artifacts` raises it.
+    """
 
 
 class RecordRejectedError(SinkError):

@@ -16,14 +16,17 @@ be felt in another one, or in training.
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import msgspec
 import pluggy
 
-from unitrack.errors import RecordRejectedError
+from unitrack import limits
+from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.learned import learned
 from unitrack.names import escape
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
@@ -47,6 +50,10 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         A courier or a later `unitrack sync` may run elsewhere. Override it where an option can hold a path.
         """
         return self
+
+    def store(self) -> str:
+        """What two sinks share that go to the same place, for `Backend.lanes_at_once`: by default all the options."""
+        return msgspec.json.encode(self).decode()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -86,6 +93,12 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a float64 can be read back bit for bit through the source."""
     non_finite: Literal["exact", "marked"] = "exact"
     """Whether NaN and infinity are held as such, or in a marked form that the source turns back."""
+    kinds_in_order: bool = True
+    """Whether params, points, tags and artifacts must arrive in the order in which they were logged. If not, a sink
+    gets what is alike together: the points between twenty texts in one batch. Records of one kind are in order."""
+    lanes_at_once: int | None = None
+    """How many lanes of one store (`SinkOptions.store`) may be in a call at the same time; None: all. A database has a
+    pool of connections, a server a rate limit."""
     confirms: Literal["flush", "end"] = "flush"
     """When the backend can say that records are durable: after each batch, or at the end of the run only."""
     check: str | None = None
@@ -190,6 +203,43 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
             raise RecordRejectedError(f"the file of artifact {artifact.name!r} is refused: {error}") from error
 
 
+_Answer = TypeVar("_Answer")
+
+
+def pause_in_place(error: SinkUnavailableError, failures: int, lasted: float) -> float | None:
+    """Seconds until the same call is made again, after so many failures in a row in `lasted` seconds; None: no more."""
+    if error.reopen:
+        return None
+    if (wanted := error.retry_after) is not None:
+        goes_on = lasted + wanted <= limits.IN_PLACE_WANTED_S
+    else:
+        goes_on = lasted <= limits.IN_PLACE_LASTS_S and failures < limits.IN_PLACE_TRIES
+    if not goes_on:
+        return None
+    from random import uniform  # not imported by training, which imports this module
+
+    ceiling = min(limits.IN_PLACE_MAX_S, limits.IN_PLACE_FIRST_S * 2.0 ** min(failures - 1, 16))
+    return (wanted or 0.0) + ceiling * uniform(0.5, 1)
+
+
+def retry_in_place(request: Callable[[], _Answer]) -> _Answer:
+    """Make a request; if it raises `SinkUnavailableError`, again, after a short pause or the one that it asks for.
+
+    For sinks that make several requests in one call, so that one that fails does not cost those before it. The request
+    must be safe to repeat. Bounded by tries and time (`limits.IN_PLACE_...`); raises what the last one raised.
+    """
+    begun = time.monotonic()
+    for failures in itertools.count(1):
+        try:
+            return request()
+        except SinkUnavailableError as error:
+            pause = pause_in_place(error, failures, time.monotonic() - begun)
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("count() has no end")
+
+
 class SinkSpec:
     """Hooks of a sink: one object for one run in one backend.
 
@@ -205,11 +255,13 @@ class SinkSpec:
     leave what delivering once leaves: by keys that the backend itself merges, or by rolling back in `open_run` to what
     the checkpoint says.
 
-    **Failures**: every hook but `close` may raise `SinkUnavailableError` (the lane backs off and calls again with what
-    was not delivered), `SinkMisconfiguredError` (the lane parks until somebody mends it) or `RecordRejectedError`
-    (the lane bisects the batch and keeps the culprit as a dead letter). Anything else is retried a few times; then a
-    record that fails while others pass becomes a dead letter, and a sink that fails for all parks. No failure reaches
-    training code.
+    **Failures**: every hook but `close` may raise `SinkUnavailableError` (the lane makes the same call again a few
+    times, then closes the sink, backs off, opens it again and goes on from the last commit), `SinkMisconfiguredError`
+    (the lane parks until somebody mends it; with `ArtifactStoreError` only artifacts wait) or `RecordRejectedError`
+    (the lane bisects the batch, tries the culprit again once the sink has taken others, and keeps it as a dead letter).
+    Raise `RecordRejectedError` only for an answer that is about the record. Anything else is retried a few times; then
+    a record that fails while others pass becomes a dead letter, and a sink that fails for all parks. No failure reaches
+    training code. A hook that makes several requests wraps each in `retry_in_place`.
     """
 
     @hookspec(firstresult=True)

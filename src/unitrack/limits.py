@@ -60,6 +60,16 @@ POLL_MAX_S = 0.2
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 60.0
 """Exponential back-off with full jitter between these, as in gRPC's and OpenTelemetry's exporters."""
+IN_PLACE_TRIES = 6
+"""How often one call is made before it counts as failed: if every second request fails, one call in 64 does."""
+IN_PLACE_FIRST_S = 0.02
+IN_PLACE_MAX_S = 0.5
+"""Pauses between those tries, doubled each time: a server that is a little ill answers the next request at once."""
+IN_PLACE_LASTS_S = 5.0
+"""No other try later than this after the first one: against a server that does not answer, each takes as long as the
+client waits."""
+IN_PLACE_WANTED_S = 60.0
+"""How long tries go on where the backend itself says when to come back, as a rate limit does with `Retry-After`."""
 UNEXPECTED_TRIES = 3
 """How often an exception that a sink did not classify is retried before the record is called the culprit."""
 MAX_CONSECUTIVE_REJECTS = 5

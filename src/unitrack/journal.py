@@ -44,6 +44,8 @@ class Chunk(msgspec.Struct, frozen=True):
     """What one read gave: records in order, and where the next read begins."""
 
     records: list[AnyRecord]
+    ends: list[int]
+    """For each record the byte of the segment at which its line ends; see `LineReader.read`."""
     end: Position
     damages: list[Damage]
 
@@ -232,9 +234,9 @@ class JournalReader:
             data = self._read_tail()
         start, name = self.position, segment_path(self._spool, self.writer, self.position.segment).name
         whole = data if data.endswith(b"\n") or not data else data + b"\n"
-        records, damages = self._line_reader().read(name, start.offset, whole)
+        records, ends, damages = self._line_reader().read(name, start.offset, whole)
         self.position = Position(start.segment, start.offset + len(data))
-        return Chunk(records, self.position, damages)
+        return Chunk(records, ends, self.position, damages)
 
     def _line_reader(self) -> LineReader:
         if self._lines is None:

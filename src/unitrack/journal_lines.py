@@ -103,11 +103,18 @@ class LineReader:
         self._in_doubt = True
         self._damage = missing
 
-    def read(self, file: str, offset: int, data: bytes) -> tuple[list[AnyRecord], list[Damage]]:
-        """The records in complete lines that begin at a byte of a file, and where some are lost."""
+    def read(self, file: str, offset: int, data: bytes) -> tuple[list[AnyRecord], list[int], list[Damage]]:
+        """The records in complete lines that begin at a byte of a file, where each one's line ends, and where some are
+        lost.
+
+        A reader may begin anew at each end. Of several records that are saved from one damaged line only the last has
+        one; the others have -1.
+        """
         records: list[AnyRecord] = []
+        ends: list[int] = []
         damages: list[Damage] = []
         for line in data.split(b"\n")[:-1]:
+            end = offset + len(line) + 1
             record = decode_line(line)
             if isinstance(record, str):
                 for place, saved in salvage(line):
@@ -116,18 +123,22 @@ class LineReader:
                     else:
                         damages += self._settle(file, offset + place, saved)
                         records.append(saved)
+                        ends.append(-1)
+                if ends and ends[-1] < 0:
+                    ends[-1] = end
             elif record is not None:
                 if self._in_doubt:
                     damages += self._settle(file, offset, record)
                 else:
                     self._next_seq = record.seq + 1
                 records.append(record)
-            offset += len(line) + 1
+                ends.append(end)
+            offset = end
         if self._damage is not None:
             damages.append(self._damage)
             self._reported += self._damage.lines
             self._damage = None
-        return records, damages
+        return records, ends, damages
 
     def _note(self, file: str, offset: int, reason: str, *, is_told: bool) -> None:
         """A piece of a line is damaged: the beginning of a damage, or more of it."""

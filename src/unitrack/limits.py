@@ -54,6 +54,11 @@ READ_AT_KILL_S = 5.0
 # Delivery
 READ_BYTES = MIB
 """What a lane takes from the journal at a time: about 10,000 points, ten full MLflow batches."""
+WINDOW_CALLS = 16
+WINDOW_ARTIFACTS = 16
+WINDOW_ARTIFACT_BYTES = 8 * MIB
+"""What a lane takes from that at a time, delivers and commits: what a failure may cost to send again. Enough artifacts
+to upload several in parallel; points of a chunk are not cut, they go in one call."""
 POLL_MIN_S = 0.01
 POLL_MAX_S = 0.2
 """How often an idle lane looks for new lines: at once while they come, five times a second at rest."""

@@ -23,7 +23,7 @@ from unitrack.local_params import PARAMS_HISTORY, LocalParams
 from unitrack.local_source import ARTIFACTS, METADATA, PARAMS, LocalSource, read_json
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack.runfolder import remove_torn, write_atomically
-from unitrack.safe_files import is_inside, locate_inside, make_folders
+from unitrack.safe_files import is_inside, link_or_copy, locate_inside, make_folders
 
 __all__ = ["LocalSink", "LocalSource", "check", "register_backends"]
 
@@ -40,6 +40,7 @@ def register_backends() -> list[Backend]:
             sink="unitrack.local:LocalSink",
             source="unitrack.local_source:LocalSource",
             rewinds=True,
+            kinds_in_order=False,
             once_per_run=True,
             native={
                 "metrics": "metrics.jsonl",
@@ -206,10 +207,7 @@ def _place(copy: Path, destination: Path) -> None:
     make_folders(destination.parent)
     aside = destination.with_name(f".{destination.name}.new")
     _remove(aside)
-    if copy.is_dir():
-        shutil.copytree(copy, aside, copy_function=_link_or_copy)
-    else:
-        _link_or_copy(str(copy), str(aside))
+    link_or_copy(copy, aside)
     if copy.is_dir() or destination.is_dir():
         _remove(destination)
     os.replace(aside, destination)
@@ -221,13 +219,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _link_or_copy(source: str, destination: str) -> None:
-    try:
-        os.link(source, destination)
-    except OSError:
-        shutil.copy2(source, destination)
 
 
 def _json(content: Any) -> bytes:
@@ -244,4 +235,5 @@ class _answering_os_errors:
         if isinstance(error, PermissionError):
             raise SinkMisconfiguredError(f"can't write {error.filename}: permission denied") from error
         if isinstance(error, OSError):
-            raise SinkUnavailableError(f"can't write {error.filename or 'local files'}: {error.strerror}") from error
+            why = f"can't write {error.filename or 'local files'}: {error.strerror}"
+            raise SinkUnavailableError(why, reopen=True) from error  # a part may be written

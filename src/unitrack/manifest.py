@@ -39,6 +39,9 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     middleware: tuple[Wrapping, ...] = ()
     """The first one is the outermost: it sees a batch first."""
+    kinds_in_order: bool = True
+    lanes_at_once: int | None = None
+    """Both as `hookspecs.Backend` says."""
 
     @property
     def keep_every(self) -> int:
@@ -55,6 +58,8 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
             options_type=f"{backend.options.__module__}:{backend.options.__qualname__}",
             options=msgspec.to_builtins(options),
             middleware=middleware,
+            kinds_in_order=backend.kinds_in_order,
+            lanes_at_once=backend.lanes_at_once,
         )
 
 

@@ -6,6 +6,8 @@
     run.json         the manifest: identity, sinks, owner
     <sink>.ledger.json  the sink's ledger (see delivery/ledger.py)
     <sink>.dead.jsonl   records that the backend refused
+    <sink>.dead/        copies of the artifacts among them
+    <sink>.waiting.jsonl   artifacts that wait, as the place where the backend keeps files can't be used
     <sink>.superseded.jsonl   points that are not on the curve that it shows, as training went back
     <sink>/          the sink's own notes
   metadata.json params.json metrics.jsonl artifacts/     written by the local sink
@@ -108,6 +110,10 @@ class RunFolder:
     def dead_letter_file(self, sink: str) -> Path:
         """Where records that the backend refused are kept."""
         return self.state / f"{sink}.dead.jsonl"
+
+    def waiting_file(self, sink: str) -> Path:
+        """Where artifacts are noted that wait until the backend's store of files can be used."""
+        return self.state / f"{sink}.waiting.jsonl"
 
     def superseded_file(self, sink: str) -> Path:
         """Where points are kept that are not on the curve which the sink shows; see `delivery.curves`."""

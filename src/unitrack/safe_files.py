@@ -115,6 +115,22 @@ def find_escape(folder: Path) -> Path | None:
     return None
 
 
+def link_or_copy(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
+    """Have the file or folder `source` as `destination` too, which is not there yet: by links where the disk has them.
+
+    Raises `OSError`.
+    """
+    import shutil  # training, which imports this module, has no need of its compressors
+
+    if os.path.isdir(source):
+        shutil.copytree(source, destination, copy_function=link_or_copy)
+        return
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
+
+
 def make_folders(path: Path) -> None:
     """A folder and those above it that are missing, none of them writable for all. Raises `OSError`."""
     if not path.is_dir():

@@ -67,7 +67,7 @@ def complete_run(root: Path) -> Run:
 @pytest.fixture
 def pending_run(root: Path) -> Run:
     """A run of four records that "local" has, and that "probe", which was down just once, has not."""
-    return _run_in_trouble("open_run", "unavailable", times=1)
+    return _run_in_trouble("open_run", "must_reopen", times=1)
 
 
 @pytest.fixture

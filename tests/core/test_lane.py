@@ -25,8 +25,10 @@ HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-off without the waiting; a second look at the writers of a run comes at once."""
+    """Back-off without the waiting, and no other try in place: here a failed call goes back to the last commit."""
     monkeypatch.setattr(limits, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(limits, "IN_PLACE_TRIES", 1)
+    monkeypatch.setattr(limits, "IN_PLACE_WANTED_S", 0.0)
     monkeypatch.setattr(limits, "WRITERS_GRACE_S", 0.05)
 
 
@@ -179,7 +181,7 @@ def test_a_torn_dead_letter_is_judged_again(root: Path) -> None:
     lane.release()
     again = Lane(bench.folder, bench.manifest.sinks[0])
     record = Metrics(seq=4, time=0, step=3, metrics={})
-    assert (bench.journal.writer, record) in again._dead_letters
+    assert (bench.journal.writer, record) in again._attempt.dead
 
 
 def test_an_unexpected_exception_for_one_record_costs_that_record_only(root: Path) -> None:

@@ -21,7 +21,7 @@ from unitrack.limits import SEGMENT_BYTES
 from unitrack.manifest import LaneSpec, Manifest
 from unitrack.owner import Owner
 from unitrack.plugins import installed
-from unitrack.records import Metrics, Record, RunEnd, RunStart, RunStatus
+from unitrack.records import Artifact, Metrics, Record, RunEnd, RunStart, RunStatus
 from unitrack.runfolder import RunFolder
 
 
@@ -36,14 +36,15 @@ class Bench:
         segment_bytes: int = SEGMENT_BYTES,
         log_frequency: int = 1,
         owner: Owner | None = None,
+        backend: str = "probe",
     ) -> None:
         self.root = root
         self.folder = RunFolder.claim(root / "runs", "bench")
         self.journal = JournalWriter(self.folder.spool, segment_bytes)
         start = RunStart(seq=0, time=now(), run_id="bench0001", name="bench", project="tests")
-        backend = installed().backend("probe")
+        served_by = installed().backend(backend)
         specs = [
-            LaneSpec.of(name, backend, msgspec.convert({"out": str(root / name), **options}, ProbeOptions))
+            LaneSpec.of(name, served_by, msgspec.convert({"out": str(root / name), **options}, ProbeOptions))
             for name, options in (sinks or {"a": {}}).items()
         ]
         current = Owner.current(self.journal.writer)
@@ -67,6 +68,14 @@ class Bench:
         for step, value in enumerate(values, first_step):
             self.append(Metrics(seq=0, time=now(), step=step, metrics={name: float(value)}))
 
+    def text(self, name: str, content: str = "text") -> None:
+        """Log a file."""
+        copy = self.folder.files / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(content)
+        file = copy.relative_to(self.folder.path).as_posix()
+        self.append(Artifact(seq=0, time=now(), name=name, file=file, type="text", size=len(content)))
+
     def end(self, status: RunStatus = "finished") -> None:
         """End the run."""
         self.append(RunEnd(seq=0, time=now(), status=status))
@@ -88,10 +97,15 @@ class Bench:
 
 
 def settle(lane: Lane, steps: int = 10_000, tries: int = 0) -> Progress:
-    """Step a lane until it is done, has nothing to do, or waits; waits that come are skipped `tries` times."""
+    """Step a lane until it is done, has nothing to do, or waits; waits that come are skipped `tries` times.
+
+    The short pauses before the same call is made again in place are skipped always.
+    """
     for _ in range(steps):
         progress = lane.step()
-        if progress is Progress.WAITING and tries > 0:
+        if progress is Progress.WAITING and lane.tries_again_in_place():
+            lane.retry_now()
+        elif progress is Progress.WAITING and tries > 0:
             tries -= 1
             lane.retry_now()
         elif progress is not Progress.MADE:

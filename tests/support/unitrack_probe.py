@@ -6,11 +6,13 @@ in it twice was delivered twice after its commit. `calls.jsonl` is the log of ho
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +42,51 @@ class ProbeOptions(SinkOptions, frozen=True):
     out: str
     troubles: tuple[Trouble, ...] = ()
     confirms_at_end_only: bool = False
+    store_name: str = ""
     limits: dict[str, float] = msgspec.field(default_factory=dict)
+
+    def store(self) -> str:
+        """What it is called, for sinks that are told to share one."""
+        return self.store_name or super().store()
+
+
+_inside: dict[str, list[int]] = {}
+"""By the name of a store: how many calls of it were under way whenever one came in."""
+_busy: dict[str, int] = {}
+_count_lock = threading.Lock()
+
+
+def most_at_once(store: str) -> int:
+    """How many calls of a store with a name were under way at the same time in this process, at most."""
+    return max(_inside[store])
+
+
+@contextlib.contextmanager
+def _counted(store: str) -> Iterator[None]:
+    """Count a call while it lasts, and have it last long enough to meet others."""
+    if not store:
+        yield
+        return
+    with _count_lock:
+        _busy[store] = _busy.get(store, 0) + 1
+        _inside.setdefault(store, []).append(_busy[store])
+    time.sleep(0.005)
+    try:
+        yield
+    finally:
+        with _count_lock:
+            _busy[store] -= 1
 
 
 @hookimpl
 def register_backends() -> list[Backend]:
-    """Two backends of one sink, so that two couriers can be had."""
+    """Two backends of one sink, so that two couriers can be had; one that takes what is alike together."""
+    backend = Backend(name="probe", summary="for tests", sink="unitrack_probe:ProbeSink", options=ProbeOptions)
     return [
-        Backend(name=name, summary="for tests", sink="unitrack_probe:ProbeSink", options=ProbeOptions)
-        for name in ("probe", "probe2")
+        backend,
+        msgspec.structs.replace(backend, name="probe2"),
+        msgspec.structs.replace(backend, name="probe_together", kinds_in_order=False),
+        msgspec.structs.replace(backend, name="probe_turns", lanes_at_once=2),
     ]
 
 
@@ -127,8 +165,9 @@ class ProbeSink:
 
     def _take(self, hook: str, records: Iterable[Any]) -> None:
         taken = list(records)
-        self._called(hook, taken)
-        self._store.write(b"".join(msgspec.json.encode(record) + b"\n" for record in taken))
+        with _counted(self.options.store_name):
+            self._called(hook, taken)
+            self._store.write(b"".join(msgspec.json.encode(record) + b"\n" for record in taken))
 
     def _called(self, hook: str, records: Iterable[Any] = ()) -> None:
         seqs = [record.seq for record in records]

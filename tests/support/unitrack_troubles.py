@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.errors import ArtifactStoreError, RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 
 LEAK_BYTES = 64 * 1024 * 1024
 """What one call leaks."""
@@ -85,6 +85,9 @@ _TROUBLES: dict[str, Callable[[], object]] = {
     "unavailable": _raising(SinkUnavailableError, "503 for the tests"),
     "retry_after": _raising(SinkUnavailableError, "429 for the tests", retry_after=3.0),
     "misconfigured": _raising(SinkMisconfiguredError, "401 for the tests"),
+    "retry_soon": _raising(SinkUnavailableError, "429 for the tests", retry_after=0.2),
+    "must_reopen": _raising(SinkUnavailableError, "503 for the tests", reopen=True),
+    "no_artifact_store": _raising(ArtifactStoreError, "no place for files"),
     "rejected": _raising(RecordRejectedError, "400 for the tests"),
     "unexpected": _raising(KeyError, "a bug of the sink"),
     "memory_error": _raising(MemoryError, "no room"),

@@ -9,6 +9,7 @@ from unitrack.delivery.backoff import pause, pause_of_parked
 from unitrack.delivery.ledger import Ledger
 from unitrack.disk_trouble import is_passing
 from unitrack.errors import SinkError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.hookspecs import pause_in_place
 from unitrack.redaction import redact_text
 
 
@@ -18,6 +19,30 @@ class Failures:
     def __init__(self) -> None:
         self._unclassified = 0  # in a row
         self._pause_ends = 0.0
+        self._in_place = 0  # of one call, in a row
+        self._in_place_since = 0.0
+
+    @property
+    def tries_again_in_place(self) -> bool:
+        """Whether the same call is to be made again, the sink still open."""
+        return self._in_place > 0
+
+    def pause_in_place(self, error: BaseException) -> bool:
+        """Begin a short pause before the same call is made again; False if that is no use, or no longer."""
+        if isinstance(error, SinkUnavailableError):
+            now = time.monotonic()
+            self._in_place += 1
+            if self._in_place == 1:
+                self._in_place_since = now
+            pause = pause_in_place(error, self._in_place, now - self._in_place_since)
+            if pause is not None:
+                self._pause_ends = now + pause
+                return True
+        return False
+
+    def note_success(self) -> None:
+        """A call of the sink has returned."""
+        self._in_place = 0
 
     @property
     def are_persistent(self) -> bool:
@@ -38,6 +63,7 @@ class Failures:
 
     def enter(self, error: BaseException, ledger: Ledger) -> None:
         """Begin the pause after a failure, and tell in the ledger why it is and how long it takes."""
+        self._in_place = 0
         is_parked = self._takes_somebody(error)
         wanted = error.retry_after if isinstance(error, SinkUnavailableError) else None
         delay = pause_of_parked() if is_parked else pause(ledger.attempts, wanted or 0.0)

@@ -1,23 +1,24 @@
 """A lane: one run x one sink. It reads the journal, hands batches to the sink, and commits what is durable.
 
-One failure, whatever it is, ends in one of three ways: *retry* (close the sink, go back to the committed position,
-wait, open it again), *park* (the same, but it takes somebody to mend it), or *dead-letter* (one record, kept on disk).
-Going back on each failure makes a failed call and a crash the same case.
+A call that fails since the backend is unavailable is made again in place, a few times. Every other failure ends in one
+of three ways: *retry* (close the sink, go back to the committed position, wait, open it again), *park* (the same, but
+it takes somebody to mend it), or *dead-letter* (one record, kept on disk). Going back makes a failed call and a crash
+the same case.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
+import time
 from collections.abc import Mapping
 from functools import partial
 
 import msgspec
 
-from unitrack.delivery.dead_letters import DeadLetters
-from unitrack.delivery.failures import Failures
-from unitrack.delivery.feed import Batch, Feed
-from unitrack.delivery.judgement import Judgement
+from unitrack.delivery.attempt import Attempt
+from unitrack.delivery.backoff import pause_of_parked
+from unitrack.delivery.batch import Batch
+from unitrack.delivery.failures import Failures, describe
 from unitrack.delivery.lane_lock import LaneLock
 from unitrack.delivery.ledger import LaneState
 from unitrack.delivery.ledger_file import LedgerFile
@@ -25,10 +26,9 @@ from unitrack.delivery.progress import Progress
 from unitrack.delivery.run_watch import RunWatch
 from unitrack.delivery.sink_handle import SinkHandle, is_interrupt
 from unitrack.delivery.spool_removal import delete_passed_segments, remove_spool_if_complete
-from unitrack.delivery.thinning import Thinning
 from unitrack.delivery.unsafe_paths import refuse_unsafe_paths
 from unitrack.disk_trouble import is_passing, remedy
-from unitrack.errors import JournalError, RecordRejectedError, SinkError, SinkUnavailableError
+from unitrack.errors import ArtifactStoreError, JournalError, RecordRejectedError, SinkError, SinkUnavailableError
 from unitrack.hookspecs import Link, RunContext
 from unitrack.journal import Position
 from unitrack.manifest import LaneSpec, Manifest
@@ -50,11 +50,14 @@ class Lane:
         self._watch = RunWatch(self.manifest.owner, owner_is_here=owner_is_here)
         self._lock = LaneLock(folder.lock_file(spec.name))
         self._ledger_file = LedgerFile(folder.ledger_file(spec.name))
-        self._dead_letters = DeadLetters(folder.dead_letter_file(spec.name))
         self._failures = Failures()
         self._sink: SinkHandle | None = None
+        self._waiting_due = 0.0
+        self._dead_letters_due = False
+        self._has_gone_back_for_order = False
         self._late_ones_tried: tuple[dict[str, Position], int] | None = None
-        self._begin_at_committed()
+        self.ledger = self._ledger_file.read()
+        self._attempt = Attempt(folder, spec, self.manifest, self.ledger)
 
     # -- who delivers -------------------------------------------------------------------------------------------------
 
@@ -63,14 +66,13 @@ class Lane:
         if not self._lock.acquire():
             return False
         remove_torn(self.folder.ledger_file(self.spec.name))
-        self._dead_letters = DeadLetters(self.folder.dead_letter_file(self.spec.name))
         self._begin_at_committed()  # whoever delivered before may have committed since
         return True
 
     def release(self) -> None:
         """Close the sink and let others deliver."""
         self._close_sink()
-        self._feed.close()
+        self._attempt.feed.close()
         if self._lock.is_held:
             if self.ledger.state == "delivering":
                 self._set_state("pending")
@@ -102,53 +104,86 @@ class Lane:
         except BaseException as error:  # a library's CancelledError or pytest's Exit is no Exception
             if is_interrupt(error):
                 raise
-            self._go_back(error)
+            if not self._failures.pause_in_place(error):
+                self._go_back(error)
         return Progress.WAITING
 
+    def tries_again_in_place(self) -> bool:
+        """Whether the lane only pauses before it makes the same call once more."""
+        return self._failures.tries_again_in_place
+
     def _advance(self, sink: SinkHandle) -> Progress:
-        if self._batches:
-            self._deliver(sink, self._batches.popleft())
+        if self._attempt.batches:
+            self._deliver(sink)
             return Progress.MADE
-        if self._feed.lines > self._flushed_lines:
-            self._settle_suspects()
-            self._commit(sink)
+        if self._attempt.is_to_flush:
+            self._finish_window(sink)
+            return Progress.MADE
+        if self._take_window(sink) or self._take_kept():
             return Progress.MADE
         self._watch.look()  # before reading: if the owner is gone, what is read after it is all there is
-        if self._read(sink):
+        if self._read():
             return Progress.MADE
-        if self._unconfirmed:
+        if self._attempt.is_unconfirmed:
             self._note_accepted()
-        elif self._feed.positions() != self.ledger.accepted:  # on to a new segment, which has no line yet
+        elif self._attempt.feed.positions() != self.ledger.accepted:  # on to a new segment, which has no line yet
             self._commit(sink)
-        if self._watch.is_over(self._feed):
-            if self._read(sink, is_over=True):
+        if self._watch.is_over(self._attempt.feed):
+            if self._read(is_over=True):
                 return Progress.MADE
-            last = self._thinning.take_last()
+            last = self._attempt.thinning.take_last()
             if last:
-                self._batches.append(Batch(self.manifest.owner.writer, list(last)))
+                self._attempt.batches.append(Batch(self.manifest.owner.writer, list(last)))
                 return Progress.MADE
-            self._settle_suspects()  # that of `last`
             self._end(sink)
             return self._look_for_late_ones() or Progress.MADE
         return Progress.IDLE
 
-    def _read(self, sink: SinkHandle, *, is_over: bool = False) -> bool:
+    def _read(self, *, is_over: bool = False) -> bool:
         """Read on; whether there was anything. The run `is_over` once nobody who counts writes to it any more."""
-        writing = self._feed.open_writers(self.manifest.owner.writer) if is_over else None
+        writing = self._attempt.feed.open_writers(self.manifest.owner.writer) if is_over else None
         try:
-            self._batches.extend(self._feed.read(partial(self._rewind, sink), over_but_for=writing))
+            return self._attempt.feed.read(over_but_for=writing)
         except OSError as error:
-            raise SinkUnavailableError(f"can't read the journal: {error.strerror}; {remedy(error.errno)}") from error
-        if (left_out := self._feed.left_out) != self.ledger.curves.left_out:
+            why = f"can't read the journal: {error.strerror}; {remedy(error.errno)}"
+            raise SinkUnavailableError(why, reopen=True) from error
+
+    def _take_window(self, sink: SinkHandle) -> bool:
+        """Take the next records of those that are read; whether there are any."""
+        attempt = self._attempt
+        window = attempt.feed.next_window(partial(self._rewind, sink))
+        if window is None:
+            return False
+        attempt.batches.extend(window)
+        attempt.is_to_flush = True
+        attempt.has_told_end = False
+        if (left_out := attempt.feed.left_out) != self.ledger.curves.left_out:
             self.ledger.curves = msgspec.structs.replace(self.ledger.curves, left_out=left_out)
             self._save()
-        return self._feed.lines > self._flushed_lines
+        return True
+
+    def _take_kept(self) -> bool:
+        """Take up records that were put aside, now and then, and dead letters if that is asked for."""
+        attempt, kept = self._attempt, []
+        if attempt.waiting and time.monotonic() >= self._waiting_due:
+            self._waiting_due = time.monotonic() + pause_of_parked()
+            kept = attempt.waiting.batches("waiting")
+        if self._dead_letters_due:
+            kept += attempt.dead.batches("dead")
+        attempt.batches.extend(kept)
+        return bool(kept)
 
     def _open_sink(self) -> SinkHandle:
-        self._sink = sink = SinkHandle.load(self.spec)
-        context = RunContext(start=self.manifest.run, folder=self.folder.path, sink_name=self.spec.name)
-        self._context = context
-        self._note_link(sink.open_run(context, self.ledger.checkpoint))
+        sink = SinkHandle.load(self.spec)
+        try:
+            context = RunContext(start=self.manifest.run, folder=self.folder.path, sink_name=self.spec.name)
+            self._context = context
+            self._note_link(sink.open_run(context, self.ledger.checkpoint))
+        except BaseException:
+            sink.close()
+            raise
+        self._sink = sink
+        self._failures.note_success()
         self._set_state("delivering")
         return sink
 
@@ -168,71 +203,94 @@ class Lane:
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 
-    def _deliver(self, sink: SinkHandle, batch: Batch) -> None:
+    def _deliver(self, sink: SinkHandle) -> None:
+        """Hand over the first batch. It stays the first one if the same call is to be made again."""
+        attempt = self._attempt
+        batch = attempt.batches[0]
+        sealed = batch.sealed()
+        rest: tuple[Batch, ...] = ()
         try:
             refuse_unsafe_paths(self._context, batch.records)
             sink.deliver(batch.records)
         except RecordRejectedError as error:
-            self._reject(batch, error, certain=True)
+            batch.restore(sealed)
+            rest = attempt.judgement.reject(batch, error, certain=True)
+        except ArtifactStoreError as error:
+            attempt.put_aside(batch, describe(error))
+            self._waiting_due = time.monotonic() + pause_of_parked()
         except SinkError:
+            batch.restore(sealed)
             raise
         except BaseException as error:
             if not self._failures.are_persistent or is_interrupt(error) or is_passing(error):
                 raise
-            self._reject(batch, error, certain=False)
+            rest = attempt.judgement.reject(batch, error, certain=False)
         else:
-            self._judgement.note_delivered()
+            attempt.note_delivered(batch)
+        attempt.batches.popleft()
+        attempt.batches.extendleft(reversed(rest))
+        attempt.is_to_flush = True
+        self._failures.note_success()
 
-    def _reject(self, batch: Batch, error: BaseException, *, certain: bool) -> None:
-        self._batches.extendleft(reversed(self._judgement.reject(batch, error, certain=certain)))
-
-    def _settle_suspects(self) -> None:
-        self._judgement.settle(is_last=self._watch.is_owner_done(self._feed))
+    def _finish_window(self, sink: SinkHandle) -> None:
+        """All of a window is delivered: try what was refused once more, then commit."""
+        attempt = self._attempt
+        again = attempt.judgement.settle(is_last=self._watch.is_owner_done(attempt.feed))
+        if again:
+            attempt.batches.extend(again)
+        elif attempt.judgement.was_wrong and not attempt.is_unconfirmed and not self._has_gone_back_for_order:
+            self._close_sink()  # the sink has a record later than those after it: once more, in order
+            self._begin_at_committed()
+            self._has_gone_back_for_order = True
+        else:
+            self._commit(sink)
 
     # -- committing ---------------------------------------------------------------------------------------------------
 
     def _begin_at_committed(self) -> None:
         """Take the ledger as it is on disk, and nothing else, for what has happened."""
-        feed: Feed | None = getattr(self, "_feed", None)
-        if feed is not None:
-            feed.close()
+        self._attempt.close()
         self.ledger = self._ledger_file.read()
-        self._thinning = Thinning(self.manifest.log_frequency * self.spec.keep_every, self.ledger.thinning)
-        self._feed = Feed(self.folder, self.spec.name, self.ledger, self._thinning, self._dead_letters)
-        self._judgement = Judgement(self.ledger, self._dead_letters)
-        self._batches: deque[Batch] = deque()
-        self._flushed_lines = 0  # of the lines that the feed has read since the last commit
-        self._unconfirmed = False
+        self._attempt = Attempt(self.folder, self.spec, self.manifest, self.ledger)
+        self._waiting_due = 0.0
+        if self._lock.is_held:
+            self._attempt.forget_settled()
+        if self._dead_letters_due:
+            self.ledger.ended_writer = None  # as if the run had not ended: it ends anew
         self._watch.begin_grace_anew()
 
     def _commit(self, sink: SinkHandle, ended: RunStatus | None = None) -> bool:
         """Ask the sink to make everything durable and, if it did, move the offset; `ended`: past the end of the run."""
+        attempt = self._attempt
         checkpoint = sink.flush()
-        self._flushed_lines = self._feed.lines
+        self._failures.note_success()
+        attempt.is_to_flush = self._dead_letters_due = False
         if checkpoint is None:
-            self._unconfirmed = True
+            attempt.is_unconfirmed = True
             return False
         ledger = self.ledger
         ledger.checkpoint = checkpoint
-        self._feed.enter(ledger, self._judgement.given_up)
+        attempt.enter(ledger)
         ledger.attempts, ledger.retry_at = 0, None
-        if not ledger.dead_lettered:
+        if not ledger.dead_lettered and not ledger.waiting:
             ledger.last_error = None
         if ended is not None:  # in the same write: there is no moment at which all is confirmed but the end
             ledger.state, ledger.status, ledger.ended_writer = "complete", ended, self.manifest.owner.writer
-        if not self._save() and ended is not None:
-            raise SinkUnavailableError(ledger.last_error or "can't write the ledger")  # it ends once more, then
-        self._feed.count_anew()
-        self._judgement.count_anew()
-        self._flushed_lines = 0
+        is_saved = self._save()
+        if not is_saved and ended is not None:
+            why = ledger.last_error or "can't write the ledger"
+            raise SinkUnavailableError(why, reopen=True)  # it ends once more, then
+        attempt.begin_anew()
+        if is_saved:
+            attempt.forget_settled()
         self._failures.forget()
-        self._unconfirmed = False
+        self._has_gone_back_for_order = False
         delete_passed_segments(self.folder)
         return True
 
     def _note_accepted(self) -> None:
         """Tell those who wait for `flush()` that the SDK has everything, though it confirms only at the end."""
-        accepted = self._feed.positions()
+        accepted = self._attempt.feed.positions()
         if accepted != self.ledger.accepted:
             self.ledger.accepted = accepted
             self.ledger.attempts = 0
@@ -246,13 +304,14 @@ class Lane:
 
     def _look_for_late_ones(self) -> Progress | None:
         """None if others have logged since the run ended: then it is as if it had not, and ends anew."""
-        are_there = bool(self._feed.open_writers(self.manifest.owner.writer))  # before: one may log and die meanwhile
+        # Before the look at what is left: one may log and die meanwhile.
+        are_there = bool(self._attempt.feed.open_writers(self.manifest.owner.writer))
         found = self.ledger.positions, self.ledger.late(self.folder, self.manifest.owner.writer)
         if not found[1] or found == self._late_ones_tried:  # what could not be read will not be read again and again
             if are_there:
                 return Progress.IDLE
             with contextlib.suppress(OSError):  # the folder was deleted
-                remove_spool_if_complete(self.folder, self._feed, self.ledger)
+                remove_spool_if_complete(self.folder, self._attempt.feed, self.ledger)
             return Progress.DONE
         self._late_ones_tried = found
         self.ledger.ended_writer = None
@@ -264,13 +323,19 @@ class Lane:
         self._watch.look_anew()
 
     def _end(self, sink: SinkHandle) -> None:
-        end = self._feed.ends.get(self.manifest.owner.writer)
+        end = self._attempt.feed.ends.get(self.manifest.owner.writer)
         status = end.status if end else "failed"
-        sink.end_run(status, end.time if end else self._feed.last_time or self.manifest.run.time)
+        if not self._attempt.has_told_end:
+            sink.end_run(status, end.time if end else self._attempt.feed.last_time or self.manifest.run.time)
+            self._failures.note_success()
+            self._attempt.has_told_end = True
+        if self.ledger.waiting:
+            self._commit(sink)
+            self._attempt.require_none_waits()
         if not self._commit(sink, status):
-            raise SinkUnavailableError("the backend did not confirm the end of the run")
+            raise SinkUnavailableError("the backend did not confirm the end of the run", reopen=True)
         self._close_sink()
-        remove_spool_if_complete(self.folder, self._feed, self.ledger)
+        remove_spool_if_complete(self.folder, self._attempt.feed, self.ledger)
 
     # -- failing ------------------------------------------------------------------------------------------------------
 
@@ -282,6 +347,12 @@ class Lane:
         self.ledger.link, self.ledger.attempts = link, attempts
         self._failures.enter(error, self.ledger)
         self._save()
+
+    def try_dead_letters(self) -> None:
+        """Deliver again, once, what the sink has refused; what it takes is no dead letter any more."""
+        if self._attempt.dead:
+            self._dead_letters_due = True
+            self._begin_at_committed()
 
     def retry_now(self) -> None:
         """Forget the back-off: somebody says that the trouble is mended."""

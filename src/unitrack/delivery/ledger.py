@@ -36,6 +36,12 @@ class Ledger(msgspec.Struct, kw_only=True):
     delivered: int = 0
     """Lines that the backend has confirmed."""
     dead_lettered: int = 0
+    waiting: int = 0
+    """Artifacts that are put aside until the backend's store of files can be used."""
+    settled: list[tuple[str, int]] = []
+    """Writer and number of those that wait no longer, though the file of them may still name them."""
+    revived: list[tuple[str, int]] = []
+    """The same of dead letters that the backend has taken after all."""
     damaged: int = 0
     """Records that are lost in damaged places of the journal."""
     damages: list[Damage] = []

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from unitrack.delivery.dead_letters import read_letters
 from unitrack.delivery.ledger import LaneState, Ledger
+from unitrack.delivery.letters import read_letters
 from unitrack.journal_lines import Damage
 from unitrack.runfolder import RunFolder
 
@@ -22,7 +22,7 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
     """Safe in the spool, not confirmed yet."""
     dead_lettered: int
-    """Refused by the backend, kept in `.unitrack/<sink>.dead.jsonl`."""
+    """Refused by the backend, kept in `.unitrack/<sink>.dead.jsonl`; `unitrack sync --dead-letters` tries again."""
     superseded: int = 0
     """Among those delivered: records with points that the backend does not show, as training went back behind them,
     kept in `.unitrack/<sink>.superseded.jsonl`."""
@@ -44,6 +44,13 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
         """Whether everything has arrived."""
         return not (self.pending or self.dead_lettered or self.damaged or self.unknown)
 
+    @property
+    def verdict(self) -> str:
+        """The state in words: a run that has lost records on the way is not just "complete"."""
+        if self.state == "complete" and (lost := self.dead_lettered + self.damaged):
+            return f"complete but for {lost} record{'s' if lost > 1 else ''}"
+        return self.state
+
     def __str__(self) -> str:
         if self.unknown:
             return f"{self.sink}: nothing is known of it ({self.last_error})"
@@ -59,7 +66,7 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
         trouble = f" ({self.last_error})" if self.last_error and not (self.ok and self.state == "complete") else ""
         where = f"; damaged: {self.damages[0]}" if self.damages else ""
         more = f", and {len(self.damages) - 1} more places" if len(self.damages) > 1 else ""
-        return f"{self.sink}: {self.state}, {', '.join(parts)}{trouble}{where}{more}"
+        return f"{self.sink}: {self.verdict}, {', '.join(parts)}{trouble}{where}{more}"
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):
@@ -91,7 +98,7 @@ def read_report(folder: RunFolder) -> DeliveryReport:
             sink=sink.name,
             state=ledger.state,
             delivered=ledger.delivered - end,
-            pending=ledger.pending(folder) + end,
+            pending=ledger.pending(folder) + ledger.waiting + end,
             dead_lettered=ledger.dead_lettered,
             superseded=len(read_letters(folder.superseded_file(sink.name))),
             damaged=ledger.damaged,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pluggy
 
-from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec
+from unitrack.hookspecs import Checkpoint, Link, RunContext, SinkSpec, hookimpl
 from unitrack.learned import learned
 from unitrack.manifest import THINNING, LaneSpec
 from unitrack.plugins import load_object
@@ -24,17 +25,75 @@ _HOOKS: dict[type[Record], tuple[str, str]] = {
     Artifact: ("log_artifacts", "artifacts"),
 }
 
+_turns: dict[tuple[str, str], threading.Semaphore] = {}
+"""By the sink's class and its store: who may be in a call at the same time. Never removed: there are few stores."""
+_turns_lock = threading.Lock()
+
+
+def _turn(spec: LaneSpec, store: str) -> contextlib.AbstractContextManager[object]:
+    if spec.lanes_at_once is None:
+        return contextlib.nullcontext()
+    with _turns_lock:
+        return _turns.setdefault((spec.sink, store), threading.Semaphore(spec.lanes_at_once))
+
+
+class _Witness:
+    """The innermost wrapper: it knows whether the sink itself has answered, whatever the wrappers around it do."""
+
+    def __init__(self) -> None:
+        self.answer: list[Any] = []
+
+    def _listen(self) -> Generator[None, Any, Any]:
+        answer = yield
+        self.answer = [answer]
+        return answer
+
+    @hookimpl(wrapper=True)
+    def log_params(self) -> Generator[None, Any, Any]:
+        return (yield from self._listen())
+
+    @hookimpl(wrapper=True)
+    def log_metrics(self) -> Generator[None, Any, Any]:
+        return (yield from self._listen())
+
+    @hookimpl(wrapper=True)
+    def set_tags(self) -> Generator[None, Any, Any]:
+        return (yield from self._listen())
+
+    @hookimpl(wrapper=True)
+    def log_artifacts(self) -> Generator[None, Any, Any]:
+        return (yield from self._listen())
+
+    @hookimpl(wrapper=True)
+    def flush(self) -> Generator[None, Any, Any]:
+        return (yield from self._listen())
+
+    @hookimpl(wrapper=True)
+    def end_run(self) -> Generator[None, Any, Any]:
+        return (yield from self._listen())
+
 
 class SinkHandle:
     """Calls the hooks of one sink. Lets its errors through; see `hookspecs.SinkSpec` for what they mean.
 
-    `wrappers` are objects with hook wrappers around it; the first one is the outermost.
+    `wrappers` are objects with hook wrappers around it; the first one is the outermost. A call that is repeated since a
+    wrapper failed after the sink had taken it does not reach the sink again. `turn` is held during each call.
     """
 
-    def __init__(self, sink: object, wrappers: Sequence[object] = ()) -> None:
+    def __init__(
+        self,
+        sink: object,
+        wrappers: Sequence[object] = (),
+        turn: contextlib.AbstractContextManager[object] | None = None,
+    ) -> None:
+        self._turn = turn or contextlib.nullcontext()
+        self._witness = _Witness()
+        self._answered: tuple[object, Any] | None = None
+        """A call that the sink has answered and that failed all the same, with the answer."""
         self._manager = pluggy.PluginManager("unitrack")
         self._manager.add_hookspecs(SinkSpec)
         self._manager.register(sink)
+        self._manager.register(self._witness)
         for wrapper in reversed(wrappers):  # pluggy calls the last one that was registered first
             self._manager.register(wrapper)
         self._manager.check_pending()
@@ -45,34 +104,49 @@ class SinkHandle:
         remember_secrets(spec.options)
         options = msgspec.convert(spec.options, learned(load_object(spec.options_type)))
         wrappers = [load_object(one.wrapper)(one.value) for one in spec.middleware if one.wrapper != THINNING]
-        return cls(load_object(spec.sink)(options), wrappers)
+        return cls(load_object(spec.sink)(options), wrappers, _turn(spec, options.store()))
 
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link | None:
         """See `SinkSpec.open_run`. The tags and the checkpoint are copies, which a wrapper may change in place."""
         start = msgspec.structs.replace(run.start, tags=dict(run.start.tags))
         run = msgspec.structs.replace(run, start=start)
         checkpoint = copy.deepcopy(checkpoint)
-        link: Link | None = self._manager.hook.open_run(run=run, checkpoint=checkpoint)
+        with self._turn:
+            link: Link | None = self._manager.hook.open_run(run=run, checkpoint=checkpoint)
         return link
 
     def rewind(self, steps: Mapping[str, int]) -> Link | None:
         """See `SinkSpec.rewind`; None, too, if the sink does not implement it."""
-        link: Link | None = self._manager.hook.rewind(steps=dict(steps))
+        with self._turn:
+            link: Link | None = self._manager.hook.rewind(steps=dict(steps))
         return link
 
     def deliver(self, records: list[AnyRecord]) -> None:
-        """Hand over records of one kind."""
+        """Hand over records of one kind. The same call again is one with the same list."""
         hook, argument = _HOOKS[type(records[0])]
-        getattr(self._manager.hook, hook)(**{argument: list(records)})
+        self._call(hook, records, **{argument: list(records)})
 
     def flush(self) -> Checkpoint | None:
         """See `SinkSpec.flush`. The checkpoint is a copy, as JSON gives it back: the sink may go on with its own."""
-        checkpoint: Checkpoint | None = msgspec.json.decode(msgspec.json.encode(self._manager.hook.flush()))
+        checkpoint: Checkpoint | None = msgspec.json.decode(msgspec.json.encode(self._call("flush", None)))
         return checkpoint
 
     def end_run(self, status: RunStatus, time: int) -> None:
         """See `SinkSpec.end_run`."""
-        self._manager.hook.end_run(status=status, time=time)
+        self._call("end_run", (status, time), status=status, time=time)
+
+    def _call(self, hook: str, what: object, **arguments: Any) -> Any:
+        answered, self._answered = self._answered, None
+        if answered is not None and answered[0] == (hook, id(what) if isinstance(what, list) else what):
+            return answered[1]
+        self._witness.answer = []
+        try:
+            with self._turn:
+                return getattr(self._manager.hook, hook)(**arguments)
+        except BaseException:
+            if self._witness.answer:
+                self._answered = (hook, id(what) if isinstance(what, list) else what), self._witness.answer[0]
+            raise
 
     def close(self) -> None:
         """See `SinkSpec.close`. What was confirmed is committed, so a sink that can't close cleanly loses nothing."""

@@ -176,8 +176,10 @@ class Trial:
         while True:
             progress = self.step()
             if progress is Progress.WAITING:
-                tries -= 1
-                assert tries >= 0, f"the sink fails: {self.ledger.last_error}"
+                assert self._lane is not None
+                if not self._lane.tries_again_in_place():
+                    tries -= 1
+                    assert tries >= 0, f"the sink fails: {self.ledger.last_error}"
                 self.retry_now()
             elif progress is not Progress.MADE:
                 return progress

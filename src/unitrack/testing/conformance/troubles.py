@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -23,8 +23,51 @@ TIMES = 2
 """How often a call fails, or takes its time."""
 
 
-class Between:
-    """Stands between the lane and the sink. What is to happen there before and after a call, so many times."""
+class Around:
+    """Stands between the lane and the sink, in the way of each call. Override `_pass`."""
+
+    def _pass(self, hook: str) -> Generator[None, Any, Any]:
+        """Let a call through."""
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def open_run(self) -> Generator[None, Any, Any]:
+        """Creating or finding the run."""
+        return (yield from self._pass("open_run"))
+
+    @hookimpl(wrapper=True)
+    def log_params(self) -> Generator[None, Any, Any]:
+        """Params."""
+        return (yield from self._pass("log_params"))
+
+    @hookimpl(wrapper=True)
+    def log_metrics(self) -> Generator[None, Any, Any]:
+        """Metrics."""
+        return (yield from self._pass("log_metrics"))
+
+    @hookimpl(wrapper=True)
+    def set_tags(self) -> Generator[None, Any, Any]:
+        """Tags."""
+        return (yield from self._pass("set_tags"))
+
+    @hookimpl(wrapper=True)
+    def log_artifacts(self) -> Generator[None, Any, Any]:
+        """Artifacts."""
+        return (yield from self._pass("log_artifacts"))
+
+    @hookimpl(wrapper=True)
+    def flush(self) -> Generator[None, Any, Any]:
+        """Making it durable."""
+        return (yield from self._pass("flush"))
+
+    @hookimpl(wrapper=True)
+    def end_run(self) -> Generator[None, Any, Any]:
+        """The end."""
+        return (yield from self._pass("end_run"))
+
+
+class Between(Around):
+    """What is to happen before and after a call, so many times."""
 
     def __init__(
         self,
@@ -44,7 +87,7 @@ class Between:
             self.left[when] -= 1
             what()
 
-    def _pass(self, hook: str) -> Iterator[None]:
+    def _pass(self, hook: str) -> Generator[None, Any, Any]:
         if hook == self.hook:
             self._do("before", self.before)
         result = yield
@@ -52,40 +95,26 @@ class Between:
             self._do("after", self.after)
         return result
 
-    @hookimpl(wrapper=True)
-    def open_run(self) -> Iterator[None]:
-        """Creating or finding the run."""
-        return (yield from self._pass("open_run"))
 
-    @hookimpl(wrapper=True)
-    def log_params(self) -> Iterator[None]:
-        """Params."""
-        return (yield from self._pass("log_params"))
+class EachNth(Around):
+    """A store that is a little ill for good: each n-th call fails, whatever it is, before or after it took effect."""
 
-    @hookimpl(wrapper=True)
-    def log_metrics(self) -> Iterator[None]:
-        """Metrics."""
-        return (yield from self._pass("log_metrics"))
+    def __init__(self, n: int, when: Literal["before", "after"]) -> None:
+        self._n = n
+        self._when = when
+        self._calls = 0
+        self.failures = 0
 
-    @hookimpl(wrapper=True)
-    def set_tags(self) -> Iterator[None]:
-        """Tags."""
-        return (yield from self._pass("set_tags"))
-
-    @hookimpl(wrapper=True)
-    def log_artifacts(self) -> Iterator[None]:
-        """Artifacts."""
-        return (yield from self._pass("log_artifacts"))
-
-    @hookimpl(wrapper=True)
-    def flush(self) -> Iterator[None]:
-        """Making it durable."""
-        return (yield from self._pass("flush"))
-
-    @hookimpl(wrapper=True)
-    def end_run(self) -> Iterator[None]:
-        """The end."""
-        return (yield from self._pass("end_run"))
+    def _pass(self, hook: str) -> Generator[None, Any, Any]:
+        self._calls += 1
+        fails = self._calls % self._n == 0
+        self.failures += fails
+        if fails and self._when == "before":
+            raise SinkUnavailableError(f"503 to each call of {self._n}")
+        result = yield
+        if fails:
+            raise SinkUnavailableError(f"503 to each call of {self._n}, after it took effect")
+        return result
 
 
 class Poison:
@@ -128,7 +157,8 @@ class TroubleConformance(BackendTests):
         def fail() -> None:
             raise SinkUnavailableError("the network")
 
-        trouble = Between(hook, before=fail if when == "before" else None, after=fail if when == "after" else None)
+        # What the sink has taken is not handed to it again.
+        trouble = Between(hook, before=fail) if when == "before" else Between(hook, after=fail, times=1)
         interpose(trouble)
         log_a_bit_of_all(trial, 0)
         trial.deliver(tries=TIMES)
@@ -136,6 +166,23 @@ class TroubleConformance(BackendTests):
         trial.log_end()
         trial.deliver(tries=TIMES)
         assert trouble.left == {"before": 0, "after": 0}
+        self.check(trial)
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize("n", [2, 3, 5, 8])
+    def test_each_nth_call_fails(
+        self, trial: Trial, interpose: Callable[[object], None], n: int, when: Literal["before", "after"]
+    ) -> None:
+        """For ever: each call that is accepted is progress, so all arrives, and nobody is ever told of trouble."""
+        trouble = EachNth(n, when)
+        interpose(trouble)
+        for number in range(3):
+            log_a_bit_of_all(trial, number)
+            trial.deliver()
+        trial.log_end()
+        trial.deliver()
+        assert trouble.failures >= 2
+        assert trial.ledger.attempts == 0
         self.check(trial)
 
     @pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook != "end_run"])

@@ -143,7 +143,10 @@ def test_counts_what_a_backend_refused(invoke: Invoke, root: Path, run_in_troubl
     run_in_trouble("log_metrics", "rejected", value=2.0)
     probe = read(invoke, "stuck")[0]["sinks"][1]
     assert (probe["state"], probe["delivered"], probe["dead_lettered"]) == ("complete", 3, 1)
-    assert "1 of them with records that a backend refused" in invoke("status").stdout
+    assert "1 of them but for dead letters or damaged records" in invoke("status").stdout
+    shown = " ".join(invoke("status", "--all").stdout.split())
+    assert "probe complete but for 1 record" in shown
+    assert "unitrack sync --dead-letters experiments/stuck" in shown
     assert "probe: 400 for the tests" in invoke("status", "--all").stdout
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from unitrack.cli._console import ago, cell, from_here, in_words, make_table
+from unitrack.delivery.report import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,17 +30,22 @@ def print_run(console: Console, run: RunState) -> None:
             console.print(cell(f"{sink.sink}: {sink.last_error}", "red"))
     for damage in dict.fromkeys(damage for sink in run.sinks for damage in sink.damages):  # sinks read one journal
         console.print(cell(f"damaged: {damage}", "red"), soft_wrap=True)
+    if any(sink.state == "complete" and sink.dead_lettered for sink in run.sinks):
+        how = f"unitrack sync --dead-letters {shlex.quote(from_here(run.path))}"
+        console.print(cell(f"try dead letters again, after a fix, with: {how}", "bold"), soft_wrap=True)
     if run.needs_sync and run.status != "running":
         console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.path))}", "bold"), soft_wrap=True)
     console.print()
 
 
 def _sinks_table(run: RunState) -> Table:
-    numbers = ("delivered", "pending", "refused")
+    numbers = ("delivered", "pending", "dead letters")
     table = make_table("sink", "state", *numbers, "", right=numbers)
     for sink in run.sinks:
         counts = (cell(count) for count in (sink.delivered, sink.pending, sink.dead_lettered))
-        table.add_row(cell(sink.sink), cell(sink.state, _STYLES[sink.state]), *counts, cell(_note(sink)))
+        lost = sink.dead_lettered + sink.damaged
+        style = "yellow" if lost and sink.state == "complete" else _STYLES[sink.state]
+        table.add_row(cell(sink.sink), cell(verdict(sink.state, lost), style), *counts, cell(_note(sink)))
     return table
 
 

@@ -26,7 +26,7 @@ def status(
     all_: Annotated[bool, typer.Option("--all", help="Also runs of which every sink has everything.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show for each run and sink what is delivered, pending or refused, newest run first.
+    """Show for each run and sink what is delivered, pending or a dead letter, newest run first.
 
     Without --all, of a folder of runs only those that are not complete.
     """
@@ -48,7 +48,7 @@ def status(
         typer.echo(visible(from_here(problem)), err=True)
     hidden = len(states) - len(shown)
     if hidden or not shown:
-        typer.echo(_summary(hidden, refused=sum(_has_refused(state) for state in states if state not in shown)))
+        typer.echo(_summary(hidden, lacking=sum(_lacks_records(state) for state in states if state not in shown)))
 
 
 def _read(folders: list[RunFolder]) -> tuple[list[RunState], list[str]]:
@@ -64,12 +64,12 @@ def _read(folders: list[RunFolder]) -> tuple[list[RunState], list[str]]:
     return sorted(states, key=lambda state: state.started, reverse=True), unreadable
 
 
-def _has_refused(state: RunState) -> bool:
+def _lacks_records(state: RunState) -> bool:
     return any(sink.dead_lettered or sink.damaged for sink in state.sinks)
 
 
-def _summary(complete: int, refused: int) -> str:
+def _summary(complete: int, lacking: int) -> str:
     if not complete:
         return "no runs here"
     text = f"{complete} {'run is' if complete == 1 else 'runs are'} complete (--all shows them)"
-    return f"{text}; {refused} of them with records that a backend refused" if refused else text
+    return f"{text}; {lacking} of them but for dead letters or damaged records" if lacking else text

@@ -31,6 +31,9 @@ def sync(
     to: Annotated[
         str | None, typer.Option("--to", metavar="SINK", help="Deliver everything to this sink, a new one for the run.")
     ] = None,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Also try again what backends have refused, after a fix.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="S", min=0, help="Seconds for all runs together.")
     ] = _TIMEOUT_S,
@@ -50,12 +53,12 @@ def sync(
     sink = choose_sink(resolve().settings, to) if to else None
     folders = [choice.folder for choice in choose_runs(runs or [])]
     if not runs and sink is None:
-        folders = [folder for folder in folders if not _is_complete(folder)]
+        folders = [folder for folder in folders if not _is_complete(folder, but_for_dead_letters=not dead_letters)]
     deadline = time.monotonic() + timeout
     console, done, failed = make_console(), [], False
     for folder in folders:
         try:
-            report = _sync_one(folder, deadline - time.monotonic(), sink)
+            report = _sync_one(folder, deadline - time.monotonic(), sink, dead_letters=dead_letters)
             state = read_run_state(folder)
         except UnitrackError as error:
             typer.echo(visible(f"{from_here(folder.path)}: {error}"), err=True)
@@ -73,21 +76,22 @@ def sync(
         raise typer.Exit(1)
 
 
-def _is_complete(folder: RunFolder) -> bool:
+def _is_complete(folder: RunFolder, *, but_for_dead_letters: bool) -> bool:
     from unitrack.cli._run_state import read_run_state
     from unitrack.errors import UnitrackError
 
     try:
-        return read_run_state(folder).is_complete
+        state = read_run_state(folder)
+        return state.is_complete and (but_for_dead_letters or not any(sink.dead_lettered for sink in state.sinks))
     except UnitrackError:
         return False  # to be named with its error, not passed over
 
 
-def _sync_one(folder: RunFolder, timeout: float, to: SinkSettings | None) -> DeliveryReport:
+def _sync_one(folder: RunFolder, timeout: float, to: SinkSettings | None, *, dead_letters: bool) -> DeliveryReport:
     from unitrack.delivery.syncing import sync_run
 
     with _progress() as show:
-        return sync_run(folder, timeout=max(0.0, timeout), to=to, show=show)
+        return sync_run(folder, timeout=max(0.0, timeout), to=to, dead_letters=dead_letters, show=show)
 
 
 @contextmanager

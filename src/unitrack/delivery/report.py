@@ -47,9 +47,7 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         """The state in words: a run that has lost records on the way is not just "complete"."""
-        if self.state == "complete" and (lost := self.dead_lettered + self.damaged):
-            return f"complete but for {lost} record{'s' if lost > 1 else ''}"
-        return self.state
+        return verdict(self.state, self.dead_lettered + self.damaged)
 
     def __str__(self) -> str:
         if self.unknown:
@@ -67,6 +65,13 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
         where = f"; damaged: {self.damages[0]}" if self.damages else ""
         more = f", and {len(self.damages) - 1} more places" if len(self.damages) > 1 else ""
         return f"{self.sink}: {self.verdict}, {', '.join(parts)}{trouble}{where}{more}"
+
+
+def verdict(state: LaneState, lost: int) -> str:
+    """A sink's state in words, given how many records it has not got for good."""
+    if state == "complete" and lost:
+        return f"complete but for {lost} record{'s' if lost > 1 else ''}"
+    return state
 
 
 class DeliveryReport(msgspec.Struct, frozen=True):

@@ -34,13 +34,14 @@ def sync_run(
     *,
     timeout: float,
     to: SinkSettings | None = None,
+    dead_letters: bool = False,
     show: Callable[[DeliveryReport], None] = lambda report: None,
 ) -> DeliveryReport:
     """Deliver what is left of a run to its sinks, or all of it to the sink `to`, for at most `timeout` seconds.
 
     A sink that another process delivers to is left to it. A run whose process is alive is delivered as far as it is
-    written; one whose process died ends as failed. `show` is called about ten times a second. Raises `ConfigError` if a
-    sink can't be opened with what is known here.
+    written; one whose process died ends as failed. `dead_letters`: what a sink has refused is tried again. `show` is
+    called about ten times a second. Raises `ConfigError` if a sink can't be opened with what is known here.
     """
     if (link := find_escape(folder.path)) is not None:
         raise ConfigError(
@@ -51,7 +52,7 @@ def sync_run(
     manifest = folder.read_manifest()
     lanes = [Lane(folder, _current(folder, spec)) for spec in manifest.sinks if to is None or spec.name == to.name]
     deadline = time.monotonic() + timeout
-    workers = [threading.Thread(target=_deliver, args=(lane, deadline), daemon=True) for lane in lanes]
+    workers = [threading.Thread(target=_deliver, args=(lane, deadline, dead_letters), daemon=True) for lane in lanes]
     for worker in workers:
         worker.start()
     while (working := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
@@ -60,10 +61,12 @@ def sync_run(
     return read_report(folder)
 
 
-def _deliver(lane: Lane, deadline: float) -> None:
+def _deliver(lane: Lane, deadline: float, dead_letters: bool) -> None:
     """Step a lane until it is done, has all there is, or can't go on."""
     if not lane.acquire():
         return
+    if dead_letters:
+        lane.try_dead_letters()
     lane.retry_now()
     try:
         rest = POLL_MIN_S

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from tensorboard_readers import data_server, images, png, points, scalars, sourced, texts, wait_until
 
-from unitrack.errors import SinkMisconfiguredError
-from unitrack.testing.driver import SinkDriver, now_ms
+from unitrack.testing.driver import now_ms
 from unitrack_tensorboard import event_file, layout
 
 # (step, value) of one metric; the late ones go to a folder that the first batch doesn't have
@@ -186,11 +185,3 @@ def test_files_of_others_in_the_folder_stay(crashed, open_sink, folder):
     open_sink(crashed)
     assert (folder / "events.out.tfevents.9999999999.host.1.0").read_bytes() == b"theirs"
     assert (folder / "late-1" / "notes.txt").read_bytes() == b"theirs"
-
-
-def test_another_runs_folder_is_not_taken_over(open_sink, tmp_path):
-    shared = str(tmp_path / "shared")
-    open_sink(logdir=shared)
-    other = SinkDriver.make_run(tmp_path / "elsewhere" / "run-a", run_id="run0002")
-    with pytest.raises(SinkMisconfiguredError, match="run0001, not run0002"):
-        open_sink(run=other, logdir=shared)

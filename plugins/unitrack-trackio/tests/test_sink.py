@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from unitrack.errors import SinkMisconfiguredError
 from unitrack.testing.driver import SinkDriver
 from unitrack_trackio.check import check
 from unitrack_trackio.options import TrackioOptions
+from unitrack_trackio.session import with_run
 
 
 def config(driver: SinkDriver) -> dict[str, object]:
@@ -165,3 +167,14 @@ def test_doctor_looks_at_the_package_and_the_folder(folder, monkeypatch):
     assert found["folder"].ok and str(folder) in found["folder"].message
     monkeypatch.setenv("TRACKIO_SPACE_ID", "me/space")
     assert [finding.subject for finding in check(TrackioOptions()) if not finding.ok] == ["environment"]
+
+
+def test_what_others_print_is_left_alone(open_sink, capsys):
+    """trackio's greetings are not shown, and nothing else is lost meanwhile."""
+    seen = sys.stdout
+    with_run("quiet", "one", {}, lambda _: with_run("quiet", "two", {}, lambda _: print("mine")))
+    open_sink().end()
+    assert sys.stdout is seen
+    assert capsys.readouterr().out == "mine\n"
+    trackio.init("quiet", "users own", embed=False).finish()
+    assert "Created new run: users own" in capsys.readouterr().out

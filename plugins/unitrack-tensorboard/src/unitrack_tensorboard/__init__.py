@@ -38,6 +38,7 @@ def register_backends() -> list[Backend]:
                 "table": "text",
             },
             rewinds=True,
+            kinds_in_order=False,  # each kind has tags of its own
             exact_floats=True,  # beside the float32 that is shown
             non_finite="exact",
             confirms="flush",

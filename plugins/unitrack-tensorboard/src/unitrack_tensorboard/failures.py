@@ -16,13 +16,16 @@ _MEND = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, er
 
 
 @contextmanager
-def classified(root: Path) -> Iterator[None]:
-    """Raise `SinkUnavailableError` or `SinkMisconfiguredError` for an `OSError` in writing below `root`."""
+def classified(root: Path, *, reopen: bool = False) -> Iterator[None]:
+    """Raise `SinkUnavailableError` or `SinkMisconfiguredError` for an `OSError` in writing below `root`.
+
+    `reopen`: what is done within may not be done twice, so the sink has to go back to its checkpoint.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _LATER:
-            raise SinkUnavailableError(f"can't write to {root}: {error}") from error
+            raise SinkUnavailableError(f"can't write to {root}: {error}", reopen=reopen) from error
         if error.errno in _MEND:
             raise SinkMisconfiguredError(f"can't write to {root}: {error}. Mend it, or set another logdir") from error
         raise

@@ -19,8 +19,9 @@ class TensorBoardOptions(SinkOptions, frozen=True, kw_only=True):
     """What `sinks: [{tensorboard: {...}}]` may say."""
 
     logdir: str | None = None
-    """The folder that `tensorboard --logdir` gets. Each run is in a folder of it, named like the run folder, so
-    runs that share a logdir are shown side by side. Default: `tensorboard` in the run folder."""
+    """The folder that `tensorboard --logdir` gets. Each run is in a folder of it, named like the run folder, or
+    `<run folder>-<run id>` where another run has that name; so runs that share a logdir are shown side by side.
+    Default: `tensorboard` in the run folder."""
 
     layout: ChartLayout = msgspec.field(default_factory=dict)
     """Charts of the Custom Scalars dashboard: {"losses": {"both": ["train/loss", "val/loss"]}}."""

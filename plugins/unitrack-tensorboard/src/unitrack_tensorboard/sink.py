@@ -17,7 +17,8 @@ import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
 
 from unitrack import hookimpl
-from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
+from unitrack.claims import claim_folder
+from unitrack.errors import RecordRejectedError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.learned import learned
 from unitrack.limits import MAX_STEP
@@ -77,9 +78,11 @@ class TensorBoardSink:
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
         """Roll back to `checkpoint` and show the run."""
         self._run = run
-        name = run.folder.name
         logdir = Path(self._options.logdir).absolute() if self._options.logdir else run.folder / "tensorboard"
-        self._root = logdir / name  # also for a logdir of one: HParams shows no metrics of a run named "."
+        with classified(logdir):
+            # In a folder of its own also for a logdir of one: HParams shows no metrics of a run named ".".
+            self._root = claim_folder(logdir, run, _writer)
+        name = self._root.name
         with classified(self._root):
             self._take_up(name)
             self._aside = Aside(run.notes, self._root)
@@ -92,7 +95,7 @@ class TensorBoardSink:
     def rewind(self, steps: dict[str, int]) -> Link:
         """Write the event files anew without the points that training went back behind."""
         if steps:
-            with classified(self._root):
+            with classified(self._root, reopen=True):
                 self._withdraw({metric_tag(name): step for name, step in steps.items()})
         return self._link
 
@@ -130,6 +133,7 @@ class TensorBoardSink:
             directory = self._root / layout.ARTIFACTS
             # first, as it may reject: then no event of the batch is written
             kept = [keep(self._run.locate(artifact), directory, artifact.name) for artifact in artifacts]
+        with classified(self._root, reopen=True):  # an event of the batch may be written
             for artifact, path in zip(artifacts, kept, strict=True):
                 self._append_artifact(artifact, path)
 
@@ -163,13 +167,9 @@ class TensorBoardSink:
         self._saved = found = Overview.load(self._root)
         if found is None:
             self._overview = Overview(id=name, start=start, layout=self._options.layout)
-        elif found.start.run_id == start.run_id:
+        else:
             # as running: if it has ended since, that comes again
             self._overview = msgspec.structs.replace(found, start=start, end=None, layout=self._options.layout)
-        else:
-            raise SinkMisconfiguredError(
-                f"{self._root} holds the run {found.start.run_id}, not {start.run_id}: set another logdir"
-            )
 
     def _open_part(self, committed: _Committed) -> None:
         self._generation = self._kept_generation = committed.generation
@@ -230,6 +230,12 @@ class TensorBoardSink:
         if self._overview != self._saved:
             self._overview.save(self._root)
             self._saved = self._overview
+
+
+def _writer(root: Path) -> str | None:
+    """The id of the run that unitrack wrote to a folder."""
+    found = Overview.load(root)
+    return found.start.run_id if found else None
 
 
 def _checked_tag(name: str) -> str:

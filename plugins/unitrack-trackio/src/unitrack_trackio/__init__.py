@@ -31,6 +31,7 @@ def register_backends() -> list[Backend]:
             },
             exact_floats=True,
             non_finite="exact",
+            kinds_in_order=False,  # points are rows, all else is in the config
             confirms="flush",
             check="unitrack_trackio.check:check",
         )

@@ -6,11 +6,11 @@ whether the rows are there the sink asks the database.
 
 from __future__ import annotations
 
-import contextlib
-import io
+import builtins
 import os
+import sys
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
 import trackio
@@ -18,6 +18,7 @@ import trackio
 from unitrack.errors import SinkMisconfiguredError
 
 _T = TypeVar("_T")
+_in_a_sink = ContextVar("_in_a_sink", default=False)
 _REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 
@@ -40,11 +41,22 @@ def with_run(project: str, name: str, config: dict[str, Any], action: Callable[[
 
 
 def _with_run(project: str, name: str, config: dict[str, Any], action: Callable[[trackio.Run], _T]) -> _T:
-    with contextlib.redirect_stdout(io.StringIO()):  # a greeting for each batch
-        run = trackio.init(
-            project, name, config=config, resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False
-        )
-        try:
-            return action(run)
-        finally:
-            run.finish()
+    _in_a_sink.set(True)
+    run = trackio.init(
+        project, name, config=config, resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False
+    )
+    try:
+        return action(run)
+    finally:
+        run.finish()
+
+
+def _print(*values: object, **how: Any) -> None:
+    if not _in_a_sink.get():
+        builtins.print(*values, **how)
+
+
+# trackio greets at each `init` and `finish`. `redirect_stdout` would take what other threads print meanwhile, and of
+# two sinks that overlap the second would leave its redirection behind.
+for _module in ("trackio", "trackio.run", "trackio.utils"):
+    vars(sys.modules[_module])["print"] = _print

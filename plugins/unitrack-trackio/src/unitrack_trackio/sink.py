@@ -17,6 +17,7 @@ import trackio
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext, hookimpl
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags, merge
+from unitrack_trackio.claiming import making_runs
 from unitrack_trackio.database import Database, TrackioRun
 from unitrack_trackio.naming import RECORD, artifact_name, file_name, key_of, project_name, time_text
 from unitrack_trackio.options import TrackioOptions
@@ -52,14 +53,7 @@ class TrackioSink:
         self._folder = folder
         self._database = Database(folder / f"{self._project}.db")
         self._rows, self._changed = [], False
-        found = self._find()
-        if found is None:
-            self._name = self._free_name()
-            self._config = {RECORD: self._record()}
-            self._write([(0, {})])  # trackio makes a run with its first row
-            found = self._find()
-            if found is None:
-                raise SinkUnavailableError(f"trackio has not written the run to {self._database.path}")
+        found = self._find() or self._make()
         self._id, self._name = found.id, found.name
         self._config = {key: value for key, value in found.config.items() if not key.startswith("_")}
         if self._config[RECORD].pop("status", None):  # it goes on
@@ -130,6 +124,18 @@ class TrackioSink:
         self._config[RECORD] |= {"status": status, "ended": time}
         self._changed = True
 
+    def _make(self) -> TrackioRun:
+        with making_runs(self._database.path):
+            found = self._find()  # by another process of this run, meanwhile
+            if found is None:
+                self._name = self._free_name()
+                self._config = {RECORD: self._record()}
+                self._write([(0, {})])  # trackio makes a run with its first row
+                found = self._find()
+        if found is None:
+            raise SinkUnavailableError(f"trackio has not written the run to {self._database.path}")
+        return found
+
     def _record(self) -> dict[str, Any]:
         start = self._run.start
         return {
@@ -178,7 +184,8 @@ class TrackioSink:
         run_id = with_run(self._project, self._name, self._config, log)
         written = [row.id for row in self._database.rows(run_id, after=self._last_row)]
         if len(written) < len(rows):
-            raise SinkUnavailableError(f"trackio wrote {len(written)} of {len(rows)} rows to {self._database.path}")
+            message = f"trackio wrote {len(written)} of {len(rows)} rows to {self._database.path}"
+            raise SinkUnavailableError(message, reopen=True)  # those that are there are claimed then
         self._last_row = written[-1]
 
     def _log_artifact(self, artifact: Artifact, run: trackio.Run) -> str:

@@ -7,6 +7,7 @@ backend can't do by its nature is named in `impossible`, with the evidence, and 
 from __future__ import annotations
 
 from unitrack.testing.conformance.artifacts import ArtifactConformance
+from unitrack.testing.conformance.claims import ClaimConformance
 from unitrack.testing.conformance.declared import DeclaredConformance
 from unitrack.testing.conformance.hooks import HookConformance
 from unitrack.testing.conformance.kinds import KindConformance
@@ -31,6 +32,7 @@ class SinkConformance(
     HookConformance,
     RestartConformance,
     ResumeConformance,
+    ClaimConformance,
     TroubleConformance,
     SourceConformance,
 ):

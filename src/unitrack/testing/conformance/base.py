@@ -78,12 +78,13 @@ class BackendTests:
 
     @pytest.fixture
     def make_trial(self, tmp_path: Path, sink_options: dict[str, Any]) -> Iterator[MakeTrial]:
-        """Makes runs in the store of the test."""
+        """Makes runs in the store of the test. `root` and `folder` name the run folder; all else goes to `RunStart`."""
         with contextlib.ExitStack() as stack:
 
-            def make(**identity: Any) -> Trial:
+            def make(root: str = "", folder: str = "", **identity: Any) -> Trial:
                 run_id = f"trial-{next(_ids)}"
-                trial = Trial(tmp_path / run_id, self.backend, sink_options, **{"run_id": run_id, **identity})
+                place = tmp_path / root / (folder or run_id)
+                trial = Trial(place, self.backend, sink_options, **{"run_id": run_id, **identity})
                 stack.callback(trial.close)
                 return trial
 

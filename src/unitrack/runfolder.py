@@ -38,13 +38,16 @@ _MAX_FOLDER_NAME = 200  # bytes; file systems take 255, of which a few are for a
 
 
 class RunFolder:
-    """The paths of one run folder."""
+    """The paths of one run folder, absolute and without symbolic links, however the folder was named.
+
+    Sinks keep paths in their notes, and a later process may come by another one.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.spool = path / ".spool"
+        self.path = Path(os.path.realpath(path))
+        self.spool = self.path / ".spool"
         self.files = self.spool / "files"
-        self.state = path / ".unitrack"
+        self.state = self.path / ".unitrack"
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -67,7 +70,7 @@ class RunFolder:
                     break
                 except FileExistsError:
                     number += 1
-            folder = cls(path.resolve())
+            folder = cls(path)
             folder.prepare()
         except OSError as error:
             raise ConfigError(
@@ -238,7 +241,7 @@ def find_run_folders(root: Path) -> Iterator[RunFolder]:
 
 
 def _is_run_folder(path: Path) -> bool:
-    return os.path.exists(RunFolder(path).manifest_file)  # `Path.exists` raises for a folder of somebody else's
+    return os.path.exists(path / ".unitrack" / "run.json")  # `Path.exists` raises for a folder of somebody else's
 
 
 def find_run(root: Path, run_id: str) -> RunFolder | None:

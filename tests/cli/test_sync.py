@@ -13,6 +13,7 @@ from unitrack_probe import points
 from unitrack import Run
 from unitrack.local import LocalSource
 from unitrack.records import Metrics
+from unitrack.runfolder import find_run_folders
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -86,3 +87,15 @@ def test_an_unknown_sink_is_named(complete_run: Run, call_program: Program) -> N
     result = call_program("sync", "done", "--to", "mlfow")
     assert result.returncode == 1
     assert "did you mean 'mlflow'?" in result.stderr
+
+
+def test_a_run_folder_is_absolute_however_it_was_named(tmp_path, monkeypatch):
+    """What sinks note of it must mean the same in another working directory, and by another link."""
+    folder = tmp_path / "runs" / "a"
+    (folder / ".unitrack").mkdir(parents=True)
+    (folder / ".unitrack" / "run.json").write_text("{}")
+    (tmp_path / "shortcut").symlink_to("runs")
+    monkeypatch.chdir(tmp_path)
+    expected = folder.resolve()
+    for root in (Path("runs"), Path("./shortcut"), Path("runs/../runs/a"), folder):
+        assert [found.path for found in find_run_folders(root)] == [expected]

@@ -56,7 +56,9 @@ def test_kill_and_replay_leave_one_whole_folder(run: RunContext, drive: Drive, w
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert len(offline_folders(run.folder)) == 1
+    # What is not whole is where `wandb sync` does not look.
+    assert len(offline_folders(run.folder)) == (1 if when == "before the commit" else 0)
+    assert len(list((run.folder / "wandb").rglob("*.wandb"))) == 1
 
     driver = drive(mode="offline")
     for step in range(600):
@@ -65,6 +67,7 @@ def test_kill_and_replay_leave_one_whole_folder(run: RunContext, drive: Drive, w
     driver.end()
 
     assert len(offline_folders(run.folder)) == 1
+    assert len(list((run.folder / "wandb").rglob("*.wandb"))) == 1
     assert points_of(run.folder) == [(step, {"v": float(step)}) for step in range(600)]
     assert [record.name for record in records_of(run.folder, Artifact)] == ["a.txt"]
 
@@ -76,12 +79,17 @@ def test_a_core_that_a_parent_hands_on_is_not_used(tmp_path: Path) -> None:
     assert done.stdout.strip() == "None", done.stderr
 
 
-def test_a_kill_before_the_folder_was_noted(run: RunContext, drive: Drive) -> None:
-    from unitrack_wandb.attempts import Attempts
+def older_note(run: RunContext, **attempt: object) -> None:
+    """What an earlier version noted of an attempt that died."""
+    note = run.notes / "wandb-attempt.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_bytes(msgspec.json.encode(attempt))
 
+
+def test_an_older_kill_before_the_folder_was_noted(run: RunContext, drive: Drive) -> None:
     stranger = run.folder / "wandb" / f"offline-run-20200101_000000-{run.start.run_id}"
     stranger.mkdir(parents=True)
-    Attempts(run, run.folder, run.start.run_id).begin()
+    older_note(run, before=[str(stranger)])
     left = stranger.with_name(f"offline-run-20200102_000000-{run.start.run_id}")
     left.mkdir()
     other = stranger.with_name(f"offline-run-20200102_000000-other-{run.start.run_id}x")
@@ -93,6 +101,20 @@ def test_a_kill_before_the_folder_was_noted(run: RunContext, drive: Drive) -> No
     assert other.name in names
     assert left.name not in names
     assert len(names) == 3
+
+
+@pytest.mark.parametrize("spelling", ["absolute", "relative"])
+def test_an_older_attempt_is_removed_however_its_path_was_spelled(
+    run: RunContext, drive: Drive, spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note of a courier is absolute, that of `unitrack sync` without a path was not."""
+    torn = run.folder / "wandb" / f"offline-run-20200102_000000-{run.start.run_id}"
+    torn.mkdir(parents=True)
+    monkeypatch.chdir(run.folder.parent)
+    older_note(run, folder=str(torn if spelling == "absolute" else torn.relative_to(run.folder.parent)))
+    drive(mode="offline").end()
+    [whole] = offline_folders(run.folder)
+    assert whole != torn
 
 
 def test_a_sink_that_is_closed_early_leaves_nothing_to_sync(run: RunContext, drive: Drive) -> None:

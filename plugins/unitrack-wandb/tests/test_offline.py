@@ -210,8 +210,9 @@ def test_a_torn_file_gives_no_checkpoint(run: RunContext, drive: Drive) -> None:
     for step in range(50):
         driver.metrics({"v": 1.0}, step=step)
     driver.sink.end_run(status="finished", time=1)
-    [folder] = offline_folders(run.folder)
-    file = OfflineRun(folder).file
+    assert offline_folders(run.folder) == []
+    [file] = (run.folder / "wandb").rglob("*.wandb")
+    folder = file.parent
     wait_until(lambda: OfflineRun(folder).header.exit_code is not None)
     file.write_bytes(file.read_bytes()[:-300])
     with pytest.raises(SinkUnavailableError, match="not whole"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stand_in_server import StandInServer
-from wandb_reading import Drive, offline_folders, points_of, records_of, sync_folder
+from wandb_reading import Drive, offline_folders, points_of, records_of, sync_folder, wandb_sync
 
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact
@@ -29,6 +29,21 @@ def test_a_synced_run_is_the_run(server: StandInServer, tmp_path: Path, drive: D
     assert arrived.config["model"] == {"value": {"depth": 4}}
     assert arrived.attributes["tags"] == ["team:a"]
     assert arrived.exit_code == 1
+
+
+def test_a_run_that_is_not_whole_is_not_synced(
+    server: StandInServer, run: RunContext, tmp_path: Path, drive: Drive
+) -> None:
+    """Neither by a glob, nor by `wandb sync` without a path, which is what a user types after a crash."""
+    driver = drive(mode="offline")
+    for step in range(100):
+        driver.metrics({"v": float(step)}, step=step)
+    assert list((run.folder / "wandb").glob("*run-*")) == []
+    told = wandb_sync("--yes", "--include-online", folder=run.folder, server=server, home=tmp_path)
+    assert "No runs to sync" in told
+    driver.end()
+    wandb_sync(*map(str, offline_folders(run.folder)), folder=run.folder, server=server, home=tmp_path)
+    assert [row["v"] for row in server.runs[run.start.run_id].history] == [float(step) for step in range(100)]
 
 
 def test_a_run_that_is_continued_after_a_sync(

@@ -59,8 +59,14 @@ def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def sync_folder(folder: str, server: StandInServer, home: Path) -> None:
-    """Run `wandb sync` against `server`."""
+    """Run `wandb sync` for a folder against `server`."""
+    wandb_sync(folder, folder=home, server=server, home=home)
+
+
+def wandb_sync(*arguments: str, folder: Path, server: StandInServer, home: Path) -> str:
+    """Run `wandb sync` in a folder against `server`; gives what it printed."""
     environment = os.environ | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": API_KEY, "HOME": str(home)}
-    command = [sys.executable, "-m", "wandb", "sync", folder]
-    done = subprocess.run(command, env=environment, cwd=home, timeout=50, capture_output=True, text=True)
+    command = [sys.executable, "-m", "wandb", "sync", *arguments]
+    done = subprocess.run(command, env=environment, cwd=folder, timeout=50, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -62,7 +62,8 @@ def _wait(look: Callable[[], str | None], what: str, timeout: float) -> None:
     pause = _POLL_FIRST_S
     while missing := look():
         if time.monotonic() + pause > deadline:
-            raise SinkUnavailableError(f"{what} ended without an error, yet {missing} after {timeout:g} s")
+            message = f"{what} ended without an error, yet {missing} after {timeout:g} s"
+            raise SinkUnavailableError(message, reopen=True)  # what the SDK gave up it has to be given again
         time.sleep(pause)
         pause = min(2 * pause, _POLL_MAX_S)
 

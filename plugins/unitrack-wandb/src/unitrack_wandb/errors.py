@@ -18,8 +18,8 @@ _ADVICE = {
 }
 
 
-def sink_error(error: Exception, doing: str) -> SinkError:
-    """The sink's answer to `error`, which came up while `doing`.
+def sink_error(error: Exception, doing: str, *, reopen: bool = False) -> SinkError:
+    """The sink's answer to `error`, which came up while `doing`. `reopen`: that may not be done again as it is.
 
     W&B's own `AuthenticationError` says both "refused" and "could not be asked", so the HTTP status decides.
     """
@@ -31,7 +31,7 @@ def sink_error(error: Exception, doing: str) -> SinkError:
         return SinkMisconfiguredError(f"{doing}: {_ADVICE.get(status, 'W&B refused the request')} ({text})")
     if status is None and _is_usage(error):
         return SinkMisconfiguredError(f"{doing}: {text}")
-    return SinkUnavailableError(f"{doing}: {text}")
+    return SinkUnavailableError(f"{doing}: {text}", reopen=reopen)
 
 
 def http_status(error: Exception) -> int | None:

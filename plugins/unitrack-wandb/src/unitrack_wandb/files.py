@@ -30,7 +30,8 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
         except (FileExistsError, NotADirectoryError) as error:
             raise RecordRejectedError(f"{relative!r} lies below an artifact that is a file") from error
         except OSError as error:
-            raise SinkUnavailableError(f"can't place the artifact {relative!r} in {files_folder}: {error}") from error
+            message = f"can't place the artifact {relative!r} in {files_folder}: {error}"
+            raise SinkUnavailableError(message, reopen=True) from error  # rows of the batch may be logged
         placed[file_name(relative)] = target.stat().st_size
     return placed
 
@@ -53,7 +54,7 @@ def _remove(path: Path, files_folder: Path) -> None:
     except NotADirectoryError:  # it was to lie below an artifact that is a file
         return
     except OSError as error:
-        raise SinkUnavailableError(f"can't replace the artifact at {path}: {error}") from error
+        raise SinkUnavailableError(f"can't replace the artifact at {path}: {error}", reopen=True) from error
 
 
 def _contents(source: Path, name: str) -> Iterator[tuple[Path, str]]:

@@ -94,7 +94,7 @@ class Session:
         try:
             self.run.finish(exit_code=exit_code)
         except Exception as error:
-            raise sink_error(error, f"finishing the W&B run {self.id!r}") from error
+            raise sink_error(error, f"finishing the W&B run {self.id!r}", reopen=True) from error
         finally:
             self._release()
 

@@ -5,12 +5,13 @@ stands in the column `step`, which `define_metric` makes the x-axis of every cur
 the run, and that makes redelivery harmless: what the server already has is skipped by number.
 
 Nothing is durable before the run has ended (the SDK's log loses everything on SIGKILL), so `flush` has no checkpoint to
-give until then. An offline attempt that died is removed and written anew.
+give until then. An attempt that died is removed and written anew; see `attempts`.
 """
 
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,14 @@ class WandbSink:
         self._committed_rows = self._state.rows
         root = Path(self._options.dir) if self._options.dir else run.folder
         self._id = wandb_id(run.start.run_id)
-        self._attempts = Attempts(run, root, self._id)
+        self._attempts = Attempts(run, root.absolute(), self._id)
         last = self._attempts.last()
         base = self._committed_folder(last) if checkpoint else None
-        if last:
-            self._attempts.discard(last, keep=base)
+        self._attempts.discard(last, keep=base)
         if not self._offline:
             self._api = account.connect(self._options)
         self._replaced: Path | None = None
-        self._start_session(self._attempts.begin())
+        self._start_session()
         self._there = 0 if self._offline else int(self._live.run.starting_step)
         """How many rows the server has already."""
         self._first = self._state.rows if self._offline else 0
@@ -72,16 +72,15 @@ class WandbSink:
             self._go_on_from(base)
         return self._link()
 
-    def _start_session(self, attempt: Attempt) -> None:
-        run = self._run
-        root = Path(self._options.dir) if self._options.dir else run.folder
-        self._session = session = Session(self._options, run, self._id, root, self._state.config(run.start))
-        self._attempt = self._attempts.opened(attempt, session.folder)
+    def _start_session(self) -> None:
+        run, stage = self._run, self._attempts.stage
+        self._session = session = Session(self._options, run, self._id, stage, self._state.config(run.start))
         self._ended = None
         self._changed = False
         self._positioned = False
         self._path = str(session.run.path)
-        self._state.folder = str(session.folder)
+        self._staged = session.folder
+        self._state.folder = str(self._attempts.place_for(session.folder))
 
     @hookimpl
     def rewind(self, steps: dict[str, int]) -> Link | None:
@@ -92,13 +91,12 @@ class WandbSink:
         if not self._offline or self._first:
             return None if steps or self._state.rows == self._there == self._committed_rows else self._link()
         if steps:
-            folder = self._live.folder
+            folder = self._staged
             self._live.finish(EXIT_CODES["killed"])
             confirm_offline(folder, self._state.rows, self._options.finish_timeout)
-            self._start_session(self._attempts.begin(replacing=self._attempt))
+            self._start_session()
             self._copy(OfflineRun(folder), without={metric_key(name): step for name, step in steps.items()})
-            self._attempts.remove(folder)
-            self._attempt = self._attempts.alone(self._attempt)
+            shutil.rmtree(folder, ignore_errors=True)
         return self._link()
 
     @hookimpl
@@ -157,13 +155,11 @@ class WandbSink:
             return self._checkpoint
         timeout = self._options.finish_timeout
         if self._offline:
-            confirm_offline(Path(self._state.folder), self._state.rows - self._first, timeout)
+            confirm_offline(self._staged, self._state.rows - self._first, timeout)
         else:
-            files = self._state.files() | media_files(Path(self._state.folder) / "files")
+            files = self._state.files() | media_files(self._staged / "files")
             confirm_online(self._api, self._path, self._state.rows, files, timeout)
-        self._attempts.completed(self._attempt)
-        if self._replaced:
-            self._attempts.remove(self._replaced)
+        self._attempts.publish(self._staged, Path(self._state.folder), self._replaced)
         self._checkpoint = self._state.checkpoint()
         return self._checkpoint
 
@@ -174,8 +170,7 @@ class WandbSink:
         if session is None or self._ended is not None:
             return
         session.abandon()
-        if self._offline:
-            self._attempts.remove(session.folder)
+        self._attempts.clear_stage()
 
     @property
     def _offline(self) -> bool:
@@ -184,7 +179,7 @@ class WandbSink:
     @property
     def _live(self) -> Session:
         if self._session is None:
-            raise SinkUnavailableError("the W&B run is not open")
+            raise SinkUnavailableError("the W&B run is not open", reopen=True)
         return self._session
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -196,7 +191,7 @@ class WandbSink:
         try:
             self._live.run.log(row, step=step if first else None, commit=True)
         except Exception as error:
-            raise sink_error(error, "logging to W&B") from error
+            raise sink_error(error, "logging to W&B", reopen=True) from error
 
     def _show(self, artifact: Artifact) -> None:
         """A row with the picture or sound or table itself, which the UI shows over the steps.
@@ -220,10 +215,10 @@ class WandbSink:
 
     def _committed_folder(self, last: Attempt | None) -> Path | None:
         """The offline folder that holds at least what the checkpoint says."""
-        folder = Path(self._state.folder)
-        if not folder.exists() and last and last.complete and last.folder:
-            folder = Path(last.folder)  # the checkpoint after the one we have was not committed
-        return folder if folder.exists() else None
+        found = self._attempts.find(self._state.folder)
+        if found is None and last and last.complete:
+            found = self._attempts.find(last.folder)  # the checkpoint after the one we have was not committed
+        return found
 
     def _go_on_from(self, folder: Path) -> None:
         """Continue a run that ended in `folder`, so that `wandb sync` makes one whole run of what is there.
@@ -254,7 +249,7 @@ class WandbSink:
     def _link(self) -> Link:
         session = self._live
         if self._offline:
-            folder = str(session.folder)
+            folder = self._state.folder
             return Link(id=session.id, location=folder, open_with=f"wandb sync {folder}")
         return Link(id=session.id, location=self._path, url=session.run.url)
 

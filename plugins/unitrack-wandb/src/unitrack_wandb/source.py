@@ -11,6 +11,7 @@ import msgspec
 
 from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
 from unitrack_wandb import row_histograms
+from unitrack_wandb.attempts import STAGES
 from unitrack_wandb.media_reading import media_columns, media_files
 from unitrack_wandb.naming import ARTIFACTS, RECORD, STEP, metric_name, param_name
 from unitrack_wandb.offline_file import NotAWandbFileError
@@ -51,14 +52,17 @@ class WandbSource:
         return row_histograms.fetch(artifact, folder)
 
     def _folders(self) -> dict[str, list[Path]]:
-        """Run folders by id, oldest first: the SDK makes another one each time that a run is resumed offline."""
+        """Run folders by id, oldest first: the SDK makes another one each time that a run is resumed offline.
+
+        Attempts that are not whole are left out.
+        """
         found: dict[str, list[Path]] = {}
         for file in sorted(self._location.rglob("run-*.wandb"), key=lambda file: file.parent.name):
             try:
                 id = OfflineRun(file.parent).header.id
             except (OSError, NotAWandbFileError):
                 continue
-            if id and not file.parent.is_symlink():
+            if id and not file.parent.is_symlink() and STAGES not in file.relative_to(self._location).parts:
                 found.setdefault(id, []).append(file.parent)
         return found
 

@@ -44,7 +44,8 @@ def _missing_on_disk(folder: Path, rows: int) -> str | None:
 def confirm_online(api: Any, path: str, rows: int, files: Mapping[str, int], timeout: float) -> None:
     """The server holds `rows` rows and `files` (name to size in bytes) of the run, and knows that it ended.
 
-    Asks again for up to `timeout` seconds, as the server may take a moment; then raises `SinkUnavailableError`.
+    Asks again for up to `timeout` seconds, as the server may take a moment, or refuse a request; then raises
+    `SinkUnavailableError`.
     Raises `SinkMisconfiguredError` if it refuses to answer.
     """
 
@@ -60,10 +61,18 @@ def confirm_online(api: Any, path: str, rows: int, files: Mapping[str, int], tim
 def _wait(look: Callable[[], str | None], what: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     pause = _POLL_FIRST_S
-    while missing := look():
+    while True:
+        trouble = None
+        try:
+            missing = look()
+        except SinkUnavailableError as error:  # a server that refuses to say now may say later
+            trouble, missing = error, str(error)
+        if missing is None:
+            return
         if time.monotonic() + pause > deadline:
             message = f"{what} ended without an error, yet {missing} after {timeout:g} s"
-            raise SinkUnavailableError(message, reopen=True)  # what the SDK gave up it has to be given again
+            # What the SDK gave up it has to be given again; a question can be asked again as it is.
+            raise trouble or SinkUnavailableError(message, reopen=True)
         time.sleep(pause)
         pause = min(2 * pause, _POLL_MAX_S)
 

@@ -22,6 +22,15 @@ _live: set[str] = set()
 _live_lock = threading.Lock()
 _RELEASE_S = 5.0
 """How long to wait for wandb-core to free the id of a run that ended; it takes milliseconds (0.31, measured)."""
+_RETRIES = 1000
+"""The time limits of the options bound the SDK's own retries. By itself (0.31, measured) it gives an upload up after 16
+tries, under a rate limit within 16 s, and then reports success."""
+_RETRY_FIRST_S = 1.0
+_RETRY_MAX_S = 4.0
+"""The SDK's pauses are 2 s, then twice as long each time, up to a minute: with a server that refuses every second request
+one of 20 uploads then takes longer than `finish_timeout`. It counts whole seconds. A pause that the server asks for
+holds all the same.
+"""
 
 
 class Session:
@@ -142,6 +151,10 @@ def wandb_settings(options: WandbOptions) -> wandb.Settings:
         settings["base_url"] = account.base_url(options)
         # The journal is the log to recover from; a second one here might get synced on top of ours.
         settings["x_skip_transaction_log"] = True
+        for client in ("graphql", "file_stream", "file_transfer"):
+            settings[f"x_{client}_retry_max"] = _RETRIES
+            settings[f"x_{client}_retry_wait_min_seconds"] = _RETRY_FIRST_S
+            settings[f"x_{client}_retry_wait_max_seconds"] = _RETRY_MAX_S
         if key := account.find_api_key(options):
             settings["api_key"] = key
     return wandb.Settings(**settings)

@@ -27,9 +27,9 @@ _RETRIES = 1000
 tries, under a rate limit within 16 s, and then reports success."""
 _RETRY_FIRST_S = 1.0
 _RETRY_MAX_S = 4.0
-"""The SDK's pauses are 2 s, then twice as long each time, up to a minute: with a server that refuses every second request
-one of 20 uploads then takes longer than `finish_timeout`. It counts whole seconds. A pause that the server asks for
-holds all the same.
+"""The SDK's pauses are 2 s, then twice as long each time, up to a minute: with a server that refuses every second
+request one of 20 uploads then takes longer than `finish_timeout`. It counts whole seconds. A pause that the server asks
+for holds all the same.
 """
 
 

@@ -60,7 +60,7 @@ def test_a_flaky_server_gets_everything_once(server: StandInServer, tmp_path: Pa
 def test_an_upload_is_not_given_up_before_the_time_is(
     server: StandInServer, online: dict[str, Any], run: RunContext, drive: Drive
 ) -> None:
-    """The SDK by itself stops after 16 tries and says that all went well."""
+    """The SDK by itself stops after some 15 tries and says that all went well."""
     driver = drive(**online | {"finish_timeout": 30})
     tries = []
 
@@ -144,7 +144,7 @@ TIMES_OUT_S = 500.0
 LOGGED_ROWS, LOGGED_FILES = 3000, 20
 MEASURED: dict[str, Callable[[], Counted] | None] = {
     "no trouble": None,
-    "503 for 1 % of all requests": lambda: Share(0.01, seed=4),
+    "503 for 1 % of all requests": lambda: Share(0.01, seed=1),
     "503 for 5 %": lambda: Share(0.05, seed=1),
     "503 for 25 %": lambda: Share(0.25, seed=1),
     "503 for 50 %": lambda: Share(0.5, seed=2),
@@ -181,7 +181,6 @@ def test_beside_the_sdk(tmp_path: Path, name: str) -> None:
             requests_refused=trouble.refused if trouble else 0,
             rows=arrived.count("wandb-history.jsonl"),
             files=there,
-            of_rows_and_files=f"{rows:,} and {files}",
             says={0: "all is there", 1: "not all is there", -1: f"nothing in {TIMES_OUT_S:.0f} s"}.get(ended, "failed"),
             seconds=f"{seconds:.1f}",
         )

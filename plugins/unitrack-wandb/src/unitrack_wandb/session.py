@@ -23,13 +23,13 @@ _live_lock = threading.Lock()
 _RELEASE_S = 5.0
 """How long to wait for wandb-core to free the id of a run that ended; it takes milliseconds (0.31, measured)."""
 _RETRIES = 1000
-"""The time limits of the options bound the SDK's own retries. By itself (0.31, measured) it gives an upload up after 16
-tries, under a rate limit within 16 s, and then reports success."""
+"""The time limits of the options bound the SDK's own retries. By itself (0.31, measured) it gives an upload up after
+some 15 tries, under a rate limit within 16 s, and then reports success."""
 _RETRY_FIRST_S = 1.0
-_RETRY_MAX_S = 4.0
+_RETRY_MAX_S = 2.0
 """The SDK's pauses are 2 s, then twice as long each time, up to a minute: with a server that refuses every second
-request one of 20 uploads then takes longer than `finish_timeout`. It counts whole seconds. A pause that the server asks
-for holds all the same.
+request one of 20 uploads then takes longer than `finish_timeout`. It counts whole seconds: 0.25 counts as not set. A
+pause that the server asks for holds all the same.
 """
 
 

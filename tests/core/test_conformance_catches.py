@@ -57,6 +57,20 @@ class Dropping(LocalSink):
                 super().log_metrics([one])
 
 
+class Sharing(LocalSink):
+    """Has one place for all runs of a name."""
+
+    @hookimpl
+    def open_run(self, run, checkpoint):
+        place = run.folder.parent.parent / "store" / run.folder.name
+        place.mkdir(parents=True, exist_ok=True)
+        return super().open_run(msgspec.structs.replace(run, folder=place), checkpoint)
+
+    @hookimpl
+    def log_artifacts(self, artifacts):
+        pass
+
+
 class Base(SinkConformance):
     plugin = local
 
@@ -82,6 +96,10 @@ class TestDropping(Base):
     pass
 
 
+class TestSharing(Base):
+    pass
+
+
 class TestLocalSink(Base):
     impossible = {"test_steps[backwards]": "which is not true"}
 
@@ -99,11 +117,14 @@ EXPECTED = {
     "TestRounding::test_value[a third]",
     "TestDropping::test_steps[backwards]",
     "TestDropping::test_every_commit_lost_once",  # of points out of order
+    "TestSharing::test_two_runs_of_one_name_at_once",
+    "TestSharing::test_two_runs_of_one_name_in_turn",
     "TestLocalSink::test_steps[backwards]",
     "TestBadlyNamed::test_impossible_names_tests",
 }
 CHOSEN = (
-    "every_commit_lost_once or names_in_one_call or third or (test_steps and backwards and not one_by) or impossible"
+    "(TestSharing and one_name and not processes) or not TestSharing and not one_name and ("
+    "every_commit_lost_once or names_in_one_call or third or (test_steps and backwards and not one_by) or impossible)"
 )
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from wandb_reading import Drive, offline_folders, points_of, records_of
 
-from unitrack.errors import SinkMisconfiguredError
+from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact
 
@@ -115,6 +115,43 @@ def test_an_older_attempt_is_removed_however_its_path_was_spelled(
     drive(mode="offline").end()
     [whole] = offline_folders(run.folder)
     assert whole != torn
+
+
+def test_a_move_that_fails_is_made_again(run: RunContext, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = drive(mode="offline")
+    driver.metrics({"v": 1.0}, step=0)
+    driver.sink.end_run(status="finished", time=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("unitrack_wandb.attempts.os.rename", refuse)
+        with pytest.raises(SinkUnavailableError, match="can't move") as failed:
+            driver.flush()
+    assert not failed.value.reopen
+    assert offline_folders(run.folder) == []
+    assert driver.flush() is not None
+    assert offline_folders(run.folder) == [Path(driver.link.location)]
+
+
+def test_a_kill_after_the_move_and_before_the_old_folder_was_removed(
+    run: RunContext, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = drive(mode="offline")
+    first.metrics({"v": 1.0}, step=0)
+    first.end("failed")
+    second = drive(mode="offline", checkpoint=first.checkpoint)
+    second.metrics({"v": 2.0}, step=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("unitrack_wandb.attempts.Attempts._remove", lambda *_: None)
+        second.end()
+    assert len(offline_folders(run.folder)) == 2
+    third = drive(mode="offline", checkpoint=first.checkpoint)
+    third.metrics({"v": 2.0}, step=1)
+    third.end()
+    assert offline_folders(run.folder) == [Path(third.link.location)]
+    assert points_of(run.folder) == [(0, {"v": 1.0}), (1, {"v": 2.0})]
+
+
+def refuse(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_a_sink_that_is_closed_early_leaves_nothing_to_sync(run: RunContext, drive: Drive) -> None:

@@ -16,8 +16,10 @@ SUPPORT = Path(__file__).parent / "support"
 MARKER = "TESTS_OF_SESSION"
 """Set in the environment, which couriers and trainers inherit: so those of this session are told from others."""
 COURIERS_LEAVE_WITHIN_S = 25.0
+LINGER = "UNITRACK_LINGER"
 
 sys.path.insert(0, str(SUPPORT))
+os.environ[LINGER] = "5"  # seconds; by default couriers would try for ten minutes after a test whose sink is down
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,9 +78,11 @@ def couriers_of(token: str) -> list[psutil.Process]:
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the test, which is also the working directory; nothing of UNITRACK_*, no rank and no job is set."""
+    """The folder of the test, which is also the working directory; of UNITRACK_* only `LINGER`, no rank and no job is
+    set.
+    """
     launchers = ("UNITRACK_", "SLURM_", "OMPI_", "PMI_", "TORCHELASTIC_", "RANK", "WORLD_SIZE")
-    for variable in [name for name in os.environ if name.startswith(launchers)]:
+    for variable in [name for name in os.environ if name.startswith(launchers) and name != LINGER]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -87,14 +87,19 @@ WRITERS_GRACE_S = 2.0
 """How long a lane waits at the end of a run for other processes that still log to it."""
 OWNER_POLL_S = 1.0
 """How often a courier looks whether the processes that started its runs are alive."""
+LINGER_S = 600.0
+"""How long a courier whose owner is gone goes on trying: a restart of a server, or of the network, takes minutes."""
+LINGER_POLL_S = 1.0
+"""How often such a courier looks whether its pause is over, or the run is not its to deliver any more: it may wait for
+hours, and a wake-up a second costs nothing that can be measured."""
+HAND_OVER_S = 2.0
+"""How long `unitrack sync` waits for a courier that it has asked to let go of a sink, and that one before it takes the
+sink back: twice the time in which it looks."""
 DRAIN_STALL_S = 15.0
-"""A courier whose owner is gone leaves what makes no progress for so long to `unitrack sync`."""
-DRAIN_FAILING_STALLS = 4
-"""So many times `DRAIN_STALL_S` it goes on with what fails and begins again: in a minute of failures a large batch that
-has to be sent again gets through."""
+"""How long a courier whose owner is gone waits for other processes that still log to a run that has ended."""
 DRAIN_HUNG_STALLS = 20
-"""So many times `DRAIN_STALL_S` it waits for a call that does not come back. A call may take long, as an upload does;
-but five minutes are no upload that a later sync can't make better."""
+"""How many times `DRAIN_STALL_S` it waits for a call that does not come back. A call may take long, as an upload does;
+but an upload that takes more than five minutes is better made by a later sync."""
 MAX_COURIER_RESTARTS = 3
 """A courier that dies more often has a cause that a restart does not cure: a segfault in an SDK, memory."""
 HEARTBEAT_S = 1.0

@@ -16,6 +16,7 @@ import msgspec
 from unitrack import lifecycle
 from unitrack.config import Resolved, Settings, resolve
 from unitrack.delivery.ledger import forget_trouble, highest_step
+from unitrack.delivery.orders import Terms
 from unitrack.disk_trouble import remedy
 from unitrack.errors import ConfigError, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
@@ -101,10 +102,10 @@ def start_resolved(
     if existing is None and resume == "must":
         raise RunExistsError(f"no run {run_id!r} under {root} to resume; is `root` right?")
     if existing is None:
-        run, sample_every = _create(root, settings, run_id, lanes, validation)
+        run = _create(root, settings, run_id, lanes, validation)
     else:
-        run, sample_every = _take_up(existing, settings, lanes, validation)
-    run._delivery.start(run._folder, lanes, sample_every)
+        run = _take_up(existing, settings, lanes, validation)
+    run._delivery.start(run._folder, lanes, _terms(settings))
     lifecycle.watch(run)
     try:
         _log_beginnings(run, resolved, params)
@@ -179,7 +180,7 @@ def _new_start(settings: Settings, run_id: str | None) -> RunStart:
 
 def _create(
     root: Path, settings: Settings, run_id: str | None, lanes: tuple[LaneSpec, ...], validation: ValidationChain
-) -> tuple[Run, float | None]:
+) -> Run:
     start = _new_start(settings, run_id)
     folder = RunFolder.claim(root, start.name)
     try:
@@ -209,9 +210,7 @@ def _begin_journal(
     return journal
 
 
-def _take_up(
-    folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...], validation: ValidationChain
-) -> tuple[Run, float | None]:
+def _take_up(folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...], validation: ValidationChain) -> Run:
     """Go on with a run that exists: a new journal in its spool, its identity kept."""
     with folder.spool_lock():
         before = folder.read_manifest()
@@ -225,9 +224,9 @@ def _take_up(
         for lane in lanes:
             with contextlib.suppress(OSError):  # it is only shown
                 forget_trouble(folder.ledger_file(lane.name))
-    run, sample_every = _make_run(before.run, folder, settings, journal, validation)
+    run = _make_run(before.run, folder, settings, journal, validation)
     run._next_step = highest_step(folder) + 1
-    return run, sample_every
+    return run
 
 
 def _write_manifest(
@@ -248,12 +247,20 @@ def _write_manifest(
 
 def _make_run(
     start: RunStart, folder: RunFolder, settings: Settings, journal: JournalWriter, validation: ValidationChain
-) -> tuple[Run, float | None]:
+) -> Run:
     from unitrack.delivery.modes import DELIVERIES  # here: it imports subprocess and all of delivery
 
     delivery = DELIVERIES[settings.tracking.delivery]()
-    sample_every = settings.logging.system_metrics_interval if settings.logging.log_system_metrics else None
-    return Run(start, folder, settings, journal, delivery, validation), sample_every
+    return Run(start, folder, settings, journal, delivery, validation)
+
+
+def _terms(settings: Settings) -> Terms:
+    linger = settings.tracking.linger
+    return Terms(
+        sample_every=settings.logging.system_metrics_interval if settings.logging.log_system_metrics else None,
+        linger=None if linger == "forever" else linger,
+        take_up=settings.tracking.take_up,
+    )
 
 
 def _log_beginnings(run: Run, resolved: Resolved, params: Any) -> None:

@@ -103,6 +103,7 @@ def test_every_variable_sets_its_key(folder: Path) -> None:
         "UNITRACK_ROOT": "runs",
         "UNITRACK_DELIVERY": "inline",
         "UNITRACK_MODE": "disabled",
+        "UNITRACK_LINGER": "90",
     }
     assert environ.keys() == VARIABLES.keys()
     resolved = resolve(environ=environ)
@@ -114,8 +115,18 @@ def test_every_variable_sets_its_key(folder: Path) -> None:
         "inline",
         "disabled",
     )
+    assert settings.tracking.linger == 90.0
     for variable, (section, key) in VARIABLES.items():
         assert resolved.origins[f"{section}.{key}"] == f"environment {variable}"
+
+
+@pytest.mark.parametrize("wrong", ["-1", "inf", "nan", "ten minutes", "foreever"])
+def test_how_long_to_linger_is_a_number_or_forever(folder: Path, wrong: str) -> None:
+    assert resolve(environ={"UNITRACK_LINGER": "forever"}).settings.tracking.linger == "forever"
+    expected = r'^environment UNITRACK_LINGER: tracking\.linger: expected a finite number >= 0 or "forever", got '
+    with pytest.raises(ConfigError, match=expected) as refused:
+        resolve(environ={"UNITRACK_LINGER": wrong})
+    assert ('did you mean "forever"?' in str(refused.value)) == (wrong == "foreever")
 
 
 def test_empty_variables_count_as_not_set(folder: Path) -> None:

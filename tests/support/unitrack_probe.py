@@ -25,8 +25,8 @@ from unitrack.records import Artifact, Metrics, Params, Tags
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong in a hook ("init" too), in each how manieth call, how often in all, and for which metric value
-    (None: for any call).
+    """What goes wrong in a hook ("init" too), in each how manieth call, how often in all, for which metric value
+    (None: for any call), and until which file is there.
     """
 
     hook: str
@@ -34,6 +34,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     every: int = 1
     times: int = 1_000_000
     value: float | None = None
+    until: str | None = None
 
 
 class ProbeOptions(SinkOptions, frozen=True):
@@ -188,6 +189,8 @@ class ProbeSink:
 
     @staticmethod
     def _concerns(trouble: Trouble, records: Iterable[Any]) -> bool:
+        if trouble.until is not None and os.path.exists(trouble.until):
+            return False
         if trouble.value is None:
             return True
         return any(trouble.value in record.values().values() for record in records if isinstance(record, Metrics))

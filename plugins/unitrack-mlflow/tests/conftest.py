@@ -18,6 +18,7 @@ import requests
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+os.environ["UNITRACK_LINGER"] = "5"  # seconds that a courier tries on after a test whose server is down
 
 sys.path.insert(0, str(Path(__file__).parent))  # `--import-mode=importlib` leaves it out
 

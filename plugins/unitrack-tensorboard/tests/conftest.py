@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ["UNITRACK_LINGER"] = "5"  # seconds that a courier tries on after a test whose sink fails
 
 from tensorboard_readers import READERS
 

@@ -14,6 +14,7 @@ import pytest
 
 os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="unitrack-trackio-")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["UNITRACK_LINGER"] = "5"  # seconds that a courier tries on after a test whose sink fails
 
 from trackio.sqlite_storage import SQLiteStorage
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 from unitrack.config.layers import Layer
@@ -14,6 +15,7 @@ VARIABLES = {
     "UNITRACK_ROOT": ("tracking", "root"),
     "UNITRACK_DELIVERY": ("tracking", "delivery"),
     "UNITRACK_MODE": ("tracking", "mode"),
+    "UNITRACK_LINGER": ("tracking", "linger"),
 }
 """The key that each variable sets."""
 
@@ -22,5 +24,14 @@ def environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
     """One layer for each variable that is set. An empty one counts as not set."""
     for variable, (section, key) in VARIABLES.items():
         if text := environ.get(variable, "").strip():
-            value = [name.strip() for name in text.split(",") if name.strip()] if key == "sinks" else text
-            yield Layer(f"environment {variable}", {section: {key: value}})
+            yield Layer(f"environment {variable}", {section: {key: _value(key, text)}})
+
+
+def _value(key: str, text: str) -> str | float | list[str]:
+    """What a variable's text means: a list of sinks, a number of seconds, or the text itself."""
+    if key == "sinks":
+        return [name.strip() for name in text.split(",") if name.strip()]
+    if key == "linger":
+        with contextlib.suppress(ValueError):
+            return float(text)
+    return text

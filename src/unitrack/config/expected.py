@@ -17,9 +17,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def choices(type_: Any) -> list[str]:
-    """The values of a `Literal`; nothing for another type."""
+    """The values of a `Literal`, also of one in a union; nothing for another type."""
     info = inspect.type_info(type_)
-    return [str(value) for value in info.values] if isinstance(info, inspect.LiteralType) else []
+    types = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return [str(value) for one in types if isinstance(one, inspect.LiteralType) for value in one.values]
 
 
 def expected(type_: Any) -> str:
@@ -32,7 +33,8 @@ def _describe(info: inspect.Type) -> str:
         case inspect.UnionType(types=types):
             return " or ".join(_describe(one) for one in types if not isinstance(one, inspect.NoneType))
         case inspect.LiteralType(values=values):
-            return "one of " + ", ".join(f'"{value}"' for value in values)
+            quoted = ", ".join(f'"{value}"' for value in values)
+            return f"one of {quoted}" if len(values) > 1 else quoted
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType():

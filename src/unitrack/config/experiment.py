@@ -47,6 +47,8 @@ class ExperimentConfig:
     rank: int | None = None
     on_sink_error: Literal["warn", "raise"] = Tracking().on_sink_error
     finish_timeout: float = Tracking().finish_timeout
+    linger: float | Literal["forever"] = Tracking().linger
+    take_up: bool = Tracking().take_up
     log_frequency: int = Logging().log_frequency
     log_system_metrics: bool = Logging().log_system_metrics
     system_metrics_interval: float = Logging().system_metrics_interval

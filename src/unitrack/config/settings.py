@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from unitrack.config.sinks import SinkSettings, name_sinks, read_sinks
-from unitrack.limits import FINISH_TIMEOUT_S, Limits
+from unitrack.limits import FINISH_TIMEOUT_S, LINGER_S, Limits
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Linger = Annotated[float, msgspec.Meta(ge=0)] | Literal["forever"]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 SinkEntry = Text | Annotated[dict[Text, dict[str, Any] | None], msgspec.Meta(min_length=1, max_length=1)]
 
@@ -62,6 +63,12 @@ class Tracking(Section, frozen=True):
     """Whether a sink in trouble only warns, or also makes `flush()` and `finish()` raise."""
     finish_timeout: Annotated[float, msgspec.Meta(ge=0)] = FINISH_TIMEOUT_S
     """Seconds that `finish()` waits for the sinks; what is pending then is delivered later."""
+    linger: Linger = LINGER_S
+    """Seconds that couriers go on trying after training has exited, counted from the last thing that a backend took. \
+`0`: until the first failure that lasts; `forever`: until everything has arrived."""
+    take_up: bool = True
+    """Whether couriers also deliver what earlier runs under the same root left pending for the same backend and \
+options, once their own runs have everything."""
 
 
 class Logging(Section, frozen=True):

@@ -48,7 +48,7 @@ class Courier:
             sys.path.extend(path for path in order.sys_path if path not in sys.path)
         folder = RunFolder(Path(order.folder))
         try:
-            lane = LaneThread(Lane(folder, order.lane))
+            lane = LaneThread(Lane(folder, order.lane), linger=order.terms.linger)
         except (UnitrackError, OSError) as error:
             print(f"unitrack: {error}", file=sys.stderr, flush=True)
             if not folder.is_gone():
@@ -56,8 +56,8 @@ class Courier:
             return
         lane.start()
         self._lanes.append(lane)
-        if order.sample_every:
-            sampler = SystemSampler(folder, order.sample_every)
+        if order.terms.sample_every:
+            sampler = SystemSampler(folder, order.terms.sample_every)
             sampler.start()
             self._samplers.append((sampler, lane))
 
@@ -94,9 +94,9 @@ class Courier:
             sampler.stop()
         for lane in self._lanes:
             lane.drain()
-        while any(lane.is_alive() and not lane.is_hung() for lane in self._lanes):
+        while waited_for := [lane for lane in self._lanes if lane.is_alive() and not lane.is_hung()]:
             self._check_up()
-            time.sleep(limits.POLL_MIN_S)
+            waited_for[0].join(limits.HEARTBEAT_S)
 
     # -- health -------------------------------------------------------------------------------------------------------
 

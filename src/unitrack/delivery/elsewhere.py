@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unitrack.delivery.orders import Terms
     from unitrack.manifest import LaneSpec
     from unitrack.runfolder import RunFolder
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 class DeliveredElsewhere:
     """Stands where the delivery of a run is, in processes that only log to it."""
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
         """The owner has done it."""
 
     def pump(self) -> None:

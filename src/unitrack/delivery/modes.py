@@ -9,6 +9,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
+from unitrack.delivery.orders import Terms
 from unitrack.delivery.pool import pool
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 class Delivery(Protocol):
     """How the lanes of one run are run."""
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
-        """Begin to deliver. `sample_every`: seconds between samples of system metrics; None for none."""
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
+        """Begin to deliver."""
 
     def pump(self) -> None:
         """Called after something was logged or while somebody waits: do what is to be done in this thread."""
@@ -38,13 +41,13 @@ class ProcessDelivery:
     def __init__(self) -> None:
         self._threads: list[LaneThread] = []
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
         """Give the couriers their orders; the first one samples."""
         for lane in lanes:
-            thread = pool.deliver(folder, lane, sample_every)
+            thread = pool.deliver(folder, lane, terms)
             if thread is not None:
                 self._threads.append(thread)
-            sample_every = None
+            terms = msgspec.structs.replace(terms, sample_every=None)
 
     def pump(self) -> None:
         """Restart a courier that died."""
@@ -63,18 +66,18 @@ class ThreadDelivery:
         self._threads: list[LaneThread] = []
         self._sampler: SystemSampler | None = None
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
         """Start the threads."""
         from unitrack.delivery.lane import Lane
         from unitrack.delivery.workers import LaneThread
 
-        self._threads = [LaneThread(Lane(folder, lane, owner_is_here=True)) for lane in lanes]
+        self._threads = [LaneThread(Lane(folder, lane, owner_is_here=True), linger=terms.linger) for lane in lanes]
         for thread in self._threads:
             thread.start()
-        if sample_every:
+        if terms.sample_every:
             from unitrack.delivery.system_metrics import SystemSampler
 
-            self._sampler = SystemSampler(folder, sample_every)
+            self._sampler = SystemSampler(folder, terms.sample_every)
             self._sampler.start()
 
     def pump(self) -> None:
@@ -94,13 +97,15 @@ class InlineDelivery:
 
     def __init__(self) -> None:
         self._lanes: list[Lane] = []
+        self._awaited: list[Lane] = []
+        """Those of a sink to which another process still delivers, as a courier of the run's last session may."""
         self._pumping = False
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
         """Take up the lanes. System metrics need a thread and are not sampled inline."""
         from unitrack.delivery.lane import Lane
 
-        self._lanes = [lane for spec in lanes if (lane := Lane(folder, spec, owner_is_here=True)).acquire()]
+        self._awaited = [Lane(folder, spec, owner_is_here=True) for spec in lanes]
         self.pump()
 
     def pump(self) -> None:
@@ -111,6 +116,9 @@ class InlineDelivery:
             return
         self._pumping = True
         try:
+            for lane in [lane for lane in self._awaited if lane.acquire()]:
+                self._awaited.remove(lane)
+                self._lanes.append(lane)
             for lane in self._lanes:
                 while lane.step() is Progress.MADE:
                     pass

@@ -5,7 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from unitrack.learned import learned
+from unitrack.limits import LINGER_S
 from unitrack.manifest import LaneSpec
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is agreed on the delivery of a run beside its sinks."""
+
+    sample_every: float | None = None
+    """Seconds between samples of system metrics; None for none."""
+    linger: float | None = LINGER_S
+    """Seconds to go on with a backend that takes nothing once training has ended; None: for ever."""
+    take_up: bool = False
+    """Whether what earlier runs beside this one left pending is delivered as well."""
 
 
 @learned
@@ -15,7 +27,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     folder: str
     """The run folder."""
     lane: LaneSpec
-    sample_every: float | None = None
-    """Also sample system metrics into that run, every so many seconds."""
+    terms: Terms = Terms()
     sys_path: list[str] = []
     """The owner's import path, so that a sink defined beside a script is found."""

@@ -17,7 +17,7 @@ from unitrack import limits
 from unitrack.delivery import courier_log
 from unitrack.delivery.heartbeat import Pulse
 from unitrack.delivery.ledger import LaneState, Ledger
-from unitrack.delivery.orders import Order
+from unitrack.delivery.orders import Order, Terms
 from unitrack.errors import JournalError
 from unitrack.journal import Position
 from unitrack.manifest import LaneSpec
@@ -221,12 +221,12 @@ class CourierPool:
         self._couriers = {}
         self._lock = threading.RLock()
 
-    def deliver(self, folder: RunFolder, lane: LaneSpec, sample_every: float | None) -> LaneThread | None:
+    def deliver(self, folder: RunFolder, lane: LaneSpec, terms: Terms) -> LaneThread | None:
         """Have a courier deliver one sink of a run; where no process can be started, a thread of this process does."""
         order = Order(
             folder=str(folder.path),
             lane=lane,
-            sample_every=sample_every,
+            terms=terms,
             sys_path=[os.path.abspath(path) for path in sys.path],  # "" is the folder that we work in
         )
         try:
@@ -242,7 +242,7 @@ class CourierPool:
             from unitrack.delivery.lane import Lane
             from unitrack.delivery.workers import LaneThread
 
-            thread = LaneThread(Lane(folder, lane, owner_is_here=True))
+            thread = LaneThread(Lane(folder, lane, owner_is_here=True), linger=terms.linger)
             thread.start()
             return thread
         return None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from unitrack.config import SinkSettings, resolve
+from unitrack.delivery.hand_over import take_over
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.progress import Progress
@@ -63,7 +64,7 @@ def sync_run(
 
 def _deliver(lane: Lane, deadline: float, dead_letters: bool) -> None:
     """Step a lane until it is done, has all there is, or can't go on."""
-    if not lane.acquire():
+    if not lane.acquire() and not take_over(lane, deadline):
         return
     if dead_letters:
         lane.try_dead_letters()

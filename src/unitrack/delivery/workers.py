@@ -4,35 +4,55 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from unitrack import limits
+from unitrack.delivery.hand_over import is_asked_for
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.progress import Progress
 
 
 class LaneThread(threading.Thread):
-    """Runs one lane until its run has ended, it is told to stop, or, once drained is all it can do, it stalls."""
+    """Runs one lane until its run has ended, it is told to stop, or draining comes to nothing.
 
-    def __init__(self, lane: Lane, *, wait_for_lock: bool = True) -> None:
+    `linger`: seconds to go on with a backend that takes nothing, once training has ended; None for ever. `may_step`:
+    asked before each step; as long as it says no, the lane rests. `wait_for_lock`: whether to wait while another
+    process delivers to the sink.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        *,
+        linger: float | None = limits.LINGER_S,
+        may_step: Callable[[], bool] = lambda: True,
+        wait_for_lock: bool = True,
+    ) -> None:
         super().__init__(name=f"unitrack-{lane.spec.name}", daemon=True)
         self.lane = lane
+        self._linger = linger
+        self._may_step = may_step
         self._wait_for_lock = wait_for_lock
         self._stop_now = threading.Event()
         self._draining = threading.Event()
-        self._progressed_at = self._healthy_at = time.monotonic()
+        self._progressed_at = self._healthy_at = self._turned_at = time.monotonic()
         self._called_at: float | None = None
+        self._progress = Progress.WAITING
 
     def run(self) -> None:
         """Step the lane, resting when there is nothing to do."""
-        if not self._acquire():
-            return
-        try:
-            self._work()
-        finally:
-            self.lane.release()
+        while self._acquire():
+            try:
+                handed_over = self._work()
+            finally:
+                self.lane.release()
+            if not handed_over or self._draining.is_set():
+                return
+            self._stop_now.wait(limits.HAND_OVER_S)
 
     def _acquire(self) -> bool:
         while not self._try_to_acquire():  # a `unitrack sync`, or the courier of a process that died, is at it
+            self._turned_at = time.monotonic()
             if self.lane.folder.is_gone():
                 return False
             if not self._wait_for_lock or self._draining.is_set() or self._stop_now.wait(limits.POLL_MAX_S):
@@ -45,38 +65,59 @@ class LaneThread(threading.Thread):
         except OSError:  # too many open files, say
             return False
 
-    def _work(self) -> None:
+    def _work(self) -> bool:
+        """Work until there is nothing left to do; True if another process has asked for the sink."""
         rest = limits.POLL_MIN_S
         self._progressed_at = self._healthy_at = time.monotonic()
         while not self._stop_now.is_set():
-            self._called_at = time.monotonic()
-            progress = self.lane.step()
-            self._called_at = None
+            self._turned_at = time.monotonic()
+            drains = self._draining.is_set()
+            progress = self._step() if self._may_step() else None
             if progress is Progress.DONE:
-                return
+                return False
             if progress is Progress.MADE:
                 rest = limits.POLL_MIN_S
                 self._progressed_at = time.monotonic()
                 if not self.lane.ledger.attempts:
                     self._healthy_at = time.monotonic()
                 continue
-            if self.lane.is_obsolete() or (self._draining.is_set() and self._is_stalled()):
-                return
+            if self.lane.is_obsolete() or (drains and progress is not None and self._has_stalled(progress)):
+                return False
+            if progress is Progress.WAITING and is_asked_for(self.lane.folder, self.lane.spec.name):
+                return True
             self._stop_now.wait(rest)
-            rest = min(rest * 1.5, limits.POLL_MAX_S)
+            is_lingering = drains and progress is Progress.WAITING
+            rest = min(rest * 1.5, limits.LINGER_POLL_S if is_lingering else limits.POLL_MAX_S)
+        return False
 
-    def _is_stalled(self) -> bool:
-        """Whether it is no use to go on: nothing happens, or it fails, begins again and fails."""
-        unhealthy_for = time.monotonic() - self._healthy_at
-        patience = limits.DRAIN_STALL_S
-        return self._stalled_for() > patience or unhealthy_for > limits.DRAIN_FAILING_STALLS * patience
+    def _step(self) -> Progress:
+        self._called_at = time.monotonic()
+        self._progress = self.lane.step()
+        self._called_at = None
+        return self._progress
 
-    def _stalled_for(self) -> float:
-        return time.monotonic() - self._progressed_at
+    def _has_stalled(self, progress: Progress) -> bool:
+        """Whether it is no use to drain on: no other process logs any more, or the backend has been away for long."""
+        now = time.monotonic()
+        if progress is Progress.IDLE:
+            return now - self._progressed_at > limits.DRAIN_STALL_S
+        ledger, unhealthy_for = self.lane.ledger, now - self._healthy_at
+        lasts = (
+            ledger.state == "parked"
+            or ledger.attempts >= limits.HOPELESS_ATTEMPTS
+            or unhealthy_for > limits.DRAIN_STALL_S  # it can't even be opened
+        )
+        return lasts and self._linger is not None and unhealthy_for > self._linger
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the sink had everything that there was at the last look, or the lane has come to its end."""
+        return self._progress is Progress.IDLE or not self.is_alive()
 
     def is_hung(self) -> bool:
-        """Whether a sink has kept a call for so long that it will not return."""
-        return self.is_alive() and self._stalled_for() > limits.DRAIN_HUNG_STALLS * limits.DRAIN_STALL_S
+        """Whether a sink has kept a call for so long that it will not return. Only once it drains."""
+        patience = limits.DRAIN_HUNG_STALLS * limits.DRAIN_STALL_S
+        return self.is_alive() and time.monotonic() - self._turned_at > patience
 
     def is_stuck(self) -> bool:
         """The same while training goes on, when there is more patience."""
@@ -84,11 +125,13 @@ class LaneThread(threading.Thread):
         return called_at is not None and time.monotonic() - called_at > limits.SINK_HUNG_S
 
     def drain(self) -> None:
-        """Nobody will log any more: deliver what is there, and give up when that makes no progress."""
-        self._progressed_at = self._healthy_at = time.monotonic()  # the clock starts now: it may have been idle
+        """Nobody will log any more: deliver what is there, and give up once the backend has been away for `linger`."""
+        self._progressed_at = self._healthy_at = self._turned_at = time.monotonic()  # the clock starts now
         self.lane.check_owner_now()
+        if self._linger is not None and self._linger < limits.RETRY_MAX_S:
+            self.lane.retry_now()  # its pause may be longer than that
         self._draining.set()
 
     def stop(self) -> None:
-        """Stop after the step under way; what is committed stays, the rest is taken up by whoever comes next."""
+        """Stop after the step under way; what is committed stays, the next one who delivers goes on from there."""
         self._stop_now.set()

@@ -1,0 +1,145 @@
+"""After training: couriers go on trying for a while, and let go of what others need."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from unitrack_bench import Bench, trouble
+from unitrack_children import is_alive, train, wait_until
+from unitrack_probe import calls, points
+
+import unitrack
+from unitrack import limits
+from unitrack.delivery.lane import Lane
+from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.report import read_report
+from unitrack.delivery.syncing import sync_run
+from unitrack.delivery.workers import LaneThread
+from unitrack.runfolder import RunFolder
+
+QUICK = {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.2, "DRAIN_STALL_S": 0.2, "OWNER_POLL_S": 0.1, "LINGER_POLL_S": 0.05}
+SLOW = {**QUICK, "RETRY_FIRST_S": 60.0, "RETRY_MAX_S": 60.0}
+
+TRAINING = """
+run = unitrack.start_run("a", sinks=json.loads(sys.argv[1]), root="runs")
+run.log_metrics({"loss": 0.5}, step=0)
+run.finish(timeout=0.0)
+tried = "backend/calls.jsonl"
+while not (os.path.exists(tried) and '"close"' in open(tried).read()):
+    time.sleep(0.01)
+"""
+
+
+class Outage:
+    """Training that has exited while its backend was away, and the courier that it left."""
+
+    def __init__(self, root: Path, linger: str, quick: dict[str, float] = QUICK) -> None:
+        self.backend, self.back = root / "backend", root / "back"
+        troubles = [trouble("open_run", "unavailable", until=str(self.back))]
+        self.sink: dict[str, Any] = {"probe": {"out": str(self.backend), "limits": quick, "troubles": troubles}}
+        train(root, TRAINING, msgspec.json.encode([self.sink]).decode(), UNITRACK_LINGER=linger)
+        self.folder = RunFolder(root / "runs" / "a")
+        self.courier: int = calls(self.backend)[0]["pid"]
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.load(self.folder.ledger_file("probe"))
+
+    @property
+    def tries(self) -> int:
+        return sum(call["hook"] == "open_run" for call in calls(self.backend))
+
+    def end(self) -> None:
+        """The backend is back."""
+        self.back.touch()
+
+    def courier_has_left(self) -> bool:
+        return not is_alive(self.courier)
+
+
+@pytest.mark.parametrize("linger", ["60", "forever"])
+def test_what_a_backend_misses_while_training_exits_arrives_when_it_is_back(root: Path, linger: str) -> None:
+    """Though it fails more often, and for longer, than a courier would bear that has no time to linger. That training
+    has returned its output, and ended, says that nothing of it is held.
+    """
+    outage = Outage(root, linger)
+    before = outage.tries
+    wait_until(lambda: outage.tries > before + 2 * limits.HOPELESS_ATTEMPTS)
+    assert not outage.courier_has_left()
+    outage.end()
+    wait_until(outage.courier_has_left)
+    assert points(outage.backend, "loss") == [(0, 0.5)]
+    assert not outage.folder.spool.exists()
+
+
+def test_without_time_to_linger_a_courier_leaves_when_a_failure_lasts(root: Path) -> None:
+    outage = Outage(root, "0")
+    wait_until(outage.courier_has_left)
+    assert outage.tries <= 2 * limits.HOPELESS_ATTEMPTS
+    assert read_report(outage.folder)["probe"].pending == 3
+
+
+def test_a_courier_leaves_when_its_time_is_over(root: Path) -> None:
+    outage = Outage(root, "0.5")
+    wait_until(outage.courier_has_left)
+    assert outage.ledger.attempts >= limits.HOPELESS_ATTEMPTS
+
+
+def test_a_pause_longer_than_the_time_to_linger_costs_no_attempt(root: Path) -> None:
+    """What failed just before training ended is tried again at once, or it never would be."""
+    outage = Outage(root, "30", SLOW)
+    wait_until(lambda: outage.tries == 2)
+    outage.end()
+    assert sync_run(outage.folder, timeout=60).ok
+
+
+def test_sync_need_not_wait_for_the_back_off_of_a_courier(root: Path) -> None:
+    outage = Outage(root, "forever", SLOW)
+    outage.end()
+    report = sync_run(outage.folder, timeout=60)
+    assert report.ok, str(report)
+    assert points(outage.backend, "loss") == [(0, 0.5)]
+    wait_until(outage.courier_has_left)
+    assert not list(outage.folder.state.glob("*.wanted"))
+
+
+@pytest.mark.parametrize("delivery", ["process", "thread", "inline"])
+def test_a_run_that_is_resumed_does_not_wait_for_the_courier_of_before(root: Path, delivery: Any) -> None:
+    outage = Outage(root, "forever", SLOW)
+    outage.end()
+    run_id = outage.folder.read_manifest().run.run_id
+    how: dict[str, Any] = {"run_id": run_id, "resume": "must", "delivery": delivery, "root": root / "runs"}
+    with unitrack.start_run("a", sinks=[outage.sink], **how) as run:
+        run.log_metrics({"loss": 0.25}, step=1)
+    assert run.finish().ok
+    assert points(outage.backend, "loss") == [(0, 0.5), (1, 0.25)]
+    wait_until(outage.courier_has_left)
+
+
+def test_a_courier_leaves_when_the_run_folder_is_deleted(root: Path) -> None:
+    outage = Outage(root, "forever", SLOW)
+    wait_until(lambda: not shutil.rmtree(outage.folder.path, ignore_errors=True) and not outage.folder.path.exists())
+    wait_until(outage.courier_has_left)
+
+
+def test_a_lane_of_a_live_run_is_handed_over_and_taken_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login node delivers for a compute node that has no network: each has the lane in turn."""
+    monkeypatch.setattr(limits, "RETRY_FIRST_S", 60.0)
+    monkeypatch.setattr(limits, "HAND_OVER_S", 0.1)
+    away = trouble("open_run", "unavailable", times=1)
+    bench = Bench(root, {"probe": {"troubles": [away]}})
+    bench.points(1.0, 2.0)
+    thread = LaneThread(Lane(bench.folder, bench.manifest.sinks[0], owner_is_here=True))
+    thread.start()
+    wait_until(lambda: Ledger.load(bench.folder.ledger_file("probe")).state == "retrying")
+    monkeypatch.setattr(limits, "HAND_OVER_S", 10.0)
+    assert sync_run(bench.folder, timeout=30)["probe"].pending == 0
+    bench.points(3.0)
+    thread.lane.retry_now()
+    wait_until(lambda: read_report(bench.folder)["probe"].pending == 0)
+    thread.stop()
+    thread.join()

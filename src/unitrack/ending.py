@@ -11,11 +11,11 @@ from typing import Literal, Self, get_args
 from unitrack import lifecycle
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
-from unitrack.delivery.waiting import raise_for_trouble, wait_for_sinks, warn_of_trouble
+from unitrack.delivery.waiting import RunWait, raise_for_trouble, wait_for_runs, warn_of_trouble
 from unitrack.errors import InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
 from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
 from unitrack.launcher import find_world_size
-from unitrack.limits import POLL_MIN_S, READ_AT_KILL_S, READ_GRACE_S
+from unitrack.limits import POLL_MIN_S, READ_GRACE_S
 from unitrack.records import RunEnd
 from unitrack.run_state import RunState
 from unitrack.warning import warn_caller
@@ -43,8 +43,8 @@ class Ending(RunState):
             return self._report
         deadline = self._deadline(timeout)
         if self._device_reader is not None:
-            self._device_reader.wait(max(deadline, time.monotonic() + READ_GRACE_S))
-        report = self._wait(deadline, "accepted", patient=timeout is not None)
+            self._device_reader.wait(with_grace(deadline))
+        [report] = wait_for_runs([self._waiting("accepted", patient=timeout is not None)], deadline)
         self._raise_late_failure()
         if self._settings.tracking.on_sink_error == "raise":
             raise_for_trouble(report)
@@ -61,20 +61,55 @@ class Ending(RunState):
         if self._report is not None:
             return self._report
         if os.getpid() != self._pid:  # a forked child has a journal of its own in the same run, and ends only that
-            self._end_part("finished", self._deadline(timeout))
+            self._end_part("finished", with_grace(self._deadline(timeout)))
             self._raise_late_failure()
             return DeliveryReport({})
         patient = timeout is not None
-        if self._settings.tracking.ranks == "all" and status == "finished":
-            timeout = self._wait_for_ranks(timeout)
         deadline = self._deadline(timeout)
+        if self._waits_for_ranks(status):
+            self._wait_for_ranks(deadline)
+            deadline = deadline if patient else self._deadline(None)
+        self._end(status, with_grace(deadline))
+        try:
+            [report] = wait_for_runs([self._waiting("complete", patient=patient)], deadline)
+        finally:
+            self._let_go()
+        return self._conclude(report)
+
+    def _end_at_exit(self, status: EndStatus, deadline: float) -> RunWait | None:
+        """The first half of `finish`, for many runs: end the journal, and return what to wait for.
+
+        None if this process does not own the run, and so does not wait. `_conclude` is the second half.
+        """
+        if self._report is not None:
+            return None
+        if os.getpid() != self._pid:
+            self._end_part("finished", deadline)
+            self._raise_late_failure()
+            return None
+        if self._waits_for_ranks(status):
+            self._wait_for_ranks(deadline)
+        self._end(status, deadline)
+        return self._waiting("complete", patient=True)
+
+    def _ends_at_once(self, status: EndStatus) -> bool:
+        """Whether ending the journal waits neither for a device nor for other ranks."""
+        return not (self._device_reader is not None and self._device_reader.unread) and not self._waits_for_ranks(
+            status
+        )
+
+    def _end(self, status: EndStatus, deadline: float) -> None:
+        """Write that the run has ended."""
         self._end_journal(status, deadline)
         self._folder.mark_ended()
-        try:
-            report = self._wait(deadline, "complete", patient=patient)
-        finally:
-            lifecycle.forget(self)
-            self._delivery.close()
+
+    def _let_go(self) -> None:
+        """Nobody waits for the run any more."""
+        lifecycle.forget(self)
+        self._delivery.close()
+
+    def _conclude(self, report: DeliveryReport) -> DeliveryReport:
+        """Keep the account, and warn or raise if there is reason to."""
         if self._report is not None:  # another thread, or a signal handler, has finished it as well
             return self._report
         self._report = report
@@ -85,18 +120,17 @@ class Ending(RunState):
             raise_for_trouble(self._report, at_end=True)
         return self._report
 
-    def _wait_for_ranks(self, timeout: float | None) -> float | None:
-        """Let the other ranks end their parts first; returns what is left of `timeout`."""
-        seconds = self._settings.tracking.finish_timeout if timeout is None else timeout
-        deadline = time.monotonic() + seconds
+    def _waits_for_ranks(self, status: EndStatus) -> bool:
+        return self._settings.tracking.ranks == "all" and status == "finished"
+
+    def _wait_for_ranks(self, deadline: float) -> None:
+        """Let the other ranks end their parts first."""
         while self._folder.other_ranks_log(find_world_size()) and time.monotonic() < deadline:
             time.sleep(POLL_MIN_S)
-        return None if timeout is None else max(0.0, deadline - time.monotonic())
 
     def _end_journal(self, status: EndStatus, deadline: float) -> None:
         """Append the last record. Scalars on a device are waited for first, at most until `deadline`."""
         reader = self._device_reader
-        deadline = max(deadline, time.monotonic() + READ_GRACE_S)
         while True:
             if reader is not None:
                 try:
@@ -120,21 +154,20 @@ class Ending(RunState):
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self._settings.tracking.finish_timeout if timeout is None else timeout)
 
-    def _wait(self, deadline: float, until: Literal["accepted", "complete"], *, patient: bool) -> DeliveryReport:
-        seconds = max(0.0, deadline - time.monotonic())
+    def _waiting(self, until: Literal["accepted", "complete"], *, patient: bool) -> RunWait:
         names = [sink.name for sink in self._settings.sinks]
-        return wait_for_sinks(self._folder, names, self._delivery, seconds, until, patient=patient)
+        return RunWait(self._folder, names, self._delivery, until, patient=patient)
 
-    def _end_as_killed(self) -> None:
-        """In a signal handler: end the journal, and leave the rest to the couriers."""
+    def _end_at_signal(self, status: EndStatus, deadline: float) -> None:
+        """In a signal handler: end the journal, and leave the rest to the couriers. A device has until `deadline`."""
         if self._report is not None:
             return
         is_owner = os.getpid() == self._pid
         with contextlib.suppress(RunFinishedError):  # the signal came into `finish`
             if self._device_reader is not None:
-                self._device_reader.settle_at_kill(self._journal, time.monotonic() + READ_AT_KILL_S)
+                self._device_reader.settle_at_kill(self._journal, deadline)
             if is_owner:
-                self._append_end("killed")
+                self._append_end(status)
         if is_owner:
             self._folder.mark_ended()
 
@@ -172,3 +205,8 @@ class Ending(RunState):
         except (InvalidTypeError, InvalidValueError, JournalError) as late:  # the error at hand goes first
             if error is not None:
                 error.add_note(str(late))
+
+
+def with_grace(deadline: float) -> float:
+    """The time until which a device is waited for: `finish` gives it a moment, whatever its timeout."""
+    return max(deadline, time.monotonic() + READ_GRACE_S)

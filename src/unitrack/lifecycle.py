@@ -10,18 +10,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from unitrack import exit_status
 from unitrack.delivery.ledger import Ledger
+from unitrack.delivery.waiting import wait_for_runs
 from unitrack.disk_trouble import remedy
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.journal import sync_journals
-from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, SYNC_INTERVAL_S
+from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, READ_AT_KILL_S, SYNC_INTERVAL_S
 from unitrack.warning import warn_from_thread
 
 if TYPE_CHECKING:
+    from unitrack.delivery.waiting import RunWait
     from unitrack.ending import Ending, EndStatus
 
 _live: list[Ending] = []
@@ -29,6 +32,8 @@ _inherited: list[Ending] = []
 """Runs of the process that this one was forked from: their children's children need journals of their own, too."""
 _installed = False
 _ends_with_worker = False
+_leaving_as: EndStatus | None = None
+"""What open runs end as, once the interpreter is about to exit."""
 
 
 def watch(run: Ending) -> None:
@@ -67,16 +72,38 @@ def _is_worker() -> bool:
 
 
 def _finish_all() -> None:
-    """At interpreter exit: end the runs that nobody ended. Bounded in all; couriers go on without us."""
+    """At interpreter exit: end the runs that nobody ended, then wait for all of them together.
+
+    Bounded in all; couriers go on without us. A signal that comes meanwhile finds them ended.
+    """
+    global _leaving_as
     deadline = time.monotonic() + EXIT_TIMEOUT_S
     error = sys.exception()  # of a multiprocessing worker, which is not left to `sys.excepthook`
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
-    status: EndStatus = "failed" if failed or _code_of_worker() else exit_status.at_exit()
-    for run in list(_live):
-        try:
-            run.finish(status, timeout=max(0.0, deadline - time.monotonic()))
-        except UnitrackError as error:
-            warn_from_thread(f"run {run.name!r}: {error}", DeliveryWarning)
+    status = _leaving_as = "failed" if failed or _code_of_worker() else exit_status.at_exit()
+    ended: list[tuple[Ending, RunWait]] = []
+    for run in _quick_ones_first(status):
+        with _telling_errors_of(run):
+            if (waiting := run._end_at_exit(status, deadline)) is not None:
+                ended.append((run, waiting))
+    reports = wait_for_runs([waiting for _, waiting in ended], deadline)
+    for (run, _), report in zip(ended, reports, strict=True):
+        run._let_go()
+        with _telling_errors_of(run):
+            run._conclude(report)
+
+
+def _quick_ones_first(status: EndStatus) -> list[Ending]:
+    """The live runs: those whose end waits for a device, or for other ranks, after all that can end at once."""
+    return sorted(_live, key=lambda run: not run._ends_at_once(status))
+
+
+@contextlib.contextmanager
+def _telling_errors_of(run: Ending) -> Iterator[None]:
+    try:
+        yield
+    except UnitrackError as error:
+        warn_from_thread(f"run {run.name!r}: {error}", DeliveryWarning)
 
 
 def _code_of_worker() -> int:
@@ -92,16 +119,25 @@ def _code_of_worker() -> int:
 
 
 def _on_sigterm(signum: int, frame: FrameType | None) -> None:
-    """Record that the runs were killed, then die of the signal as if nobody had caught it."""
-    for run in list(_live):
+    """Record that the runs were killed, then die of the signal as if nobody had caught it.
+
+    Runs end as they would have if the interpreter was already about to exit.
+    """
+    status, deadline = _leaving_as or "killed", time.monotonic() + READ_AT_KILL_S
+    for run in _quick_ones_first(status):
         with contextlib.suppress(UnitrackError):
-            run._end_as_killed()
+            run._end_at_signal(status, deadline)
+    if _live:
+        from unitrack.delivery.pool import pool
+
+        pool.send_rest(deadline)
     signal.signal(signum, signal.SIG_DFL)
     os.kill(os.getpid(), signum)
 
 
 def _after_fork_in_child() -> None:
-    global _ends_with_worker
+    global _ends_with_worker, _leaving_as
+    _leaving_as = None
     _inherited.extend(_live)
     _live.clear()  # the parent ends them
     for run in _inherited:

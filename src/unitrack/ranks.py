@@ -19,7 +19,7 @@ from unitrack import lifecycle
 from unitrack.config import Settings
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
-from unitrack.ending import EndStatus, check_status
+from unitrack.ending import EndStatus, check_status, with_grace
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
 from unitrack.manifest import Manifest
@@ -145,7 +145,7 @@ class JoinedRun(Run):
         check_status(status)
         if self._report is None:
             with contextlib.suppress(JournalError):  # the disk is full, which the owner hears of
-                self._end_part(status, self._deadline(timeout))
+                self._end_part(status, with_grace(self._deadline(timeout)))
             self._report = DeliveryReport({})
             lifecycle.forget(self)
             if self._ranked_in == os.getpid():  # a forked child ends only its own part
@@ -154,3 +154,10 @@ class JoinedRun(Run):
             self._warn_of_unread()
             self._raise_late_failure()
         return self._report
+
+    def _end_at_exit(self, status: EndStatus, deadline: float) -> None:
+        """It waits for nothing, so `finish` does."""
+        self.finish(status, timeout=max(0.0, deadline - time.monotonic()))
+
+    def _ends_at_once(self, status: EndStatus) -> bool:
+        return not (self._device_reader is not None and self._device_reader.unread)

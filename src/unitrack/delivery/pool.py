@@ -61,6 +61,7 @@ class _Courier:
         self._restart_due = 0.0
         self._pipe = -1
         self._unsent = b""
+        self._is_sending = False
         self._pulse: Pulse | None = None
         self._log = Path(os.devnull)
         self._log_begin = 0
@@ -92,7 +93,7 @@ class _Courier:
         self._pulse = pulse
         assert self.process.stdin is not None
         self._pipe = os.dup(self.process.stdin.fileno())
-        self._unsent = b""
+        self._unsent, self._is_sending = b"", False
         os.set_blocking(self._pipe, False)
         self.process.stdin.close()
 
@@ -125,9 +126,18 @@ class _Courier:
 
     def _send_on(self) -> None:
         """Write what the pipe takes: one that is stopped reads nothing, and nobody who starts a run waits for it."""
+        self._is_sending = True
         with contextlib.suppress(BlockingIOError):  # on with it at the next housekeeping, or to the courier after it
             while self._unsent:
                 self._unsent = self._unsent[os.write(self._pipe, self._unsent) :]
+        self._is_sending = False
+
+    def send_rest(self, deadline: float) -> None:
+        """Send what the pipe had no room for, at most until `deadline`; nothing if a signal came into `_send_on`."""
+        with contextlib.suppress(OSError):  # the process has died
+            while self._unsent and not self._is_sending and time.monotonic() < deadline:
+                self._send_on()
+                time.sleep(limits.POLL_MIN_S)
 
     def forget_completed(self) -> None:
         """Keep only the orders whose run has not ended."""
@@ -253,6 +263,18 @@ class CourierPool:
             for courier in self._couriers.values():
                 with contextlib.suppress(OSError):  # no process can be started now: the next call tries again
                     courier.revive()
+
+    def send_rest(self, deadline: float) -> None:
+        """In a signal handler, before this process dies: let couriers that were slow to start have all their orders.
+
+        At most until `deadline` of the monotonic clock.
+        """
+        if self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            try:
+                for courier in list(self._couriers.values()):
+                    courier.send_rest(deadline)
+            finally:
+                self._lock.release()
 
     def let_go(self) -> None:
         """Close the pipes: the couriers deliver what is left and exit, as when this process ends."""

@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,7 @@ from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
 from unitrack.errors import DeliveryError, DeliveryWarning
 from unitrack.journal import Position, find_writers, segment_path
-from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MIN_S
-from unitrack.manifest import Manifest
+from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
 from unitrack.runfolder import RunFolder
 from unitrack.warning import warn_caller
 
@@ -26,66 +26,84 @@ _SHOW_AFTER_S = 1.0
 _SHOW_EVERY_S = 0.25  # counting what is pending reads the journal
 
 
-def wait_for_sinks(
-    folder: RunFolder,
-    sinks: Iterable[str],
-    delivery: Delivery,
-    timeout: float,
-    until: Literal["accepted", "complete"],
-    *,
-    patient: bool,
-) -> DeliveryReport:
-    """Wait until every sink has accepted what is in the journal, or confirmed the end of the run.
+class RunWait:
+    """One run that is waited for, until every sink has what is in its journal now, or has confirmed the end of the run.
 
-    Parked sinks are not waited for, and those that fail on and on only if `patient`. Ctrl-C ends the wait, not the
-    delivery. Shows progress on a terminal when it takes more than a second. What can't be read is reported as unknown.
+    Parked sinks are not waited for, and those that fail on and on only if `patient`. What can't be read is reported as
+    unknown.
     """
-    deadline = time.monotonic() + timeout
-    found = _find_out(folder, deadline)
-    if found is None:
-        return _unknown_report(folder, sinks)
-    manifest, ends = found
 
-    def is_done(sink: str) -> bool:
-        ledger = Ledger.load(folder.ledger_file(sink))
-        if ledger.ended_writer == manifest.owner.writer or ledger.state == "parked":
+    def __init__(
+        self,
+        folder: RunFolder,
+        sinks: Iterable[str],
+        delivery: Delivery,
+        until: Literal["accepted", "complete"],
+        *,
+        patient: bool,
+    ) -> None:
+        self.folder = folder
+        self._sinks = tuple(sinks)
+        self._delivery = delivery
+        self._until = until
+        self._patient = patient
+        self._owner: str | None = None
+        self._ends: dict[str, Position] = {}
+        self.sinks: list[str] = []
+        """Those that are still waited for."""
+        self._find_out()
+
+    def _find_out(self) -> bool:
+        """Learn who owns the run, and where its journals end; False while its folder can't be read."""
+        if self._owner is None:
+            with contextlib.suppress(OSError):  # too many open files, say
+                manifest, self._ends = self.folder.read_manifest(), journal_ends(self.folder)
+                self._owner, self.sinks = manifest.owner.writer, [sink.name for sink in manifest.sinks]
+        return self._owner is not None
+
+    def look(self) -> bool:
+        """Let this process deliver, if it does that itself; return whether there is nothing left to wait for."""
+        self._delivery.pump()
+        if self._find_out():
+            self.sinks = [sink for sink in self.sinks if not self._is_done(sink)]
+            if not self.sinks:
+                return True
+        return self.folder.is_gone()
+
+    def _is_done(self, sink: str) -> bool:
+        ledger = Ledger.load(self.folder.ledger_file(sink))
+        if ledger.ended_writer == self._owner or ledger.state == "parked":
             return True
-        if ledger.state == "retrying" and ledger.attempts >= HOPELESS_ATTEMPTS and not patient:
+        if ledger.state == "retrying" and ledger.attempts >= HOPELESS_ATTEMPTS and not self._patient:
             return True
-        return until == "accepted" and all(
-            ledger.accepted.get(writer, Position()) >= end for writer, end in ends.items()
+        return self._until == "accepted" and all(
+            ledger.accepted.get(writer, Position()) >= end for writer, end in self._ends.items()
         )
 
-    waiting = [sink.name for sink in manifest.sinks]
-    with _progress(folder) as show, contextlib.suppress(KeyboardInterrupt):
+    def report(self) -> DeliveryReport:
+        """The account as it is now."""
+        if self._owner is not None:
+            with contextlib.suppress(OSError):
+                return read_report(self.folder)
+        why = "the run folder was deleted" if self.folder.is_gone() else "the run folder can't be read"
+        return DeliveryReport({sink: SinkReport.unknown_for(sink, why) for sink in self._sinks})
+
+
+def wait_for_runs(runs: Sequence[RunWait], deadline: float) -> list[DeliveryReport]:
+    """Wait for all runs together, at most until `deadline` of the monotonic clock, and return their accounts.
+
+    Ctrl-C ends the wait, not the delivery. Shows progress on a terminal when it takes more than a second.
+    """
+    waiting = list(runs)
+    with _progress() as show, contextlib.suppress(KeyboardInterrupt):
         while True:
-            delivery.pump()
-            waiting = [sink for sink in waiting if not is_done(sink)]
-            if not waiting or time.monotonic() >= deadline or folder.is_gone():
+            waiting = [run for run in waiting if not run.look()]
+            if not waiting or time.monotonic() >= deadline:
                 break
             with contextlib.suppress(OSError):
                 show(waiting)
-            time.sleep(POLL_MIN_S)
-    try:
-        return read_report(folder)
-    except OSError:
-        return _unknown_report(folder, sinks)
-
-
-def _find_out(folder: RunFolder, deadline: float) -> tuple[Manifest, dict[str, Position]] | None:
-    """Who owns a run, and where its journals end; None if its folder is gone or can't be read until then."""
-    while not folder.is_gone():
-        with contextlib.suppress(OSError):  # too many open files, say
-            return folder.read_manifest(), journal_ends(folder)
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(POLL_MIN_S)
-    return None
-
-
-def _unknown_report(folder: RunFolder, sinks: Iterable[str]) -> DeliveryReport:
-    why = "the run folder was deleted" if folder.is_gone() else "the run folder can't be read"
-    return DeliveryReport({sink: SinkReport.unknown_for(sink, why) for sink in sinks})
+            time.sleep(min(POLL_MAX_S, POLL_MIN_S * len(waiting)))  # each look reads the ledgers of each run
+    return [run.report() for run in runs]
 
 
 def journal_ends(folder: RunFolder) -> dict[str, Position]:
@@ -99,7 +117,7 @@ def journal_ends(folder: RunFolder) -> dict[str, Position]:
 
 
 @contextlib.contextmanager
-def _progress(folder: RunFolder) -> Iterator[Callable[[list[str]], None]]:
+def _progress() -> Iterator[Callable[[list[RunWait]], None]]:
     """Gives a function to call while waiting: after a second, on a terminal, it says what is waited for."""
     if not sys.stderr.isatty():
         yield lambda waiting: None
@@ -107,7 +125,7 @@ def _progress(folder: RunFolder) -> Iterator[Callable[[list[str]], None]]:
     show_at = time.monotonic() + _SHOW_AFTER_S
     status = None
 
-    def show(waiting: list[str]) -> None:
+    def show(waiting: list[RunWait]) -> None:
         nonlocal status, show_at
         if time.monotonic() < show_at:
             return
@@ -118,9 +136,13 @@ def _progress(folder: RunFolder) -> Iterator[Callable[[list[str]], None]]:
 
             status = Status("", console=Console(stderr=True))
             status.start()
-        report = read_report(folder)
-        parts = [f"{sink} ({report[sink].pending} to go)" for sink in waiting]
-        status.update(f"unitrack: delivering to {', '.join(parts)}; Ctrl-C to stop waiting, nothing is lost")
+        left = Counter[str]()
+        for run in waiting:
+            report = read_report(run.folder)
+            left.update({sink: report[sink].pending for sink in run.sinks})
+        parts = [f"{sink} ({count} to go)" for sink, count in left.items()]
+        runs = f" of {len(waiting)} runs" if len(waiting) > 1 else ""
+        status.update(f"unitrack: delivering{runs} to {', '.join(parts)}; Ctrl-C to stop waiting, nothing is lost")
 
     try:
         yield show

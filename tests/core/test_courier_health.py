@@ -78,7 +78,7 @@ def test_last_words_are_heard_after_beats(pair: tuple[Heart, Pulse]) -> None:
     assert not pulse.is_silent()
     assert pulse.last_words() is None
     heart.beat()
-    heart.say_farewell(Farewell("left", [("/runs/a", "mlflow")]))
+    heart.say(Farewell("left", [("/runs/a", "mlflow")]))
     assert not pulse.is_silent()  # heard before the process has ended, asked for after
     assert pulse.last_words() == Farewell("left", [("/runs/a", "mlflow")])
     close(pulse)

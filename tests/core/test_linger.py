@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,32 @@ def test_a_lane_of_a_live_run_is_handed_over_and_taken_back(root: Path, monkeypa
     wait_until(lambda: read_report(bench.folder)["probe"].pending == 0)
     thread.stop()
     thread.join()
+
+
+def test_a_courier_that_is_told_to_end_with_its_job_delivers_first(root: Path) -> None:
+    """A scheduler sends SIGTERM to all processes of a job, and SIGKILL later."""
+    outage = Outage(root, "60")
+    os.kill(outage.courier, signal.SIGTERM)
+    os.kill(outage.courier, signal.SIGTERM)
+    before = outage.tries
+    wait_until(lambda: outage.tries > before + 2)
+    outage.end()
+    wait_until(outage.courier_has_left)
+    assert points(outage.backend, "loss") == [(0, 0.5)]
+
+
+def test_its_time_to_do_so_is_bounded(root: Path) -> None:
+    outage = Outage(root, "forever", {**QUICK, "TERM_GRACE_S": 0.1})
+    os.kill(outage.courier, signal.SIGTERM)
+    wait_until(outage.courier_has_left)
+    assert read_report(outage.folder)["probe"].pending == 3
+
+
+def test_what_an_sdk_starts_survives_as_long(root: Path) -> None:
+    """Its helpers are in the job as well: they begin with SIGTERM blocked, as wandb-core honours it."""
+    outage = Outage(root, "60")
+    status = Path(f"/proc/{outage.courier}/status").read_text()
+    [blocked] = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk")]
+    assert blocked >> (signal.SIGTERM - 1) & 1
+    outage.end()
+    wait_until(outage.courier_has_left)

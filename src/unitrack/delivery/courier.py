@@ -23,6 +23,7 @@ from unitrack import limits
 from unitrack.delivery import courier_log
 from unitrack.delivery.heartbeat import Farewell, Heart
 from unitrack.delivery.lane import Lane
+from unitrack.delivery.leftovers import Leftovers
 from unitrack.delivery.orders import Order
 from unitrack.delivery.system_metrics import SystemSampler
 from unitrack.delivery.workers import LaneThread
@@ -41,6 +42,8 @@ class Courier:
         self._lanes: list[LaneThread] = []
         self._samplers: list[tuple[SystemSampler, LaneThread]] = []
         self._put_off: list[Order] = []  # too many open files, say
+        self._leftovers = Leftovers(heart.say, self._is_resting)
+        self._must_leave_at: float | None = None
 
     def obey(self, order: Order) -> None:
         """Carry out one order. A run folder that is gone is nobody's to deliver."""
@@ -49,6 +52,8 @@ class Courier:
         folder = RunFolder(Path(order.folder))
         try:
             lane = LaneThread(Lane(folder, order.lane), linger=order.terms.linger)
+            if order.terms.take_up:
+                self._leftovers.look_beside(lane.lane)
         except (UnitrackError, OSError) as error:
             print(f"unitrack: {error}", file=sys.stderr, flush=True)
             if not folder.is_gone():
@@ -80,6 +85,7 @@ class Courier:
             self._forget_finished()
             self._check_up()
             self._leave_if_stuck()
+            self._leftovers.go_on()
         self._drain()
 
     def _forget_finished(self) -> None:
@@ -89,6 +95,10 @@ class Courier:
                 sampler.stop()
         self._samplers = [(sampler, lane) for sampler, lane in self._samplers if lane.is_alive()]
 
+    def _is_resting(self) -> bool:
+        """Whether the own runs have everything; a lane whose call will not return is not waited for."""
+        return all(lane.is_resting or lane.is_hung() for lane in self._lanes)
+
     def _drain(self) -> None:
         for sampler, _ in self._samplers:
             sampler.stop()
@@ -97,6 +107,9 @@ class Courier:
         while waited_for := [lane for lane in self._lanes if lane.is_alive() and not lane.is_hung()]:
             self._check_up()
             waited_for[0].join(limits.HEARTBEAT_S)
+        while (last := self._leftovers.go_on()) is not None:
+            self._check_up()
+            last.join(limits.HEARTBEAT_S)
 
     # -- health -------------------------------------------------------------------------------------------------------
 
@@ -106,10 +119,20 @@ class Courier:
             return
         self._checked_at = time.monotonic()
         self._heart.beat()
+        self._heed_sigterm()
         courier_log.shorten(2)
         grown_to = psutil.Process().memory_info().rss
         if grown_to > limits.COURIER_RSS_BYTES:
             self._leave(Farewell(f"left since it had grown to {grown_to // limits.MIB:,} MiB of memory"))
+
+    def _heed_sigterm(self) -> None:
+        """SIGTERM is blocked and stays pending: go on with what there is for a while, and take up nothing more."""
+        now = time.monotonic()
+        if self._must_leave_at is None and signal.SIGTERM in signal.sigpending():
+            self._must_leave_at = now + limits.TERM_GRACE_S
+            self._leftovers.stop(now)
+        if self._must_leave_at is not None and now >= self._must_leave_at:
+            self._leave(Farewell("left since it was sent SIGTERM"))
 
     def _leave_if_stuck(self) -> None:
         """A thread can't be ended, so the process has to be."""
@@ -128,12 +151,18 @@ class Courier:
         deadline = time.monotonic() + limits.COURIER_LEAVES_WITHIN_S
         for lane in self._lanes:
             lane.join(max(0.0, deadline - time.monotonic()))
-        self._heart.say_farewell(farewell)
+        self._leftovers.stop(deadline)
+        self._heart.say(farewell)
         _exit(_LEFT_EARLY)
 
 
 def main() -> None:
-    """Serve the standard input; the argument is the descriptor to tell on that all is well."""
+    """Serve the standard input; the argument is the descriptor to tell on that all is well.
+
+    SIGTERM is blocked in all threads, and in what a backend's SDK starts: a scheduler sends it to all processes of a
+    job at once, and what training logs at its end is still to be delivered.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for training; the pipe tells when that has ended
     with contextlib.suppress(OSError, ValueError):
         faulthandler.enable(all_threads=False)  # a segfault says where

@@ -1,4 +1,5 @@
-"""The pipe through which a courier tells who started it, every second, that it is well, and at last why it leaves.
+"""The pipe through which a courier tells who started it, every second, that it is well, what it does beside its orders,
+and at last why it leaves.
 
 A courier may be stuck as a whole: stopped by a signal, or in an extension that keeps the interpreter's lock. It can't
 tell that itself, so silence does.
@@ -19,13 +20,24 @@ _CHUNK = 65536
 
 
 @learned
-class Farewell(msgspec.Struct, frozen=True, omit_defaults=True):
+class Farewell(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """Why a courier leaves before its time, so as to be started again."""
 
     reason: str
     """A clause whose subject is the courier."""
     lanes: list[tuple[str, str]] = []
     """Run folder and sink of those that are to blame; none if it can't be told."""
+
+
+class TakingUp(msgspec.Struct, frozen=True, tag=True):
+    """A courier also delivers what earlier runs left pending."""
+
+    runs: int
+    root: str
+
+
+Word = Farewell | TakingUp
+learned(Word)
 
 
 class Heart:
@@ -42,9 +54,9 @@ class Heart:
         """Say that all is well."""
         self._say(b"\n")
 
-    def say_farewell(self, farewell: Farewell) -> None:
-        """Say why the process leaves; less than a pipe takes in one piece."""
-        self._say(msgspec.json.encode(farewell) + b"\n")
+    def say(self, word: Word) -> None:
+        """Say what the process does, or why it leaves; less than a pipe takes in one piece."""
+        self._say(msgspec.json.encode(word) + b"\n")
 
     def _say(self, line: bytes) -> None:
         if self._descriptor >= 0:
@@ -59,6 +71,7 @@ class Pulse:
         self._descriptor, self.courier_end = os.pipe()
         os.set_blocking(self._descriptor, False)
         self._buffered = b""
+        self._heard: list[Word] = []
         self._looked_at = time.monotonic()
         self._silent_for = 0.0
 
@@ -82,10 +95,11 @@ class Pulse:
     def last_words(self) -> Farewell | None:
         """What a process that has ended said why; None if it had no time to."""
         self._listen()
-        for line in self._buffered.splitlines():
-            with contextlib.suppress(msgspec.MsgspecError):
-                return msgspec.json.decode(line, type=Farewell)
-        return None
+        return next((word for word in self._heard if isinstance(word, Farewell)), None)
+
+    def news(self) -> TakingUp | None:
+        """What the process does beside its orders, as far as `is_silent` has heard of it."""
+        return next((word for word in self._heard if isinstance(word, TakingUp)), None)
 
     def close(self) -> None:
         """Nobody listens any more."""
@@ -96,5 +110,8 @@ class Pulse:
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self._descriptor, _CHUNK):
                 heard += chunk
-        self._buffered = (self._buffered + heard).lstrip(b"\n")
+        *lines, self._buffered = (self._buffered + heard).split(b"\n")
+        for line in filter(None, lines):
+            with contextlib.suppress(msgspec.MsgspecError):
+                self._heard.append(msgspec.json.decode(line, type=Word))
         return bool(heard)

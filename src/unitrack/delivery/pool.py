@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,12 +19,12 @@ from unitrack.delivery import courier_log
 from unitrack.delivery.heartbeat import Pulse
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.orders import Order, Terms
-from unitrack.errors import JournalError
+from unitrack.errors import DeliveryWarning, JournalError
 from unitrack.journal import Position
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder
 from unitrack.safe_files import open_private
-from unitrack.warning import warn_caller
+from unitrack.warning import warn_caller, warn_from_thread
 
 if TYPE_CHECKING:
     from unitrack.delivery.workers import LaneThread
@@ -62,6 +63,7 @@ class _Courier:
         self._pipe = -1
         self._unsent = b""
         self._is_sending = False
+        self._has_told = False
         self._pulse: Pulse | None = None
         self._log = Path(os.devnull)
         self._log_begin = 0
@@ -73,6 +75,7 @@ class _Courier:
         self.let_go()
         self._log = RunFolder(Path(self.orders[0].folder)).state / f"{self.backend}.log"
         pulse = Pulse()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # inherited: see `courier.main`
         try:
             with open(self._log, "a+b", opener=open_private) as log:
                 courier_log.shorten(log.fileno())
@@ -89,6 +92,7 @@ class _Courier:
             pulse.close()
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             pulse.close_courier_end()
         self._pulse = pulse
         assert self.process.stdin is not None
@@ -170,6 +174,7 @@ class _Courier:
         assert self.process is not None and self._pulse is not None
         if self.process.poll() is None:
             if not self._pulse.is_silent():
+                self._tell_news()
                 return None, []
             self.process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a disk: the next one waits for its lock
@@ -178,6 +183,18 @@ class _Courier:
         if farewell := self._pulse.last_words():
             return f"{farewell.reason}; see {self._log}", farewell.lanes
         return courier_log.cause_of_death(self.process.returncode, self._log, self._log_begin), []
+
+    def _tell_news(self) -> None:
+        """Say, once, that the courier also delivers what is not of this process."""
+        assert self._pulse is not None
+        if not self._has_told and (news := self._pulse.news()):
+            self._has_told = True
+            runs = "an earlier run" if news.runs == 1 else f"{news.runs} earlier runs"
+            warn_from_thread(
+                f"unitrack also delivers to {self.backend} what {runs} under {news.root} left pending "
+                "(tracking.take_up: false leaves it to `unitrack sync`)",
+                DeliveryWarning,
+            )
 
     def _account(self, cause: str, guilty: list[tuple[str, str]]) -> None:
         """Park those that the process has died of too often; say when it is started again."""

@@ -38,6 +38,8 @@ class LaneThread(threading.Thread):
         self._progressed_at = self._healthy_at = self._turned_at = time.monotonic()
         self._called_at: float | None = None
         self._progress = Progress.WAITING
+        self.has_worked = False
+        """Whether it has had the lane."""
 
     def run(self) -> None:
         """Step the lane, resting when there is nothing to do."""
@@ -67,12 +69,16 @@ class LaneThread(threading.Thread):
 
     def _work(self) -> bool:
         """Work until there is nothing left to do; True if another process has asked for the sink."""
+        self.has_worked = True
         rest = limits.POLL_MIN_S
         self._progressed_at = self._healthy_at = time.monotonic()
         while not self._stop_now.is_set():
             self._turned_at = time.monotonic()
             drains = self._draining.is_set()
-            progress = self._step() if self._may_step() else None
+            if self._may_step():
+                progress: Progress | None = self._step()
+            else:
+                progress, self._progressed_at, self._healthy_at = None, time.monotonic(), time.monotonic()
             if progress is Progress.DONE:
                 return False
             if progress is Progress.MADE:
@@ -83,7 +89,7 @@ class LaneThread(threading.Thread):
                 continue
             if self.lane.is_obsolete() or (drains and progress is not None and self._has_stalled(progress)):
                 return False
-            if progress is Progress.WAITING and is_asked_for(self.lane.folder, self.lane.spec.name):
+            if progress is not Progress.IDLE and is_asked_for(self.lane.folder, self.lane.spec.name):
                 return True
             self._stop_now.wait(rest)
             is_lingering = drains and progress is Progress.WAITING

@@ -22,6 +22,7 @@ from wandb_reading import Drive, WandbDriver
 for name in [name for name in os.environ if name.startswith("WANDB_")]:
     del os.environ[name]
 os.environ["WANDB_ERROR_REPORTING"] = "false"
+os.environ["UNITRACK_LINGER"] = "5"  # seconds that a courier tries on after a test whose server is down
 
 
 @pytest.fixture(autouse=True)

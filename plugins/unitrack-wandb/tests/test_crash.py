@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from wandb_reading import Drive, offline_folders, points_of, records_of
+from wandb_reading import Drive, offline_folders, points_of, records_of, wait_until
 
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
@@ -70,6 +70,33 @@ def test_kill_and_replay_leave_one_whole_folder(run: RunContext, drive: Drive, w
     assert len(list((run.folder / "wandb").rglob("*.wandb"))) == 1
     assert points_of(run.folder) == [(step, {"v": float(step)}) for step in range(600)]
     assert [record.name for record in records_of(run.folder, Artifact)] == ["a.txt"]
+
+
+JOB = """
+import os, signal, time
+import psutil, unitrack
+run = unitrack.start_run("job", sinks=[{"wandb": {"mode": "offline"}}], root="runs")
+for step in range(100):
+    run.log_metrics({"v": float(step)}, step=step)
+run.flush(timeout=60)
+for process in psutil.Process().children(recursive=True):
+    process.send_signal(signal.SIGTERM)
+for step in range(100, 200):
+    run.log_metrics({"v": float(step)}, step=step)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
+
+
+def test_a_job_that_is_sent_sigterm_arrives_whole(tmp_path: Path) -> None:
+    """All its processes get the signal: the courier outlives it, wandb-core does not, and another one is started."""
+    environ = os.environ | {"WANDB_ERROR_REPORTING": "false", "UNITRACK_LINGER": "60"}
+    killed = subprocess.run([sys.executable, "-c", JOB], cwd=tmp_path, env=environ, timeout=120)
+    assert killed.returncode == -signal.SIGTERM
+    folder = tmp_path / "runs" / "job"
+    wait_until(lambda: not (folder / ".spool").exists(), 60)
+    assert len(offline_folders(folder)) == 1
+    assert points_of(folder) == [(step, {"v": float(step)}) for step in range(200)]
 
 
 def test_a_core_that_a_parent_hands_on_is_not_used(tmp_path: Path) -> None:

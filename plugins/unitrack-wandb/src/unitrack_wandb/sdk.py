@@ -15,5 +15,6 @@ if "wandb" not in sys.modules:
 
 import wandb
 from wandb.proto import wandb_internal_pb2 as pb
+from wandb.sdk.mailbox import MailboxClosedError
 
-__all__ = ["pb", "wandb"]
+__all__ = ["MailboxClosedError", "pb", "wandb"]

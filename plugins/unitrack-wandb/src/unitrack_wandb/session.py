@@ -15,11 +15,12 @@ from unitrack_wandb import account
 from unitrack_wandb.errors import sink_error
 from unitrack_wandb.naming import RECORD, STEP, flat_tags, wandb_project
 from unitrack_wandb.options import WandbOptions
-from unitrack_wandb.sdk import wandb
+from unitrack_wandb.sdk import MailboxClosedError, wandb
 
 _live: set[str] = set()
 """Ids that a sink of this process has open: wandb-core takes each id once at a time."""
 _live_lock = threading.Lock()
+_core_lock = threading.Lock()
 _RELEASE_S = 5.0
 """How long to wait for wandb-core to free the id of a run that ended; it takes milliseconds (0.31, measured)."""
 _RETRIES = 1000
@@ -53,7 +54,7 @@ class Session:
             raise
 
     def _init(self, options: WandbOptions, run: RunContext, root: Path, config: dict[str, Any]) -> Any:
-        account.quiet()
+        sdk = account.quiet()
         identity = {
             "id": self.id,
             "project": wandb_project(options.project or run.start.project),
@@ -71,6 +72,8 @@ class Session:
             # A failed init leaves its id taken in wandb-core, and the next attempt would be refused.
             with contextlib.suppress(Exception):
                 wandb.attach(self.id).finish()  # type: ignore[attr-defined]  # public, yet not in the stub
+            if isinstance(error, MailboxClosedError):
+                _forget_core(sdk)
             raise sink_error(error, f"opening the W&B run {self.id!r}") from error
         self.folder = Path(opened.dir).parent
         if opened.id != self.id or not self.folder.is_relative_to(root):
@@ -125,6 +128,16 @@ class Session:
             raise SinkMisconfiguredError(f"can't make the folder {folder}: {error}; set the option dir") from error
         if not os.access(folder, os.W_OK):
             raise SinkMisconfiguredError(f"the folder {folder} is not writable; set the option dir")
+
+
+def _forget_core(sdk: object) -> None:
+    """wandb-core has died, as it does of a SIGTERM for all processes of a job: the next `init` starts another.
+
+    `sdk`: the set-up that was used. If another thread has made a new one since, that one has a core.
+    """
+    with _core_lock, contextlib.suppress(Exception, SystemExit):  # it leaves with the exit code of the core
+        if account.quiet() is sdk:
+            wandb.teardown()
 
 
 def wandb_settings(options: WandbOptions) -> wandb.Settings:

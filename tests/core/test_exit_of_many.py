@@ -13,7 +13,7 @@ import pytest
 from unitrack_bench import trouble
 from unitrack_children import PREAMBLE, wait_until
 
-LIMITS = {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.2, "LINGER_POLL_S": 0.05}
+LIMITS = {"IN_PLACE_TRIES": 1, "RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.2, "LINGER_POLL_S": 0.05}
 
 RUNS = """
 import unitrack.lifecycle

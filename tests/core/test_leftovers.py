@@ -25,7 +25,7 @@ from unitrack.delivery.report import read_report
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder
 
-LIMITS = {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.2, "LINGER_POLL_S": 0.05, "OWNER_POLL_S": 0.1}
+LIMITS = {"IN_PLACE_TRIES": 1, "RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.2, "LINGER_POLL_S": 0.05, "OWNER_POLL_S": 0.1}
 
 TRAINING = """
 run = unitrack.start_run(sys.argv[2], sinks=json.loads(sys.argv[1]), root="runs")

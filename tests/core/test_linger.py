@@ -23,7 +23,14 @@ from unitrack.delivery.syncing import sync_run
 from unitrack.delivery.workers import LaneThread
 from unitrack.runfolder import RunFolder
 
-QUICK = {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.2, "DRAIN_STALL_S": 0.2, "OWNER_POLL_S": 0.1, "LINGER_POLL_S": 0.05}
+QUICK = {
+    "IN_PLACE_TRIES": 1,
+    "RETRY_FIRST_S": 0.05,
+    "RETRY_MAX_S": 0.2,
+    "DRAIN_STALL_S": 0.2,
+    "OWNER_POLL_S": 0.1,
+    "LINGER_POLL_S": 0.05,
+}
 SLOW = {**QUICK, "RETRY_FIRST_S": 60.0, "RETRY_MAX_S": 60.0}
 
 TRAINING = """
@@ -131,6 +138,7 @@ def test_a_courier_leaves_when_the_run_folder_is_deleted(root: Path) -> None:
 def test_a_lane_of_a_live_run_is_handed_over_and_taken_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A login node delivers for a compute node that has no network: each has the lane in turn."""
     monkeypatch.setattr(limits, "RETRY_FIRST_S", 60.0)
+    monkeypatch.setattr(limits, "IN_PLACE_TRIES", 1)
     monkeypatch.setattr(limits, "HAND_OVER_S", 0.1)
     away = trouble("open_run", "unavailable", times=1)
     bench = Bench(root, {"probe": {"troubles": [away]}})

@@ -83,6 +83,14 @@ def print_json(content: Any) -> None:
     typer.echo(visible(msgspec.json.format(msgspec.json.encode(content), indent=2).decode()))
 
 
+def print_json_line(content: Any) -> None:
+    """Print a struct as JSON in one line."""
+    import msgspec
+    import typer
+
+    typer.echo(visible(msgspec.json.encode(content).decode()))
+
+
 def in_words(seconds: float) -> str:
     """A duration in its largest unit: "3 min"."""
     for length, unit in _UNITS:

@@ -6,7 +6,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from unitrack.cli._console import ago, cell, from_here, in_words, make_table
+from unitrack.cli._console import ago, cell, from_here, in_words, make_table, visible
 from unitrack.delivery.report import verdict
 
 if TYPE_CHECKING:
@@ -36,6 +36,17 @@ def print_run(console: Console, run: RunState) -> None:
     if run.needs_sync and run.status != "running":
         console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.path))}", "bold"), soft_wrap=True)
     console.print()
+
+
+def in_one_line(run: RunState) -> str:
+    """A run and its sinks in a line, for a log."""
+    parts = []
+    for sink in run.sinks:
+        pending = f", {sink.pending} pending" if sink.pending else ""
+        state = verdict(sink.state, sink.dead_lettered + sink.damaged)
+        reason = f" ({sink.last_error})" if sink.last_error and sink.state in ("retrying", "parked", "pending") else ""
+        parts.append(f"{sink.sink} {state}{pending}{reason}")
+    return visible(f"{time.strftime('%H:%M:%S')} {from_here(run.path)}  {run.status}: {'; '.join(parts)}")
 
 
 def _sinks_table(run: RunState) -> Table:

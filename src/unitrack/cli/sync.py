@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from unitrack.cli._run_state import RunState
     from unitrack.config import SinkSettings
     from unitrack.delivery.report import DeliveryReport
     from unitrack.runfolder import RunFolder
@@ -26,7 +27,9 @@ def register(app: typer.Typer) -> None:
 def sync(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Run folders or run ids. Default: all that are not complete."),
+        typer.Argument(
+            metavar="[RUN|ROOT]...", help="Run folders, folders of runs, run ids. Default: all that are not complete."
+        ),
     ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="SINK", help="Deliver everything to this sink, a new one for the run.")
@@ -35,9 +38,18 @@ def sync(
         bool, typer.Option("--dead-letters", help="Also try again what backends have refused, after a fix.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="S", min=0, help="Seconds for all runs together.")
-    ] = _TIMEOUT_S,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            min=0,
+            help=f"Seconds for all runs together. Default: {_TIMEOUT_S:.0f}; with --watch no end.",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C, with new data and new runs as they come.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch an object a line.")] = False,
 ) -> None:
     """Deliver what is left of runs. Exit code 1 if something is still pending then.
 
@@ -51,10 +63,13 @@ def sync(
     from unitrack.errors import UnitrackError
 
     sink = choose_sink(resolve().settings, to) if to else None
+    if watch:
+        _watch(runs or [], sink, timeout, as_json=as_json)
+        return
     folders = [choice.folder for choice in choose_runs(runs or [])]
     if not runs and sink is None:
         folders = [folder for folder in folders if not _is_complete(folder, but_for_dead_letters=not dead_letters)]
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + (_TIMEOUT_S if timeout is None else timeout)
     console, done, failed = make_console(), [], False
     for folder in folders:
         try:
@@ -73,6 +88,36 @@ def sync(
     elif not folders:
         typer.echo("nothing to deliver: every run is complete")
     if failed:
+        raise typer.Exit(1)
+
+
+def _watch(runs: list[str], to: SinkSettings | None, timeout: float | None, *, as_json: bool) -> None:
+    """Deliver until the time is over, or a signal ends it."""
+    import math
+    import signal
+
+    from unitrack.cli._console import from_here, print_json_line, visible
+    from unitrack.cli._run_printing import in_one_line
+    from unitrack.cli._sync_watch import SyncWatch
+    from unitrack.errors import UnitrackError
+
+    def tell(folder: RunFolder, change: RunState | UnitrackError) -> None:
+        if isinstance(change, UnitrackError):
+            typer.echo(visible(f"{from_here(folder.path)}: {change}"), err=True)
+        elif as_json:
+            print_json_line(change)
+        else:
+            typer.echo(in_one_line(change))
+
+    watch = SyncWatch(runs, to, tell)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        watch.go_on(math.inf if timeout is None else time.monotonic() + timeout)
+    except KeyboardInterrupt:
+        pass  # it is how one ends it
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if watch.is_anything_pending():
         raise typer.Exit(1)
 
 

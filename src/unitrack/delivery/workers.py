@@ -38,6 +38,8 @@ class LaneThread(threading.Thread):
         self._progressed_at = self._healthy_at = self._turned_at = time.monotonic()
         self._called_at: float | None = None
         self._progress = Progress.WAITING
+        self._failed_at: tuple[object, ...] | None = None
+        """The account at the last failure: to come as far again is no progress."""
         self.has_worked = False
         """Whether it has had the lane."""
 
@@ -84,17 +86,24 @@ class LaneThread(threading.Thread):
             if progress is Progress.MADE:
                 rest = limits.POLL_MIN_S
                 self._progressed_at = time.monotonic()
-                if not self.lane.ledger.attempts:
+                if not self.lane.ledger.attempts and self._account() != self._failed_at:
                     self._healthy_at = time.monotonic()
                 continue
+            if self.lane.ledger.attempts:
+                self._failed_at = self._account()
             if self.lane.is_obsolete() or (drains and progress is not None and self._has_stalled(progress)):
                 return False
-            if progress is not Progress.IDLE and is_asked_for(self.lane.folder, self.lane.spec.name):
+            is_in_trouble = progress is not Progress.IDLE and not self.lane.tries_again_in_place()
+            if is_in_trouble and is_asked_for(self.lane.folder, self.lane.spec.name):
                 return True
             self._stop_now.wait(rest)
-            is_lingering = drains and progress is Progress.WAITING
-            rest = min(rest * 1.5, limits.LINGER_POLL_S if is_lingering else limits.POLL_MAX_S)
+            rest = min(rest * 1.5, limits.LINGER_POLL_S if drains and is_in_trouble else limits.POLL_MAX_S)
         return False
+
+    def _account(self) -> tuple[object, ...]:
+        """How far the sink has come, for comparison."""
+        ledger = self.lane.ledger
+        return ledger.delivered, ledger.dead_lettered, ledger.damaged, ledger.accepted
 
     def _step(self) -> Progress:
         self._called_at = time.monotonic()
@@ -105,6 +114,8 @@ class LaneThread(threading.Thread):
     def _has_stalled(self, progress: Progress) -> bool:
         """Whether it is no use to drain on: no other process logs any more, or the backend has been away for long."""
         now = time.monotonic()
+        if self.lane.tries_again_in_place():
+            return False
         if progress is Progress.IDLE:
             return now - self._progressed_at > limits.DRAIN_STALL_S
         ledger, unhealthy_for = self.lane.ledger, now - self._healthy_at

@@ -113,12 +113,22 @@ class Ending(RunState):
         if self._report is not None:  # another thread, or a signal handler, has finished it as well
             return self._report
         self._report = report
-        warn_of_trouble(self._report, self.path)
+        warn_of_trouble(self._report, self.path, self._who_tries_on())
         self._warn_of_unread()
         self._raise_late_failure()
         if self._settings.tracking.on_sink_error == "raise":
             raise_for_trouble(self._report, at_end=True)
         return self._report
+
+    def _who_tries_on(self) -> str:
+        """A sentence on couriers that go on after training has exited; nothing if none do."""
+        linger = self._settings.tracking.linger
+        if self._settings.tracking.delivery != "process" or linger == 0:
+            return ""
+        if linger == "forever":
+            return "Couriers go on trying. "
+        long = f"{linger / 60:g} minutes" if linger >= 120 else f"{linger:g} seconds"
+        return f"Couriers go on trying for {long} after training has exited. "
 
     def _waits_for_ranks(self, status: EndStatus) -> bool:
         return self._settings.tracking.ranks == "all" and status == "finished"

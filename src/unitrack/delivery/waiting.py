@@ -156,8 +156,8 @@ def in_trouble(sink: SinkReport) -> bool:
     return sink.state in ("retrying", "parked") or bool(sink.dead_lettered or sink.damaged or sink.unknown)
 
 
-def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
-    """At the end of a run: one warning for what has not arrived, and how to go on."""
+def warn_of_trouble(report: DeliveryReport, path: Path, tries_on: str) -> None:
+    """At the end of a run: one warning for what has not arrived, and how to go on. `tries_on`: who goes on anyway."""
     lacking = [sink for sink in report.sinks.values() if not sink.ok or in_trouble(sink)]
     if not lacking:
         return
@@ -166,7 +166,9 @@ def warn_of_trouble(report: DeliveryReport, path: Path) -> None:
         warn_caller(f"{path} was deleted: what had not arrived by then is lost.\n{lines}", DeliveryWarning)
         return
     how = (
-        f"Go on with: unitrack sync {path}" if any(sink.pending for sink in lacking) else f"See: unitrack status {path}"
+        f"{tries_on}Go on with: unitrack sync {path}"
+        if any(sink.pending for sink in lacking)
+        else f"See: unitrack status {path}"
     )
     warn_caller(f"not everything has arrived yet; nothing is lost.\n{lines}\n{how}", DeliveryWarning)
 

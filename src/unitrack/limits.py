@@ -93,8 +93,8 @@ LINGER_POLL_S = 1.0
 """How often such a courier looks whether its pause is over, or the run is not its to deliver any more: it may wait for
 hours, and a wake-up a second costs nothing that can be measured."""
 HAND_OVER_S = 2.0
-"""How long `unitrack sync` waits for a courier that it has asked to let go of a sink, and that one before it takes the
-sink back: twice the time in which it looks."""
+"""How long `unitrack sync` waits for a courier that it has asked to let go of a sink, that one before it takes the sink
+back, and a courier whose training has ended for one of before: twice the time in which a courier looks."""
 TAKE_UP_LOOK_S = 300.0
 """How often a courier that has nothing to do looks for what earlier runs left pending. Of 1,000 complete runs it takes
 12 ms (measured)."""

@@ -189,8 +189,10 @@ def test_what_counts_as_left_over(root: Path) -> None:
     (root / "runs" / "notes.txt").touch()
     (root / "runs" / "no run" / ".spool").mkdir(parents=True)
     [spec] = left.folder.read_manifest().sinks
-    found = list(find_leftovers(root / "runs", pair(spec)))
-    assert [(folder.path, lane.name) for folder, lane in found] == [(left.folder.path, "a")]
+    complete_options = msgspec.structs.replace(spec, options=spec.options | {"out": "with its secret"})
+    own = [(shown, complete_options) for shown, _ in pair(spec)]
+    [(folder, lane)] = find_leftovers(root / "runs", own)
+    assert (folder.path, lane.name, lane.options["out"]) == (left.folder.path, "a", "with its secret")
     assert list(find_leftovers(root / "nowhere", pair(spec))) == []
 
 

@@ -12,7 +12,6 @@ from stand_in_server import API_KEY, StandInServer
 from wandb_reading import Drive, wait_until
 
 import unitrack
-from unitrack import limits
 from unitrack.delivery.report import DeliveryReport, read_report
 from unitrack.delivery.syncing import sync_run
 from unitrack.errors import SinkUnavailableError
@@ -102,7 +101,7 @@ def test_a_stream_that_is_refused_is_not_delivered(server: StandInServer, tmp_pa
 def test_a_key_that_is_refused_parks_the_run(
     server: StandInServer, tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "DRAIN_STALL_S", 0.2)  # or the parked lane is held for 15 s after the run
+    monkeypatch.setenv("UNITRACK_LINGER", "0")  # or the parked lane is held after the run
     server.graphql_status = status
     run = train(server, tmp_path)
     wait_until(lambda: read_report(RunFolder(run.path))["wandb"].state == "parked", 20)

@@ -79,7 +79,8 @@ def names(value: object) -> str:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key is where a later sync finds it; back-off is as short as a test."""
     monkeypatch.setenv("WANDB_API_KEY", API_KEY)
-    for name, value in {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.3, "DRAIN_STALL_S": 0.2}.items():
+    monkeypatch.setenv("UNITRACK_LINGER", "0")
+    for name, value in {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.3}.items():
         monkeypatch.setattr(limits, name, value)
 
 

@@ -35,7 +35,7 @@ class LaneThread(threading.Thread):
         self._wait_for_lock = wait_for_lock
         self._stop_now = threading.Event()
         self._draining = threading.Event()
-        self._progressed_at = self._healthy_at = self._turned_at = time.monotonic()
+        self._progressed_at = self._healthy_at = self._turned_at = self._drained_at = time.monotonic()
         self._called_at: float | None = None
         self._progress = Progress.WAITING
         self._failed_at: tuple[object, ...] | None = None
@@ -59,7 +59,8 @@ class LaneThread(threading.Thread):
             self._turned_at = time.monotonic()
             if self.lane.folder.is_gone():
                 return False
-            if not self._wait_for_lock or self._draining.is_set() or self._stop_now.wait(limits.POLL_MAX_S):
+            has_no_time = self._draining.is_set() and time.monotonic() - self._drained_at > limits.HAND_OVER_S
+            if not self._wait_for_lock or has_no_time or self._stop_now.wait(limits.POLL_MAX_S):
                 return False
         return True
 
@@ -143,7 +144,7 @@ class LaneThread(threading.Thread):
 
     def drain(self) -> None:
         """Nobody will log any more: deliver what is there, and give up once the backend has been away for `linger`."""
-        self._progressed_at = self._healthy_at = self._turned_at = time.monotonic()  # the clock starts now
+        self._progressed_at = self._healthy_at = self._turned_at = self._drained_at = time.monotonic()
         self.lane.check_owner_now()
         if self._linger is not None and self._linger < limits.RETRY_MAX_S:
             self.lane.retry_now()  # its pause may be longer than that

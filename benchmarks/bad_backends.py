@@ -15,6 +15,7 @@ from runs import NoDelivery, start
 
 from unitrack import Run
 from unitrack.delivery import modes
+from unitrack.delivery.orders import Terms
 from unitrack.delivery.pool import pool
 from unitrack.hookspecs import Link, RunContext, SinkOptions, hookimpl
 from unitrack.manifest import LaneSpec
@@ -114,9 +115,9 @@ def _beside(folder: Path, name: str, kind: str, rounds: int, calls: int) -> list
     options = msgspec.to_builtins(TroubledOptions(kind=kind, met=str(met)))
 
     class Delivery(modes.ProcessDelivery):
-        def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+        def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
             of = {"sink": "bad_backends:TroubledSink", "options_type": "bad_backends:TroubledOptions"}
-            super().start(folder, (LaneSpec(name="local", backend=name, options=options, **of),), sample_every)
+            super().start(folder, (LaneSpec(name="local", backend=name, options=options, **of),), terms)
 
     troubled = start(folder / name, ["local"], Delivery)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from unitrack import Run
 from unitrack.config import resolve
 from unitrack.delivery import modes
+from unitrack.delivery.orders import Terms
 from unitrack.hookspecs import Link, RunContext, SinkOptions, hookimpl
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder
@@ -16,7 +17,7 @@ from unitrack.start import start_resolved
 class NoDelivery:
     """Leaves the journal where it is."""
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
         """Start nothing."""
 
     def pump(self) -> None:
@@ -44,7 +45,7 @@ class HungSink:
 class HungDelivery(modes.ProcessDelivery):
     """Four couriers, each with a sink that hangs."""
 
-    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], sample_every: float | None) -> None:
+    def start(self, folder: RunFolder, lanes: tuple[LaneSpec, ...], terms: Terms) -> None:
         """Start them."""
         hung = [
             LaneSpec(
@@ -55,7 +56,7 @@ class HungDelivery(modes.ProcessDelivery):
             )
             for number in range(4)
         ]
-        super().start(folder, tuple(hung), sample_every)
+        super().start(folder, tuple(hung), terms)
 
 
 def start(root: Path, sinks: list[object], delivery: type[modes.Delivery] | None = None) -> Run:

@@ -182,3 +182,18 @@ def test_what_an_sdk_starts_survives_as_long(root: Path) -> None:
     assert blocked >> (signal.SIGTERM - 1) & 1
     outage.end()
     wait_until(outage.courier_has_left)
+
+
+def test_training_that_goes_on_after_sigterm_gets_another_courier(root: Path) -> None:
+    """It may catch the signal, as a warning some minutes before the end. The next courier has not been sent any."""
+    sink: dict[str, Any] = {"probe": {"out": str(root / "backend"), "limits": {**QUICK, "TERM_GRACE_S": 0.1}}}
+    with unitrack.start_run("a", sinks=[sink], root=root / "runs") as run:
+        run.log_metrics({"loss": 0.5}, step=0)
+        assert run.flush().ok
+        first = calls(root / "backend")[0]["pid"]
+        os.kill(first, signal.SIGTERM)
+        wait_until(lambda: not is_alive(first))
+        run.log_metrics({"loss": 0.25}, step=1)
+    assert run.finish().ok
+    assert points(root / "backend", "loss") == [(0, 0.5), (1, 0.25)]
+    assert calls(root / "backend")[-1]["pid"] != first

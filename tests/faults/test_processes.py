@@ -310,11 +310,12 @@ def test_a_worker_that_begins_too_late_is_told(root: Path) -> None:
 
 
 SECOND_COURIER = """
+from unitrack.delivery.orders import Terms
 from unitrack.delivery.pool import pool
 from unitrack.runfolder import RunFolder
 from pathlib import Path
 folder = RunFolder(Path(sys.argv[1]))
-pool.deliver(folder, folder.read_manifest().sinks[0], None)
+pool.deliver(folder, folder.read_manifest().sinks[0], Terms())
 print(json.dumps(True))
 time.sleep(float(sys.argv[2]))
 """

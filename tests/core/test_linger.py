@@ -146,7 +146,7 @@ def test_a_lane_of_a_live_run_is_handed_over_and_taken_back(root: Path, monkeypa
     thread = LaneThread(Lane(bench.folder, bench.manifest.sinks[0], owner_is_here=True))
     thread.start()
     wait_until(lambda: Ledger.load(bench.folder.ledger_file("probe")).state == "retrying")
-    monkeypatch.setattr(limits, "HAND_OVER_S", 10.0)
+    monkeypatch.setattr(limits, "HAND_OVER_S", 2.0)
     assert sync_run(bench.folder, timeout=30)["probe"].pending == 0
     bench.points(3.0)
     thread.lane.retry_now()

@@ -43,6 +43,13 @@ while not (os.path.exists(tried) and '"close"' in open(tried).read()):
 """
 
 
+@pytest.fixture(autouse=True)
+def own_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe sink that is opened in this process changes them here; afterwards they are as before."""
+    for name in (*SLOW, "TERM_GRACE_S"):
+        monkeypatch.setattr(limits, name, getattr(limits, name))
+
+
 class Outage:
     """Training that has exited while its backend was away, and the courier that it left."""
 

@@ -63,6 +63,8 @@ def sync(
     from unitrack.errors import UnitrackError
 
     sink = choose_sink(resolve().settings, to) if to else None
+    if watch and dead_letters:
+        raise typer.BadParameter("--dead-letters tries them once: run it without --watch")
     if watch:
         _watch(runs or [], sink, timeout, as_json=as_json)
         return

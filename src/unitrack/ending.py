@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal, Self, get_args
 
@@ -12,13 +13,14 @@ from unitrack import lifecycle
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import RunWait, raise_for_trouble, wait_for_runs, warn_of_trouble
-from unitrack.errors import InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
+from unitrack.errors import DeliveryWarning, InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
 from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
 from unitrack.launcher import find_world_size
-from unitrack.limits import POLL_MIN_S, READ_GRACE_S
+from unitrack.limits import CONTAINER_STALL_S, POLL_MIN_S, READ_GRACE_S
 from unitrack.records import RunEnd
 from unitrack.run_state import RunState
-from unitrack.warning import warn_caller
+from unitrack.system.life import ends_container
+from unitrack.warning import warn_caller, warn_from_thread
 
 EndStatus = Literal["finished", "failed", "killed"]
 
@@ -72,6 +74,8 @@ class Ending(RunState):
         self._end(status, with_grace(deadline))
         try:
             [report] = wait_for_runs([self._waiting("complete", patient=patient)], deadline)
+            if not patient:
+                report = wait_in_containers([self]).get(self.id, report)
         finally:
             self._let_go()
         return self._conclude(report)
@@ -168,6 +172,22 @@ class Ending(RunState):
         names = [sink.name for sink in self._settings.sinks]
         return RunWait(self._folder, names, self._delivery, until, patient=patient)
 
+    def _ends_container(self) -> bool:
+        """Whether couriers die with this process."""
+        said = self._settings.tracking.ends_container
+        return os.getpid() == self._pid and (ends_container() if said is None else said)
+
+    def _tell_what_stays(self, report: DeliveryReport) -> None:
+        """Warn that the container ends with records that are not delivered."""
+        left = [sink for sink in report.sinks.values() if not sink.ok]
+        if left:
+            warn_from_thread(
+                f"run {self.name!r}: this process ends its container, and {sum(sink.pending for sink in left)} records "
+                f"for {', '.join(sink.sink for sink in left)} are not delivered. They lie in {self._folder.spool}: "
+                f"on a volume, `unitrack sync {self.path}` delivers them; on the container's disk they are lost",
+                DeliveryWarning,
+            )
+
     def _end_at_signal(self, status: EndStatus, deadline: float) -> None:
         """In a signal handler: end the journal, and leave the rest to the couriers. A device has until `deadline`."""
         if self._report is not None:
@@ -220,3 +240,19 @@ class Ending(RunState):
 def with_grace(deadline: float) -> float:
     """The time until which a device is waited for: `finish` gives it a moment, whatever its timeout."""
     return max(deadline, time.monotonic() + READ_GRACE_S)
+
+
+def wait_in_containers(runs: Sequence[Ending]) -> dict[str, DeliveryReport]:
+    """Wait for delivery as long as it progresses, of runs whose couriers die with this process; return their accounts.
+
+    By the ids of those runs. Warns of what stays behind all the same.
+    """
+    concerned = [run for run in runs if run._ends_container()]
+    if not concerned:
+        return {}
+    seconds = max(run._settings.tracking.container_timeout for run in concerned)
+    waits = [run._waiting("complete", patient=True) for run in concerned]
+    reports = wait_for_runs(waits, time.monotonic() + seconds, stall=CONTAINER_STALL_S)
+    for run, report in zip(concerned, reports, strict=True):
+        run._tell_what_stays(report)
+    return {run.id: report for run, report in zip(concerned, reports, strict=True)}

@@ -27,6 +27,7 @@ from unitrack.journal_lines import TORN, Damage, LineReader, decode_line, encode
 from unitrack.limits import MAX_LINE_BYTES, MAX_STEP, MIB, READ_BYTES, SEGMENT_BYTES
 from unitrack.records import AnyRecord, Record
 from unitrack.safe_files import open_private
+from unitrack.system.life import SignOfLife
 
 SUFFIX = ".journal"
 _BIRTH = re.compile("[0-9a-f]{12}")
@@ -98,7 +99,12 @@ class JournalWriter:
         self._size = 0
         self._torn = b""  # what is still to be written to end a torn line
         self._synced_at = 0
-        self._fd = self._open()
+        self._sign = SignOfLife(spool, self.writer)
+        try:
+            self._fd = self._open()
+        except BaseException:
+            self._sign.close()
+            raise
 
     def _open(self) -> int:
         path = segment_path(self._spool, self.writer, self._segment)
@@ -173,9 +179,14 @@ class JournalWriter:
         finally:
             os.close(descriptor)
 
+    def beat(self) -> None:
+        """Tell those who look from elsewhere that this process lives."""
+        self._sign.beat()
+
     def close(self) -> None:
         """Close the file. Appending afterwards raises `JournalError`."""
         with self.lock:
+            self._sign.close()
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1

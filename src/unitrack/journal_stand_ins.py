@@ -35,6 +35,9 @@ class LaterJournal:
     def sync(self) -> None:
         """Nothing is written yet, and housekeeping is no reason to begin."""
 
+    def beat(self) -> None:
+        """There is no journal yet."""
+
     def __getattr__(self, name: str) -> Any:
         with self._making:
             if self._real is None:

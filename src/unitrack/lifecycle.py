@@ -20,7 +20,7 @@ from unitrack.delivery.waiting import wait_for_runs
 from unitrack.disk_trouble import remedy
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.journal import sync_journals
-from unitrack.limits import EXIT_TIMEOUT_S, HOUSEKEEPING_S, READ_AT_KILL_S, SYNC_INTERVAL_S
+from unitrack.limits import BEAT_S, EXIT_TIMEOUT_S, HOUSEKEEPING_S, READ_AT_KILL_S, SYNC_INTERVAL_S
 from unitrack.warning import warn_from_thread
 
 if TYPE_CHECKING:
@@ -87,10 +87,13 @@ def _finish_all() -> None:
             if (waiting := run._end_at_exit(status, deadline)) is not None:
                 ended.append((run, waiting))
     reports = wait_for_runs([waiting for _, waiting in ended], deadline)
+    from unitrack.ending import wait_in_containers  # it imports this module
+
+    in_containers = wait_in_containers([run for run, _ in ended])
     for (run, _), report in zip(ended, reports, strict=True):
         run._let_go()
         with _telling_errors_of(run):
-            run._conclude(report)
+            run._conclude(in_containers.get(run.id, report))
 
 
 def _quick_ones_first(status: EndStatus) -> list[Ending]:
@@ -129,8 +132,12 @@ def _on_sigterm(signum: int, frame: FrameType | None) -> None:
             run._end_at_signal(status, deadline)
     if _live:
         from unitrack.delivery.pool import pool
+        from unitrack.ending import wait_in_containers
 
         pool.send_rest(deadline)
+        wait_in_containers(list(_live))
+    if os.getpid() == 1:
+        os._exit(128 + signum)  # the kernel keeps a signal of its own from PID 1
     signal.signal(signum, signal.SIG_DFL)
     os.kill(os.getpid(), signum)
 
@@ -153,7 +160,7 @@ class _Housekeeper(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="unitrack-housekeeper", daemon=True)
-        self._synced_at = time.monotonic()
+        self._synced_at = self._beat_at = time.monotonic()
         self._warned: set[tuple[str, str]] = set()
 
     @classmethod
@@ -175,6 +182,7 @@ class _Housekeeper(threading.Thread):
 
         with contextlib.suppress(OSError):
             pool.revive()
+        self._beat()
         due = time.monotonic() - self._synced_at >= SYNC_INTERVAL_S
         for run in list(_live):
             if due:
@@ -183,6 +191,13 @@ class _Housekeeper(threading.Thread):
                 self._tell_trouble(run)
         if due:
             self._synced_at = time.monotonic()
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beat_at >= BEAT_S:
+            self._beat_at = time.monotonic()
+            for run in list(_live):
+                with contextlib.suppress(UnitrackError):  # it has just finished
+                    run._journal.beat()
 
     def _sync(self, run: Ending) -> None:
         try:

@@ -110,6 +110,13 @@ DRAIN_STALL_S = 15.0
 DRAIN_HUNG_STALLS = 20
 """How many times `DRAIN_STALL_S` it waits for a call that does not come back. A call may take long, as an upload does;
 but an upload that takes more than five minutes is better made by a later sync."""
+BEAT_S = 5.0
+"""How often a process that logs renews its sign of life, off the calling thread: one `utime`."""
+BEAT_FRESH_S = 20.0
+"""A sign of life that is no older proves life where neither pid nor lock reaches."""
+BEAT_GONE_S = 120.0
+"""A process of another machine that was silent for so long is gone. A call may keep the interpreter's lock for seconds,
+and a network file system may stall for a minute (NFS retries a request after 60 s)."""
 MAX_COURIER_RESTARTS = 3
 """A courier that dies more often has a cause that a restart does not cure: a segfault in an SDK, memory."""
 HEARTBEAT_S = 1.0
@@ -134,3 +141,7 @@ HOPELESS_ATTEMPTS = 4
 """A sink that failed so often in a row (4 to 8 s with back-off) is not waited for unless a timeout was asked for."""
 EXIT_TIMEOUT_S = 10.0
 """What an interpreter that exits without `finish()` waits at most; couriers go on without it."""
+CONTAINER_TIMEOUT_S = 600.0
+"""What a process whose end ends its container waits for deliveries that progress: couriers die with it."""
+CONTAINER_STALL_S = 60.0
+"""It stops where nothing arrives for so long: a cold start of an SDK and a slow request pass."""

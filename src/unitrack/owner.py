@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
@@ -20,21 +21,44 @@ class Owner(msgspec.Struct, frozen=True):
     host: str
     writer: str
     """Its journal, whose `RunEnd` ends the run."""
+    boot: str = ""
+    """The boot of its kernel; empty where that is not told, and in runs of older versions."""
+    pid_namespace: int = 0
+    """The inode of its pid namespace: its pid means nothing in another one. 0 where that is not told."""
 
     @classmethod
     def current(cls, writer: str) -> Owner:
         """This process."""
-        return cls(os.getpid(), process_start(os.getpid()) or 0.0, os.uname().nodename, writer)
+        pid = os.getpid()
+        return cls(pid, process_start(pid) or 0.0, os.uname().nodename, writer, boot_id(), pid_namespace())
 
-    def is_here(self) -> bool:
-        """Whether it is (or was) a process of this machine, so that `is_alive` can be told."""
+    def is_near(self) -> bool:
+        """Whether its pid means the same process here: the same boot and pid namespace, or else the same host."""
+        if self.boot and self.pid_namespace:
+            return self.boot == boot_id() and self.pid_namespace == pid_namespace()
         return self.host == os.uname().nodename
 
     def is_alive(self) -> bool:
-        """Whether the process still runs. One of another machine counts as alive: nobody here can know better."""
-        if not self.is_here():
-            return True
-        return process_start(self.pid) == self.created
+        """Whether its pid still runs. One that is not near counts as alive; `RunFolder.life_of` knows better."""
+        return not self.is_near() or process_start(self.pid) == self.created
+
+
+@functools.cache
+def boot_id() -> str:
+    """The kernel's id of this boot, the same in all its containers; empty where there is none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def pid_namespace() -> int:
+    """The inode of this process's pid namespace; 0 where there is none."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 def process_start(pid: int) -> float | None:

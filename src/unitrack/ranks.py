@@ -28,6 +28,7 @@ from unitrack.plugins import installed
 from unitrack.records import ArtifactType, RunStart
 from unitrack.run import Run
 from unitrack.runfolder import RunFolder, find_run
+from unitrack.system.life import Life
 from unitrack.validation import ValidationChain
 
 _JOIN_TIMEOUT_S = 60.0
@@ -65,7 +66,7 @@ def join_as_rank(root: Path, run_id: str, rank: int, settings: Settings) -> Join
 def _join_if_open(folder: RunFolder, rank: int, settings: Settings) -> JoinedRun | None:
     with contextlib.suppress(JournalError), folder.spool_lock():
         manifest: Manifest = folder.read_manifest()
-        if not folder.spool.exists() or folder.ended_file.exists() or not manifest.owner.is_alive():
+        if not folder.spool.exists() or folder.ended_file.exists() or folder.life_of(manifest.owner) is Life.GONE:
             return None  # what an earlier job has left: rank 0 will take it up
         journal = JournalWriter(folder.spool)
         folder.rank_file(rank).write_bytes(msgspec.json.encode(Owner.current(journal.writer)))

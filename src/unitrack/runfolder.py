@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import os
 import re
@@ -30,6 +29,8 @@ from unitrack.errors import ConfigError, JournalError
 from unitrack.manifest import Manifest
 from unitrack.owner import Owner, process_start
 from unitrack.safe_files import FILE_MODE, FOLDER_MODE, UnsafePathError, open_private, read_regular
+from unitrack.system.life import Life, last_beat, life_of
+from unitrack.system.locks import FileLock, is_locked
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 """What ids of runs, names of sinks and names of journals look like."""
@@ -148,7 +149,7 @@ class RunFolder:
             if rank not in joined:
                 return True  # it is slow to start
             with contextlib.suppress(OSError, msgspec.MsgspecError):
-                if msgspec.json.decode(joined[rank].read_bytes(), type=Owner).is_alive():
+                if self.life_of(msgspec.json.decode(joined[rank].read_bytes(), type=Owner)) is not Life.GONE:
                     return True
         return False
 
@@ -157,9 +158,22 @@ class RunFolder:
         for file in (*self.spool.glob("rank[0-9]*.json"), *self.spool.glob("rank[0-9]*.ended")):
             file.unlink(missing_ok=True)
 
+    def life_of(self, owner: Owner) -> Life:
+        """Return whether the owner, or a rank, is alive, gone, or out of sight."""
+        if owner.is_near():
+            return Life.ALIVE if owner.is_alive() else Life.GONE
+        return life_of(self.spool, owner.writer) or Life.UNKNOWN
+
+    def silent_for(self, owner: Owner) -> float | None:
+        """Return the seconds since the owner's last sign of life; None if it never gave one."""
+        return last_beat(self.spool, owner.writer)
+
     def is_open(self, owner: Owner) -> bool:
-        """Whether a living process of this machine has the run open."""
-        return owner.is_here() and owner.is_alive() and self.spool.exists() and not self.ended_file.exists()
+        """Whether a process that may be alive has the run open. One of an older version on another host does not bar."""
+        if not self.spool.exists() or self.ended_file.exists():
+            return False
+        life = self.life_of(owner)
+        return life is Life.ALIVE or (life is Life.UNKNOWN and self.silent_for(owner) is not None)
 
     def mark_ended(self) -> None:
         """Make `ended_file`. That the spool is already gone, or the disk full, is no reason to fail: it is a hint."""
@@ -169,23 +183,33 @@ class RunFolder:
     @contextlib.contextmanager
     def spool_lock(self) -> Iterator[None]:
         """Held while a run takes up its spool and while a lane removes it, so that the one can't undo the other."""
-        descriptor = open_private(self.state / "spool.lock", os.O_RDWR | os.O_CREAT)
+        lock = FileLock(self.state / "spool.lock")
+        lock.acquire(wait=True)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            lock.release()
 
     @contextlib.contextmanager
     def lane_lock(self, sink: str) -> Iterator[bool]:
         """Gives whether nobody delivers to the sink, nor will while this is held. Raises `OSError` without a folder."""
-        descriptor = os.open(self.lock_file(sink), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = FileLock(self.lock_file(sink))
+        is_ours = lock.acquire()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+            yield is_ours
+        finally:
+            lock.release()
+
+    def is_delivered(self, sink: str) -> bool:
+        """Whether a process delivers to the sink now. It only reads."""
+        try:
+            descriptor = open_private(self.lock_file(sink), os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            return is_locked(descriptor)
+        except OSError:
+            return False
         finally:
             os.close(descriptor)
 

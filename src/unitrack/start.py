@@ -18,9 +18,10 @@ from unitrack.config import Resolved, Settings, resolve
 from unitrack.delivery.ledger import forget_trouble, highest_step
 from unitrack.delivery.orders import Terms
 from unitrack.disk_trouble import remedy
-from unitrack.errors import ConfigError, JournalError, RunExistsError
+from unitrack.errors import ConfigError, DeliveryWarning, JournalError, RunExistsError
 from unitrack.journal import JournalWriter
-from unitrack.launcher import find_rank, shared_run_id
+from unitrack.launcher import find_rank, is_restart, shared_run_id
+from unitrack.limits import BEAT_GONE_S
 from unitrack.manifest import LaneSpec, Manifest
 from unitrack.owner import Owner
 from unitrack.params import plain_text
@@ -31,6 +32,7 @@ from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
 from unitrack.runfolder import RunFolder, find_run
 from unitrack.validation import ValidationChain
+from unitrack.warning import warn_caller
 
 if TYPE_CHECKING:
     from unitrack.config import ExperimentConfig
@@ -52,7 +54,7 @@ def start_run(
     description: str | None = None,
     params: Any = None,
     run_id: str | None = None,
-    resume: Resume = "never",
+    resume: Resume | None = None,
     delivery: Literal["process", "thread", "inline"] | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> Run:
@@ -61,7 +63,7 @@ def start_run(
     What is not given here comes from the environment, then from `unitrack.yaml` (see docs/configuration.md). `config`
     is such a file, a mapping like it, or an `ExperimentConfig`. `sinks` are names of backends or `{name: {options}}`.
     `run_id` names the run: with `resume="never"` it must be new, with "must" it must exist under `root`, with "allow"
-    it may.
+    it may. The default is "never", and "allow" where the launcher says that it has restarted the job.
 
     Raises `ConfigError` (a `ValueError`) for anything in the configuration that can't work: an unknown backend, a
     package that is missing, a bad option, a root that can't be written. Never for a backend that is down.
@@ -71,10 +73,12 @@ def start_run(
 
 
 def start_resolved(
-    resolved: Resolved, *, params: Any = None, run_id: str | None = None, resume: Resume = "never"
+    resolved: Resolved, *, params: Any = None, run_id: str | None = None, resume: Resume | None = None
 ) -> Run:
     """Start a run whose configuration is already resolved; see `start_run`."""
     settings = resolved.settings
+    if resume is None:
+        resume = "allow" if is_restart() else "never"
     if resume not in ("never", "allow", "must"):
         raise ConfigError(f"resume must be 'never', 'allow' or 'must', got {resume!r}")
     if run_id is not None and not _RUN_ID.fullmatch(run_id):
@@ -212,10 +216,13 @@ def _begin_journal(
 
 def _take_up(folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...], validation: ValidationChain) -> Run:
     """Go on with a run that exists: a new journal in its spool, its identity kept."""
+    _wait_while_unknown(folder)
     with folder.spool_lock():
         before = folder.read_manifest()
         if folder.is_open(before.owner):
             where = "this process" if before.owner.pid == os.getpid() else f"process {before.owner.pid}"
+            if not before.owner.is_near():
+                where = f"process {before.owner.pid} of host {before.owner.host} or another container"
             raise RunExistsError(f"run {before.run.run_id!r} is still open in {where}; finish it there first")
         folder.prepare()
         folder.ended_file.unlink(missing_ok=True)
@@ -227,6 +234,25 @@ def _take_up(folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...],
     run = _make_run(before.run, folder, settings, journal, validation)
     run._next_step = highest_step(folder) + 1
     return run
+
+
+def _wait_while_unknown(folder: RunFolder) -> None:
+    """Wait until an owner on another machine is known to live or to be gone, at most `BEAT_GONE_S` seconds."""
+    owner = folder.read_manifest().owner
+    before = folder.silent_for(owner)
+    if owner.is_near() or before is None or not folder.is_open(owner):
+        return
+    warn_caller(
+        f"process {owner.pid} on host {owner.host} gave its last sign of life {before:.0f} s ago: waiting until it gives "
+        f"another one or has been silent for {BEAT_GONE_S:.0f} s",
+        DeliveryWarning,
+    )
+    while folder.is_open(owner):
+        time.sleep(0.2)
+        now = folder.silent_for(owner)
+        if now is None or now < before:
+            return  # it lives
+        before = now
 
 
 def _write_manifest(

@@ -22,6 +22,9 @@ def print_run(console: Console, run: RunState) -> None:
     """Print a headline, a row for each sink, what is wrong, and how to go on if nobody delivers."""
     headline = cell(run.name, "bold")
     headline.append(f"  {run.run_id}  {run.status}, started {ago(run.started)}", style="not bold")
+    if run.status == "running" and run.owner_silent_for is not None:
+        seen = f"  on host {run.owner_host}, last sign of life {in_words(run.owner_silent_for)} ago"
+        headline.append(seen, style="not bold")
     console.print(headline)
     console.print(cell(from_here(run.path), "dim"), soft_wrap=True)
     console.print(_sinks_table(run))

@@ -12,8 +12,8 @@ from unitrack.delivery.ledger import LaneState, Ledger, lines_after
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal_lines import Damage
 from unitrack.manifest import Manifest
-from unitrack.owner import process_start
 from unitrack.runfolder import RunFolder
+from unitrack.system.life import Life
 
 _STUCK_S = 60.0  # a large upload takes as long; nothing else does
 
@@ -58,6 +58,9 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     owner_pid: int
     owner_host: str
+    owner_life: Literal["alive", "gone", "unknown"]
+    owner_silent_for: float | None
+    """Seconds since the owner's last sign of life; None if it gave none."""
     sinks: tuple[SinkState, ...]
 
     @property
@@ -85,6 +88,8 @@ def read_run_state(folder: RunFolder) -> RunState:
         status=_status(folder, manifest, sinks),
         owner_pid=manifest.owner.pid,
         owner_host=manifest.owner.host,
+        owner_life=folder.life_of(manifest.owner).value,
+        owner_silent_for=folder.silent_for(manifest.owner),
         sinks=sinks,
     )
 
@@ -93,11 +98,11 @@ def _sink_state(folder: RunFolder, manifest: Manifest, backend: str, report: Sin
     ledger = Ledger.load(folder.ledger_file(report.sink))
     owner = manifest.owner.writer
     complete = ledger.ended_writer == owner and not ledger.late(folder, owner)
-    pid = None if complete or not manifest.owner.is_here() else _delivering_pid(ledger)
+    pid = None if complete else _delivering_pid(folder, report.sink, ledger)
     state = ledger.state
     if complete:
         state = "complete"
-    elif state == "complete" or (pid is None and manifest.owner.is_here() and state != "parked"):
+    elif state == "complete" or (pid is None and state != "parked"):
         state = "pending"  # the run was resumed, or who delivered has died without a word
     return SinkState(
         sink=report.sink,
@@ -126,17 +131,16 @@ def _stuck_since(folder: RunFolder, ledger: Ledger, sink: str) -> int | None:
     return int(written * 1000) if is_stuck else None
 
 
-def _delivering_pid(ledger: Ledger) -> int | None:
-    """The process that the ledger names, if it is alive, still at it, and not another one of the same number."""
+def _delivering_pid(folder: RunFolder, sink: str, ledger: Ledger) -> int | None:
+    """The process that the ledger names, if the sink's lock is held: that is known in every pid namespace."""
     if ledger.pid is None or ledger.pid == os.getpid() or ledger.state in ("pending", "complete"):
         return None
-    started = process_start(ledger.pid)
-    return None if started is None or started != ledger.pid_started else ledger.pid
+    return ledger.pid if folder.is_delivered(sink) else None
 
 
 def _status(folder: RunFolder, manifest: Manifest, sinks: tuple[SinkState, ...]) -> Status:
     if all(sink.state == "complete" for sink in sinks) and sinks:
         return _ENDED[Ledger.load(folder.ledger_file(sinks[0].sink)).status or "failed"]
-    if manifest.owner.is_alive() and folder.spool.exists() and not folder.ended_file.exists():
+    if folder.life_of(manifest.owner) is not Life.GONE and folder.spool.exists() and not folder.ended_file.exists():
         return "running"
     return "ended"

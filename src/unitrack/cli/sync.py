@@ -49,6 +49,10 @@ def sync(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on until Ctrl-C, with new data and new runs as they come.")
     ] = False,
+    assume_dead: Annotated[
+        bool,
+        typer.Option("--assume-dead", help="End runs as failed whose process may be alive on another machine."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch an object a line.")] = False,
 ) -> None:
     """Deliver what is left of runs. Exit code 1 if something is still pending then.
@@ -75,13 +79,25 @@ def sync(
     console, done, failed = make_console(), [], False
     for folder in folders:
         try:
-            report = _sync_one(folder, deadline - time.monotonic(), sink, dead_letters=dead_letters)
+            report = _sync_one(
+                folder, deadline - time.monotonic(), sink, dead_letters=dead_letters, assume_dead=assume_dead
+            )
             state = read_run_state(folder)
         except UnitrackError as error:
             typer.echo(visible(f"{from_here(folder.path)}: {error}"), err=True)
             failed = True
             continue
         failed |= any(one.pending for one in state.sinks if one.sink in report.sinks and to in (None, one.sink))
+        if state.status == "running" and state.owner_life == "unknown":
+            typer.echo(
+                visible(
+                    f"{from_here(folder.path)}: whether process {state.owner_pid} on host {state.owner_host} still "
+                    "logs to this run can't be known from here; if it is gone for good: unitrack sync --assume-dead "
+                    f"{from_here(folder.path)}"
+                ),
+                err=True,
+            )
+            failed = True
         done.append(state)
         if not as_json:
             print_run(console, state)
@@ -134,11 +150,15 @@ def _is_complete(folder: RunFolder, *, but_for_dead_letters: bool) -> bool:
         return False  # to be named with its error, not passed over
 
 
-def _sync_one(folder: RunFolder, timeout: float, to: SinkSettings | None, *, dead_letters: bool) -> DeliveryReport:
+def _sync_one(
+    folder: RunFolder, timeout: float, to: SinkSettings | None, *, dead_letters: bool, assume_dead: bool
+) -> DeliveryReport:
     from unitrack.delivery.syncing import sync_run
 
     with _progress() as show:
-        return sync_run(folder, timeout=max(0.0, timeout), to=to, dead_letters=dead_letters, show=show)
+        return sync_run(
+            folder, timeout=max(0.0, timeout), to=to, dead_letters=dead_letters, assume_dead=assume_dead, show=show
+        )
 
 
 @contextmanager

@@ -49,6 +49,8 @@ class ExperimentConfig:
     finish_timeout: float = Tracking().finish_timeout
     linger: float | Literal["forever"] = Tracking().linger
     take_up: bool = Tracking().take_up
+    container_timeout: float = Tracking().container_timeout
+    ends_container: bool | None = None
     log_frequency: int = Logging().log_frequency
     log_system_metrics: bool = Logging().log_system_metrics
     system_metrics_interval: float = Logging().system_metrics_interval

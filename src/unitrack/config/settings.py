@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from unitrack.config.sinks import SinkSettings, name_sinks, read_sinks
-from unitrack.limits import FINISH_TIMEOUT_S, LINGER_S, Limits
+from unitrack.limits import CONTAINER_TIMEOUT_S, FINISH_TIMEOUT_S, LINGER_S, Limits
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -69,6 +69,10 @@ class Tracking(Section, frozen=True):
     take_up: bool = True
     """Whether couriers also deliver what earlier runs under the same root left pending for the same backend and \
 options, once their own runs have everything."""
+    container_timeout: Annotated[float, msgspec.Meta(ge=0)] = CONTAINER_TIMEOUT_S
+    """The same where the end of the process ends its container: seconds at most, as long as delivery progresses."""
+    ends_container: bool | None = None
+    """Whether the end of the process ends its container. Not set: if it, or its parent in a container, is PID 1."""
 
 
 class Logging(Section, frozen=True):

@@ -18,6 +18,7 @@ from unitrack.journal_lines import Damage
 from unitrack.owner import process_start
 from unitrack.records import AnyRecord, Artifact, Metrics, RunEnd, RunStart
 from unitrack.runfolder import RunFolder
+from unitrack.system.life import Life, life_of
 
 _PID_END = 2**31
 """pid_t has 32 bits: a file of a greater number is named by a stranger."""
@@ -184,7 +185,7 @@ class Feed:
 
     def _is_left_over(self, writer: str) -> bool:
         """Whether it is a worker that may log on although its session is over: then it is not waited for."""
-        return not is_of_owner(self._folder.spool, writer) and process_start(_pid(writer)) is not None
+        return not is_of_owner(self._folder.spool, writer) and self._lives(writer)
 
     def _is_ahead(self, writer: str) -> bool:
         """Whether a journal begins a session that is still to come."""
@@ -249,7 +250,12 @@ class Feed:
     def open_writers(self, owner: str) -> list[str]:
         """Processes beside the owner that may still write: fork children, the sampler of system metrics."""
         others = (writer for writer in find_writers(self._folder.spool) if writer != owner)
-        return [writer for writer in others if writer not in self.ends and process_start(_pid(writer)) is not None]
+        return [writer for writer in others if writer not in self.ends and self._lives(writer)]
+
+    def _lives(self, writer: str) -> bool:
+        """Whether the process behind a journal is known to live; by the pid in its name for those of older versions."""
+        life = life_of(self._folder.spool, writer)
+        return process_start(_pid(writer)) is not None if life is None else life is Life.ALIVE
 
     def enter(self, ledger: Ledger, *, given_up: int, put_aside: int) -> None:
         """Put down what was taken since the last commit: all of it is confirmed, but for what was given up or waits."""

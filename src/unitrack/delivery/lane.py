@@ -19,7 +19,6 @@ from unitrack.delivery.attempt import Attempt
 from unitrack.delivery.backoff import pause_of_parked
 from unitrack.delivery.batch import Batch
 from unitrack.delivery.failures import Failures, describe
-from unitrack.delivery.lane_lock import LaneLock
 from unitrack.delivery.ledger import LaneState
 from unitrack.delivery.ledger_file import LedgerFile
 from unitrack.delivery.progress import Progress
@@ -35,6 +34,7 @@ from unitrack.manifest import LaneSpec, Manifest
 from unitrack.records import RunStatus
 from unitrack.redaction import redact
 from unitrack.runfolder import RunFolder, remove_torn
+from unitrack.system.locks import FileLock
 
 
 class Lane:
@@ -43,12 +43,14 @@ class Lane:
     `owner_is_here`: the run's own process steps the lane, so it need not be asked whether it is alive.
     """
 
-    def __init__(self, folder: RunFolder, spec: LaneSpec, *, owner_is_here: bool = False) -> None:
+    def __init__(
+        self, folder: RunFolder, spec: LaneSpec, *, owner_is_here: bool = False, assume_dead: bool = False
+    ) -> None:
         self.folder = folder
         self.spec = spec
         self.manifest: Manifest = folder.read_manifest()
-        self._watch = RunWatch(self.manifest.owner, owner_is_here=owner_is_here)
-        self._lock = LaneLock(folder.lock_file(spec.name))
+        self._watch = RunWatch(folder, self.manifest.owner, owner_is_here=owner_is_here, assume_dead=assume_dead)
+        self._lock = FileLock(folder.lock_file(spec.name))
         self._ledger_file = LedgerFile(folder.ledger_file(spec.name))
         self._failures = Failures()
         self._sink: SinkHandle | None = None
@@ -84,6 +86,17 @@ class Lane:
             return self.folder.read_manifest().owner.writer != self.manifest.owner.writer
         except JournalError:
             return self.folder.is_gone()
+
+    def end_if_deleted(self) -> None:
+        """The run folder was deleted while the run lives: end it as failed in the backend, as far as that is open."""
+        if self._sink is not None and self.folder.is_gone() and not self.has_ended():
+            with contextlib.suppress(Exception):  # there is nowhere to keep the reason
+                self._sink.end_run("failed", self._feed.last_time or self.manifest.run.time)
+                self._sink.flush()
+
+    def is_owner_gone(self) -> bool:
+        """Whether the owner is gone, as far as can be known now."""
+        return self._watch.is_gone()
 
     # -- one step -----------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,18 @@ import time
 from unitrack import limits
 from unitrack.delivery.feed import Feed
 from unitrack.owner import Owner
+from unitrack.runfolder import RunFolder
+from unitrack.system.life import Life
 
 
 class RunWatch:
-    """Watches those who write to a run. `owner_is_here`: the owner is this process, and need not be looked after."""
+    """Watches those who write to a run. `owner_is_here`: the owner is this process, and need not be looked after.
+    `assume_dead`: an owner of which nothing can be known counts as gone.
+    """
 
-    def __init__(self, owner: Owner, *, owner_is_here: bool) -> None:
+    def __init__(self, folder: RunFolder, owner: Owner, *, owner_is_here: bool, assume_dead: bool = False) -> None:
+        self._folder = folder
+        self._assume_dead = assume_dead
         self._owner = owner
         self._owner_is_here = owner_is_here
         self._owner_gone = False
@@ -24,7 +30,12 @@ class RunWatch:
         now = time.monotonic()
         if not self._owner_is_here and not self._owner_gone and now - self._looked >= limits.OWNER_POLL_S:
             self._looked = now
-            self._owner_gone = not self._owner.is_alive()
+            self._owner_gone = self.is_gone()
+
+    def is_gone(self) -> bool:
+        """Whether the owner is gone, as far as can be known now."""
+        life = self._folder.life_of(self._owner)
+        return life is Life.GONE or (life is Life.UNKNOWN and self._assume_dead)
 
     def look_anew(self) -> None:
         """The next `look` does not wait until it is time: the owner's pipe was closed."""

@@ -36,13 +36,15 @@ def sync_run(
     timeout: float,
     to: SinkSettings | None = None,
     dead_letters: bool = False,
+    assume_dead: bool = False,
     show: Callable[[DeliveryReport], None] = lambda report: None,
 ) -> DeliveryReport:
     """Deliver what is left of a run to its sinks, or all of it to the sink `to`, for at most `timeout` seconds.
 
     A sink that another process delivers to is left to it. A run whose process is alive is delivered as far as it is
-    written; one whose process died ends as failed. `dead_letters`: what a sink has refused is tried again. `show` is
-    called about ten times a second. Raises `ConfigError` if a sink can't be opened with what is known here.
+    written; one whose process died ends as failed, with `assume_dead` also one of which that can't be known.
+    `dead_letters`: what a sink has refused is tried again. `show` is called about ten times a second. Raises
+    `ConfigError` if a sink can't be opened with what is known here.
     """
     if (link := find_escape(folder.path)) is not None:
         raise ConfigError(
@@ -51,7 +53,11 @@ def sync_run(
     if to is not None:
         _add_sink(folder, to)
     manifest = folder.read_manifest()
-    lanes = [Lane(folder, _current(folder, spec)) for spec in manifest.sinks if to is None or spec.name == to.name]
+    lanes = [
+        Lane(folder, _current(folder, spec), assume_dead=assume_dead)
+        for spec in manifest.sinks
+        if to is None or spec.name == to.name
+    ]
     deadline = time.monotonic() + timeout
     workers = [threading.Thread(target=_deliver, args=(lane, deadline, dead_letters), daemon=True) for lane in lanes]
     for worker in workers:
@@ -75,7 +81,7 @@ def _deliver(lane: Lane, deadline: float, dead_letters: bool) -> None:
             progress = lane.step()
             ledger = lane.ledger
             if progress is Progress.DONE or (
-                progress is Progress.IDLE and (lane.has_ended() or lane.manifest.owner.is_alive())
+                progress is Progress.IDLE and (lane.has_ended() or not lane.is_owner_gone())
             ):
                 return
             if progress is Progress.WAITING and (ledger.state == "parked" or ledger.attempts >= HOPELESS_ATTEMPTS):

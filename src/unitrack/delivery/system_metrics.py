@@ -16,6 +16,7 @@ from unitrack.journal import JournalWriter
 from unitrack.limits import MIB, POLL_MAX_S
 from unitrack.records import Metrics, RunEnd
 from unitrack.runfolder import RunFolder
+from unitrack.system.life import Life
 
 _GPU_QUERY = ("utilization.gpu", "memory.used", "temperature.gpu", "power.draw")
 _GPU_NAMES = ("utilization_percent", "memory_mib", "temperature_c", "power_w")
@@ -60,7 +61,7 @@ class SystemSampler(threading.Thread):
         while (left := due - time.monotonic()) > 0:
             if self._stopped.wait(min(left, POLL_MAX_S)) or self._folder.ended_file.exists():
                 return True
-        return not self._manifest.owner.is_alive()
+        return self._folder.life_of(self._manifest.owner) is Life.GONE
 
     def _append(self, journal: JournalWriter, owner: psutil.Process | None) -> None:
         now = time.time_ns() // 1_000_000

@@ -80,6 +80,11 @@ class RunWait:
             ledger.accepted.get(writer, Position()) >= end for writer, end in self._ends.items()
         )
 
+    def progress(self) -> list[object]:
+        """How far its sinks have come, for comparison."""
+        ledgers = [Ledger.load(self.folder.ledger_file(sink)) for sink in self.sinks]
+        return [(ledger.positions, ledger.accepted, ledger.delivered, ledger.ended_writer) for ledger in ledgers]
+
     def report(self) -> DeliveryReport:
         """The account as it is now."""
         if self._owner is not None:
@@ -89,12 +94,14 @@ class RunWait:
         return DeliveryReport({sink: SinkReport.unknown_for(sink, why) for sink in self._sinks})
 
 
-def wait_for_runs(runs: Sequence[RunWait], deadline: float) -> list[DeliveryReport]:
+def wait_for_runs(runs: Sequence[RunWait], deadline: float, stall: float | None = None) -> list[DeliveryReport]:
     """Wait for all runs together, at most until `deadline` of the monotonic clock, and return their accounts.
 
-    Ctrl-C ends the wait, not the delivery. Shows progress on a terminal when it takes more than a second.
+    Ctrl-C ends the wait, not the delivery. With `stall` it also ends where none of them has come further for that
+    number of seconds. Shows progress on a terminal when it takes more than a second.
     """
     waiting = list(runs)
+    progressed, progressed_at = [run.progress() for run in waiting], time.monotonic()
     with _progress() as show, contextlib.suppress(KeyboardInterrupt):
         while True:
             waiting = [run for run in waiting if not run.look()]
@@ -103,6 +110,11 @@ def wait_for_runs(runs: Sequence[RunWait], deadline: float) -> list[DeliveryRepo
             with contextlib.suppress(OSError):
                 show(waiting)
             time.sleep(min(POLL_MAX_S, POLL_MIN_S * len(waiting)))  # each look reads the ledgers of each run
+            if stall is not None:
+                if (now := [run.progress() for run in waiting]) != progressed:
+                    progressed, progressed_at = now, time.monotonic()
+                elif time.monotonic() - progressed_at > stall:
+                    break
     return [run.report() for run in runs]
 
 

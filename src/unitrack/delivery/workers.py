@@ -92,7 +92,10 @@ class LaneThread(threading.Thread):
                 continue
             if self.lane.ledger.attempts:
                 self._failed_at = self._account()
-            if self.lane.is_obsolete() or (drains and progress is not None and self._has_stalled(progress)):
+            if self.lane.is_obsolete():
+                self.lane.end_if_deleted()
+                return False
+            if drains and progress is not None and self._has_stalled(progress):
                 return False
             is_in_trouble = progress is not Progress.IDLE and not self.lane.tries_again_in_place()
             if is_in_trouble and is_asked_for(self.lane.folder, self.lane.spec.name):

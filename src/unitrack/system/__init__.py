@@ -1,0 +1,1 @@
+"""What unitrack asks of the operating system."""

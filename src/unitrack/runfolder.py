@@ -29,8 +29,8 @@ from unitrack.errors import ConfigError, JournalError
 from unitrack.manifest import Manifest
 from unitrack.owner import Owner, process_start
 from unitrack.safe_files import FILE_MODE, FOLDER_MODE, UnsafePathError, open_private, read_regular
-from unitrack.system.life import Life, last_beat, life_of
-from unitrack.system.locks import FileLock, is_locked
+from unitrack.system.life import Life, last_beat, life_of, sign_file
+from unitrack.system.locks import FileLock, is_file_locked
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 """What ids of runs, names of sinks and names of journals look like."""
@@ -169,7 +169,7 @@ class RunFolder:
         return last_beat(self.spool, owner.writer)
 
     def is_open(self, owner: Owner) -> bool:
-        """Whether a process that may be alive has the run open. One of an older version on another host does not bar."""
+        """Whether a process that may be alive has the run open. One of an older version elsewhere is no bar."""
         if not self.spool.exists() or self.ended_file.exists():
             return False
         life = self.life_of(owner)
@@ -201,17 +201,12 @@ class RunFolder:
             lock.release()
 
     def is_delivered(self, sink: str) -> bool:
-        """Whether a process delivers to the sink now. It only reads."""
-        try:
-            descriptor = open_private(self.lock_file(sink), os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            return is_locked(descriptor)
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
+        """Whether a process delivers to the sink now."""
+        return is_file_locked(self.lock_file(sink))
+
+    def holds_lock(self, owner: Owner) -> bool:
+        """Whether the owner's lock is held, which proves that it lives."""
+        return is_file_locked(sign_file(self.spool, owner.writer))
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write `run.json`, whole or not at all."""

@@ -240,14 +240,15 @@ def _wait_while_unknown(folder: RunFolder) -> None:
     """Wait until an owner on another machine is known to live or to be gone, at most `BEAT_GONE_S` seconds."""
     owner = folder.read_manifest().owner
     before = folder.silent_for(owner)
-    if owner.is_near() or before is None or not folder.is_open(owner):
+    if owner.is_near() or before is None or not folder.is_open(owner) or folder.holds_lock(owner):
         return
     warn_caller(
-        f"process {owner.pid} on host {owner.host} gave its last sign of life {before:.0f} s ago: waiting until it gives "
-        f"another one or has been silent for {BEAT_GONE_S:.0f} s",
+        f"process {owner.pid} on host {owner.host} gave its last sign of life {before:.0f} s ago: waiting until it "
+        f"gives another one or has been silent for {BEAT_GONE_S:.0f} s",
         DeliveryWarning,
     )
-    while folder.is_open(owner):
+    deadline = time.monotonic() + BEAT_GONE_S
+    while folder.is_open(owner) and time.monotonic() < deadline:
         time.sleep(0.2)
         now = folder.silent_for(owner)
         if now is None or now < before:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from unitrack_bench import Bench, settle
+from unitrack_children import wait_until
 
 import unitrack
 from unitrack import launcher
@@ -25,7 +25,7 @@ from unitrack.limits import BEAT_GONE_S
 from unitrack.local import LocalSource
 from unitrack.records import Metrics
 from unitrack.runfolder import RunFolder
-from unitrack.system.life import Life, Sign, life_of, sign_file
+from unitrack.system.life import Life, Sign, sign_file
 from unitrack.system.locks import FileLock, is_locked
 
 _IN_CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -91,6 +91,7 @@ def test_a_killed_run_of_another_container(trainer: subprocess.Popen[str], tmp_p
     trainer.kill()
     trainer.wait()
     folder = RunFolder(tmp_path / "a")
+    wait_until(lambda: read_run_state(folder).owner_life == "gone")  # the kernel ends the container after `unshare`
     sync_run(folder, timeout=30)
     assert read_run_state(folder).status == "failed"
 
@@ -206,4 +207,10 @@ def test_a_torchrun_job_without_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_deleted_folder_ends_the_run_in_its_backend(tmp_path: Path) -> None:
     """The lane ends it as failed before it leaves."""
-    from unitrack_bench import Bench  # noqa: F401
+    bench = Bench(tmp_path)
+    bench.points(1.0)
+    lane = bench.lane()
+    settle(lane)
+    shutil.rmtree(bench.folder.path)
+    lane.end_if_deleted()
+    assert bench.store("a").status == "failed"

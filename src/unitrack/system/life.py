@@ -44,10 +44,8 @@ class SignOfLife:
     def __init__(self, spool: Path, writer: str) -> None:
         self._path = sign_file(spool, writer)
         self._lock = FileLock(self._path)
-        try:
+        with contextlib.suppress(OSError):  # the file system has no locks, or can't be written: the time has to do
             self._lock.acquire(wait=True)
-        except OSError:  # no locks on this file system: the time has to do, if even that can be written
-            pass
         sign = msgspec.json.encode(Sign(Owner.current(writer), self._lock.is_held))
         with contextlib.suppress(OSError):  # without it, the pid counts as before
             if self._lock.is_held:

@@ -72,6 +72,20 @@ def is_locked(descriptor: int) -> bool:
     return False
 
 
+def is_file_locked(path: Path) -> bool:
+    """Return whether a process holds the lock on a file; False where that can't be told. It only reads."""
+    try:
+        descriptor = open_private(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return is_locked(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 

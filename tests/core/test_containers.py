@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -213,4 +214,5 @@ def test_a_deleted_folder_ends_the_run_in_its_backend(tmp_path: Path) -> None:
     settle(lane)
     shutil.rmtree(bench.folder.path)
     lane.end_if_deleted()
-    assert bench.store("a").status == "failed"
+    lane.release()
+    assert json.loads((tmp_path / "a" / "ended.json").read_text())["status"] == "failed"

@@ -424,6 +424,7 @@ def test_the_end_waits_for_writers_that_are_alive_but_not_for_ever(root: Path, m
     finally:
         sleeper.kill()
         sleeper.wait()
+        child.close()
     assert settle(lane) is Progress.DONE
     assert [value for _, value in points(root / "a", "child")] == [1.0, 2.0]
     lane.release()

@@ -78,13 +78,15 @@ def life_of(spool: Path, writer: str) -> Life | None:
     try:
         sign = msgspec.json.decode(os.read(descriptor, 65536), type=Sign)
         owner = sign.owner
-        if owner.is_near():
-            return Life.ALIVE if process_start(owner.pid) == owner.created else Life.GONE
+        if owner.is_near() and process_start(owner.pid) != owner.created:
+            return Life.GONE  # though a child of a foreign fork may hold a copy of the lock
         with contextlib.suppress(OSError):
             if is_locked(descriptor):
                 return Life.ALIVE
             if sign.locked and owner.boot and owner.boot == boot_id():
-                return Life.GONE
+                return Life.GONE  # or it has closed its journal
+        if owner.is_near():
+            return Life.ALIVE
         age = _now(spool) - os.fstat(descriptor).st_mtime
     except (OSError, ValueError):
         return Life.UNKNOWN

@@ -142,7 +142,9 @@ def test_a_silent_owner_on_another_machine_is_gone(tmp_path: Path) -> None:
 
 @needs_unshare
 @pytest.mark.parametrize("command", [_IN_CONTAINER, [*_IN_CONTAINER, "sh", "-c", '"$@"; exit $?', "sh"]])
-@pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"])
+@pytest.mark.parametrize(
+    "end", ["run.finish()", "import os, signal; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"]
+)
 def test_pid_1_waits_for_its_couriers(command: list[str], end: str, tmp_path: Path) -> None:
     """With a finish timeout of nothing, all is delivered before the container ends."""
     code = f"""
@@ -158,7 +160,7 @@ for step in range(20_000):
     )
     records = LocalSource(str(tmp_path / "a")).records("a")
     assert sum(isinstance(record, Metrics) for record in records) == 20_000, done.stderr
-    assert read_run_state(RunFolder(tmp_path / "a")).status == ("killed" if end else "finished")
+    assert read_run_state(RunFolder(tmp_path / "a")).status == ("killed" if "kill" in end else "finished")
 
 
 def test_a_forked_child_holds_no_lock_of_its_parent(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class Lane:
         """The run folder was deleted while the run lives: end it as failed in the backend, as far as that is open."""
         if self._sink is not None and self.folder.is_gone() and not self.has_ended():
             with contextlib.suppress(Exception):  # there is nowhere to keep the reason
-                self._sink.end_run("failed", self._feed.last_time or self.manifest.run.time)
+                self._sink.end_run("failed", self._attempt.feed.last_time or self.manifest.run.time)
                 self._sink.flush()
 
     def is_owner_gone(self) -> bool:

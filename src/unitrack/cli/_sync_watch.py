@@ -17,6 +17,7 @@ from unitrack.delivery.syncing import sync_run
 from unitrack.delivery.waiting import journal_ends
 from unitrack.errors import ConfigError, UnitrackError
 from unitrack.owner import process_start
+from unitrack.system.life import Life
 
 if TYPE_CHECKING:
     from unitrack.config import SinkSettings
@@ -131,7 +132,7 @@ class _WatchedRun:
         manifest = self.folder.read_manifest()
         ledgers = [Ledger.load(self.folder.ledger_file(sink.name)) for sink in manifest.sinks]
         at_work = [one.pid != os.getpid() and _is_running(one) for one in ledgers]
-        return manifest.owner, manifest.owner.is_alive(), journal_ends(self.folder), at_work
+        return manifest.owner, self.folder.life_of(manifest.owner) is not Life.GONE, journal_ends(self.folder), at_work
 
     def _is_in_trouble(self, state: RunState) -> bool:
         """Whether it is for us to try again: a sink failed, and no other process delivers to it."""

@@ -25,6 +25,7 @@ from unitrack.learned import learned
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder, write_atomically
 from unitrack.safe_files import find_escape, read_regular
+from unitrack.system.life import Life
 
 
 class Leftovers:
@@ -49,7 +50,7 @@ class Leftovers:
         """Look for leftovers of this lane's sink beside its run."""
         shown = next((spec for spec in lane.manifest.sinks if spec.name == lane.spec.name), None)
         known = self._own.setdefault(lane.folder.path.parent, [])
-        if shown is not None and (pair := (_unnamed(shown), _unnamed(lane.spec))) not in known:
+        if shown is not None and (pair := (_comparable(shown), lane.spec)) not in known:
             known.append(pair)
             self._look_due = 0.0
 
@@ -129,10 +130,10 @@ def find_leftovers(root: Path, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterator
 
 def _left_in(folder: RunFolder, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterator[tuple[RunFolder, LaneSpec]]:
     manifest = folder.read_manifest()
-    if manifest.owner.is_alive() or find_escape(folder.path) is not None:
+    if folder.life_of(manifest.owner) is not Life.GONE or find_escape(folder.path) is not None:
         return
     for spec in manifest.sinks:
-        lane = next((lane for shown, lane in own if shown == _unnamed(spec)), None)
+        lane = next((lane for shown, lane in own if shown == _comparable(spec)), None)
         if lane is None:
             continue
         ledger, owner = Ledger.load(folder.ledger_file(spec.name)), manifest.owner.writer
@@ -140,8 +141,9 @@ def _left_in(folder: RunFolder, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterato
             yield folder, msgspec.structs.replace(lane, name=spec.name)
 
 
-def _unnamed(spec: LaneSpec) -> LaneSpec:
-    return msgspec.structs.replace(spec, name="")
+def _comparable(spec: LaneSpec) -> LaneSpec:
+    """The lane without what may differ for one store: its name, and what the plugin's version declares."""
+    return msgspec.structs.replace(spec, name="", kinds_in_order=True, lanes_at_once=None)
 
 
 @learned

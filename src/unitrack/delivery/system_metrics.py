@@ -41,14 +41,15 @@ class SystemSampler(threading.Thread):
 
     def run(self) -> None:
         """Sample until told to stop or the journal can't be written any more."""
-        owner = psutil.Process(self._manifest.owner.pid) if self._manifest.owner.is_alive() else None
+        owner = self._manifest.owner
+        process = psutil.Process(owner.pid) if owner.is_near() and owner.is_alive() else None
         try:
             journal = JournalWriter(self._folder.spool)
         except JournalError:
             return
         try:
             while True:
-                self._append(journal, owner)
+                self._append(journal, process)
                 if self._run_ends_within(self._interval):
                     break
         except JournalError:
@@ -63,11 +64,11 @@ class SystemSampler(threading.Thread):
                 return True
         return self._folder.life_of(self._manifest.owner) is Life.GONE
 
-    def _append(self, journal: JournalWriter, owner: psutil.Process | None) -> None:
+    def _append(self, journal: JournalWriter, process: psutil.Process | None) -> None:
         now = time.time_ns() // 1_000_000
         step = int((self._begun_after + time.monotonic() - self._begun_at) / self._interval)
         with journal.lock:
-            journal.append(Metrics(seq=journal.next_seq, time=now, step=step, metrics=self.sample(owner)))
+            journal.append(Metrics(seq=journal.next_seq, time=now, step=step, metrics=self.sample(process)))
             journal.next_seq += 1
 
     def _close(self, journal: JournalWriter) -> None:

@@ -15,7 +15,11 @@ appends a line to a journal and returns; courier processes deliver it. So a dead
 killed process loses nothing: `unitrack status` shows what is pending, `unitrack sync` delivers it.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError("unitrack runs on Linux and macOS, not on Windows: use it inside WSL (`wsl --install`)")
 
 from unitrack.delivery.report import DeliveryReport, SinkReport
 from unitrack.errors import (

@@ -23,13 +23,25 @@ import msgspec
 
 from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError, RunFinishedError
-from unitrack.journal_lines import TORN, Damage, LineReader, decode_line, encode_line, lines_in
-from unitrack.limits import MAX_LINE_BYTES, MAX_STEP, MIB, READ_BYTES, SEGMENT_BYTES
+from unitrack.journal_lines import (
+    LINE_START_BYTES,
+    TORN,
+    Damage,
+    LineReader,
+    decode_line,
+    encode_line,
+    find_line_start,
+    lines_in,
+    may_become_line,
+)
+from unitrack.limits import FOREIGN_BYTES, MAX_LINE_BYTES, MAX_STEP, MIB, READ_BYTES, SEGMENT_BYTES
 from unitrack.records import AnyRecord, Record
 from unitrack.safe_files import open_private
 from unitrack.system.life import SignOfLife
 
 SUFFIX = ".journal"
+sync_data = getattr(os, "fdatasync", os.fsync)
+"""macOS has only `fsync`. Its `F_FULLFSYNC` empties the drive's cache as well, which takes tens of milliseconds."""
 _BIRTH = re.compile("[0-9a-f]{12}")
 _START_BYTES = len(b'01234567 {"kind":"run_start"')
 
@@ -174,7 +186,7 @@ class JournalWriter:
                 return
             descriptor, synced = os.dup(self._fd), self.next_seq
         try:
-            os.fdatasync(descriptor)
+            sync_data(descriptor)
             self._synced_at = synced
         finally:
             os.close(descriptor)
@@ -213,7 +225,7 @@ def sync_journals(spool: Path) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(segment_path(spool, writer, segments[-1]), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                os.fdatasync(descriptor)
+                sync_data(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -228,6 +240,7 @@ class JournalReader:
         self._fd = -1
         self._fd_segment = -1
         self._lines = LineReader(0) if self.position == Position() else None
+        self._passed_over = 0  # bytes since the last record
 
     def read(self, max_bytes: int = READ_BYTES, *, is_over: bool = False) -> Chunk:
         """The next records, at most about `max_bytes` of them; none at the end of what is written.
@@ -247,6 +260,8 @@ class JournalReader:
         whole = data if data.endswith(b"\n") or not data else data + b"\n"
         records, ends, damages = self._line_reader().read(name, start.offset, whole)
         self.position = Position(start.segment, start.offset + len(data))
+        if records:
+            self._passed_over = 0
         return Chunk(records, ends, self.position, damages)
 
     def _line_reader(self) -> LineReader:
@@ -292,21 +307,61 @@ class JournalReader:
         return True
 
     def _read_lines(self, max_bytes: int) -> bytes:
-        if not self._open_segment():
-            return b""
-        data = os.pread(self._fd, max_bytes, self.position.offset)
-        while len(data) == max_bytes and b"\n" not in data:  # one line is longer than that
-            if max_bytes >= MAX_LINE_BYTES:
-                raise OSError(0, f"a line of the journal has more than {MAX_LINE_BYTES} bytes: this is none of ours")
-            max_bytes *= 2
+        while self._open_segment():
             data = os.pread(self._fd, max_bytes, self.position.offset)
-        return data[: data.rfind(b"\n") + 1]
+            if len(data) == max_bytes and b"\n" not in data:
+                whole = self._read_long_line(data)
+                if whole is None:
+                    self._pass_over(max_bytes)
+                    continue
+                data = whole
+            return data[: data.rfind(b"\n") + 1]
+        return b""
+
+    def _read_long_line(self, begun: bytes) -> bytes | None:
+        """Return a line longer than `begun` and what was read with it, or nothing while it has no end yet.
+
+        None if no writer of a journal can have written it.
+        """
+        data = bytearray(begun)
+        while len(data) < MAX_LINE_BYTES and may_become_line(data):
+            wanted = len(data)
+            more = os.pread(self._fd, wanted, self.position.offset + wanted)
+            data += more
+            if b"\n" in more:
+                return bytes(data)
+            if len(more) < wanted:
+                return b""
+        return None
+
+    def _pass_over(self, step: int) -> None:
+        """Go past bytes that are no line of ours, to where one may begin, or to the end of the segment.
+
+        The cost of all that lies between two records is bounded by `FOREIGN_BYTES`, whatever the size of the file is.
+        """
+        start = self.position.offset
+        end = os.fstat(self._fd).st_size
+        before, at = os.pread(self._fd, 1, start), start + 1
+        while at < min(end, start + FOREIGN_BYTES - self._passed_over):
+            piece = before + os.pread(self._fd, step, at)
+            found = find_line_start(piece)
+            if found is not None:
+                end = at - len(before) + found
+                self._passed_over += end - start
+                break
+            at += step
+            before = piece[-LINE_START_BYTES:]
+        name = segment_path(self._spool, self.writer, self.position.segment).name
+        reason = f"{end - start} bytes are no record: the file is damaged, or it is not a journal"
+        self._line_reader().pass_over(name, start, reason)
+        self.position = Position(self.position.segment, end)
 
     def _read_tail(self) -> bytes:
         """What is left of a segment that nobody writes to any more: a line without its newline."""
         if not self._open_segment():
             return b""
-        return os.pread(self._fd, max(0, os.fstat(self._fd).st_size - self.position.offset), self.position.offset)
+        left = max(0, os.fstat(self._fd).st_size - self.position.offset)
+        return os.pread(self._fd, min(left, MAX_LINE_BYTES), self.position.offset)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,13 +13,17 @@ from zlib import crc32
 
 import msgspec
 
-from unitrack.limits import READ_BYTES
+from unitrack.limits import MAX_LINE_BYTES, READ_BYTES
 from unitrack.records import AnyRecord, Record
 
 TORN = b"!!\n"
 """Ends a line of which only a part could be written. Its call has raised, so nobody misses it."""
 _BODY = b' {"kind":"'
 """Begins each body, and can't be within one: a body has spaces only in strings, and these no bare quotation mark."""
+_LINE_START = re.compile(rb'[0-9a-f]{8} \{"kind":"')
+LINE_START_BYTES = 18
+"""The length of a checksum and `_BODY`: how each line of a journal begins."""
+_NEXT_LINE = re.compile(rb'\n|[0-9a-f]{8} \{"kind":"')
 _EMPTY_LINES = re.compile(rb"(?<=\n)\n")
 _MOST_MISSING = 2**40  # a gap beyond that is no gap but nonsense
 
@@ -85,6 +89,22 @@ def salvage(line: bytes) -> Iterator[tuple[int, AnyRecord | None]]:
         start = end
 
 
+def may_become_line(data: bytes | bytearray) -> bool:
+    """Whether these bytes without a newline may be the beginning of one line, as a writer of a journal makes them.
+
+    JSON escapes the byte 0, and `_BODY` can't be within a body.
+    """
+    return _LINE_START.match(data) is not None and b"\0" not in data and data.find(_BODY, LINE_START_BYTES) < 0
+
+
+def find_line_start(data: bytes) -> int | None:
+    """The first place after byte 0 where a line may begin: behind a newline, or at what every line begins with."""
+    found = _NEXT_LINE.search(data, 1)
+    if found is None:
+        return None
+    return found.end() if found.group() == b"\n" else found.start()
+
+
 class LineReader:
     """Turns the bytes of one journal into records, in order, and accounts for what is lost between them.
 
@@ -102,6 +122,10 @@ class LineReader:
         """A new segment begins, the one before may have lost its end; `missing` stands for segments that are gone."""
         self._in_doubt = True
         self._damage = missing
+
+    def pass_over(self, file: str, offset: int, reason: str) -> None:
+        """What begins at a byte of a file is no line, and its reader goes on behind it."""
+        self._note(file, offset, reason, is_told=False)
 
     def read(self, file: str, offset: int, data: bytes) -> tuple[list[AnyRecord], list[int], list[Damage]]:
         """The records in complete lines that begin at a byte of a file, where each one's line ends, and where some are
@@ -165,10 +189,15 @@ class LineReader:
 
 
 def lines_in(file: BinaryIO) -> int:
-    """How many of a file's lines are whole and not empty; a gigabyte takes a second."""
-    lines, before = 0, b"\n"
-    while data := file.read(READ_BYTES):
-        lines += data.count(b"\n")
+    """How many of a file's lines are whole and not empty; a gigabyte takes a second.
+
+    Looking for the end of one line stops after `MAX_LINE_BYTES`: what comes then is no journal, and no reader reads on.
+    """
+    lines, before, without_end = 0, b"\n", 0
+    while (data := file.read(READ_BYTES)) and without_end < MAX_LINE_BYTES:
+        found = data.count(b"\n")
+        without_end = 0 if found else without_end + len(data)
+        lines += found
         if b"\n\n" in before + data:
             lines -= len(_EMPTY_LINES.findall(before + data))
         before = data[-1:]

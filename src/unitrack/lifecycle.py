@@ -174,8 +174,16 @@ class _Housekeeper(threading.Thread):
         """Look after the live runs for as long as there are any."""
         while _live:
             time.sleep(HOUSEKEEPING_S)
-            with contextlib.suppress(MemoryError):  # training may catch its own and go on
+            try:
                 self._look_around()
+            except MemoryError:  # training may catch its own and go on
+                continue
+            except Exception as error:  # a defect here must not leave couriers dead and journals unsynced in silence
+                self._warn_once(
+                    ("", type(error).__name__),
+                    "looking after the runs failed; training goes on, nothing is lost, and it is tried again every "
+                    f"{HOUSEKEEPING_S:g} s: {type(error).__name__}: {error}",
+                )
 
     def _look_around(self) -> None:
         from unitrack.delivery.pool import pool

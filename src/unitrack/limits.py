@@ -39,6 +39,9 @@ MAX_STATE_BYTES = 256 * MIB
 """
 MAX_LINE_BYTES = 256 * MIB
 """A line of a journal that a reader takes into memory: far more than the limits on a call allow."""
+FOREIGN_BYTES = SEGMENT_BYTES
+"""How far a reader looks for the next line of a journal where none is. A loss of power leaves zeros or old blocks, less
+than a segment of them; more is a file of another program, which may be sparse and as large as it claims."""
 MAX_STEP = 2**63 - 1
 """int64, which MLflow, TensorBoard and W&B store."""
 HOUSEKEEPING_S = 1.0

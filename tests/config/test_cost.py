@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from unitrack_children import run_child
 
 PROGRAM = """
 import sys, msgspec, pluggy
@@ -17,5 +17,5 @@ print(sorted(lazy & sys.modules.keys()))
 
 
 def test_readers_are_imported_only_for_a_file(folder: Path) -> None:
-    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, cwd=folder)
+    result = run_child("-c", PROGRAM, cwd=folder)
     assert result.stdout.split("\n")[:2] == ["[]", "[]"], result.stderr

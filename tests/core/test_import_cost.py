@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from unitrack_children import run_child
 
 import unitrack
 
@@ -28,8 +27,7 @@ def test_a_run_imports_only_what_it_needs(root: Path) -> None:
     """`/proc` tells what psutil would, and couriers do the rest."""
     if not Path("/proc/self/stat").exists():
         pytest.skip("without /proc it takes psutil")
-    command = [sys.executable, "-c", PROGRAM]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root, check=False)
+    result = run_child("-c", PROGRAM, cwd=root)
     assert result.stdout.split("\n")[:2] == ["[]", "[]"], result.stderr
 
 
@@ -44,3 +42,14 @@ def test_other_names_are_errors() -> None:
     """As ever."""
     with pytest.raises(AttributeError, match="module 'unitrack' has no attribute 'nothing'"):
         _ = unitrack.nothing
+
+
+def test_windows_is_refused_in_one_sentence(root: Path) -> None:
+    """Not by a missing module of which nobody has heard."""
+    code = (
+        "import sys; sys.platform = 'win32'; sys.modules['fcntl'] = None\n"
+        "try: import unitrack\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = run_child("-c", code, cwd=root)
+    assert done.stdout == "unitrack runs on Linux and macOS, not on Windows: use it inside WSL (`wsl --install`)\n"

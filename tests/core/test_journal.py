@@ -13,6 +13,7 @@ import pytest
 from unitrack import journal as journal_module
 from unitrack.errors import JournalError, RunFinishedError
 from unitrack.journal import (
+    Chunk,
     JournalReader,
     JournalWriter,
     Position,
@@ -20,7 +21,8 @@ from unitrack.journal import (
     find_writers,
     segment_path,
 )
-from unitrack.journal_lines import decode_line, encode_record
+from unitrack.journal_lines import decode_line, encode_line, encode_record
+from unitrack.limits import FOREIGN_BYTES, MIB
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, Tags
 
 OLD_JOURNAL = Path(__file__).parent / "data" / "v1"
@@ -165,6 +167,40 @@ def test_lines_longer_than_a_read_are_read(root: Path) -> None:
     assert [record.seq for record in records] == [0, 1, 2]
     assert len(records[1].params["long"]) == 3_000_000
     assert not damages
+
+
+@pytest.mark.parametrize("begin", [b"", b'01234567 {"kind":"metrics","seq":0,"x":"'])
+def test_a_sparse_file_is_passed_over(root: Path, begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of 2 GB that is no journal costs a bounded number of bytes read, and one message."""
+    path = segment_path(root, "a", 0)
+    path.write_bytes(begin)
+    os.truncate(path, 2 * 1024 * MIB)
+    read_bytes, pread = 0, os.pread
+
+    def counting(descriptor: int, size: int, offset: int) -> bytes:
+        nonlocal read_bytes
+        read_bytes += size
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", counting)
+    reader = JournalReader(root, "a")
+    chunk = reader.read()
+    assert (chunk.records, chunk.end) == ([], Position(0, 2 * 1024 * MIB))
+    [damage] = chunk.damages
+    assert damage.reason == "2147483648 bytes are no record: the file is damaged, or it is not a journal"
+    assert read_bytes < 2 * FOREIGN_BYTES
+    assert count_lines(root, "a", [0], Position()) == 0
+    assert reader.read(is_over=True) == Chunk([], chunk.end, [])
+
+
+def test_records_after_a_long_damage_are_read(root: Path) -> None:
+    """Zeros longer than a read, as a loss of power leaves them, hide no record that comes after them."""
+    record = Metrics(seq=7, time=1, step=0, metrics={"loss": 0.5})
+    segment_path(root, "a", 0).write_bytes(bytes(3 * MIB + 5) + encode_line(record) + encode_line(record))
+    reader = JournalReader(root, "a")
+    chunk = reader.read()
+    assert chunk.records == [record, record]
+    assert [damage.offset for damage in chunk.damages] == [0]
 
 
 def test_threads_share_a_writer(root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,19 +28,29 @@ Point = tuple[str, int, float]
 """Metric, step, value."""
 
 
+def run_child(*arguments: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments, and fail if it does not end well: by which code or signal, and what it said.
+
+    `options` are those of `subprocess.run`. A child that dies of a fault prints where, by `faulthandler`.
+    """
+    command = [sys.executable, "-X", "faulthandler", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+    assert done.returncode == 0, how_it_ended(done)
+    return done
+
+
+def how_it_ended(done: subprocess.CompletedProcess[str]) -> str:
+    """The exit code or the signal of a child, and all it printed."""
+    code = done.returncode
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"the child {how}\nstdout: {done.stdout!r}\nstderr: {done.stderr}"
+
+
 def train(folder: Path, code: str, *arguments: str, timeout: float = 120, **environ: str) -> list[Any]:
     """Run a script, and give what it printed: one JSON value a line. It has a file, as spawned workers need it."""
     script = folder / "train.py"
     script.write_text(PREAMBLE + code)
-    done = subprocess.run(
-        [sys.executable, str(script), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=folder,
-        env={**os.environ, **environ},
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_child(str(script), *arguments, timeout=timeout, cwd=folder, env={**os.environ, **environ})
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

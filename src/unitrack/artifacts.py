@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import stat
+import sys
 from pathlib import Path, PurePosixPath
 
 from unitrack.disk_trouble import remedy
@@ -94,9 +95,11 @@ def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[st
 
     with open(source, "rb") as reader, open(destination, "xb") as writer:
         try:
+            if sys.platform != "linux":
+                raise OSError("only Linux has copy_file_range")
             while os.copy_file_range(reader.fileno(), writer.fileno(), 1024 * MIB):
                 pass
-        except (OSError, AttributeError):  # across file systems on old kernels; not on macOS
+        except OSError:  # or across file systems on old kernels
             reader.seek(0)
             writer.seek(0)
             shutil.copyfileobj(reader, writer, MIB)

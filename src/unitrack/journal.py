@@ -312,6 +312,9 @@ class JournalReader:
             if len(data) == max_bytes and b"\n" not in data:
                 whole = self._read_long_line(data)
                 if whole is None:
+                    line = data.partition(b"\0")[0]  # it may lack only its newline, as a loss of power leaves it
+                    if line and not isinstance(decode_line(line), str):
+                        return line
                     self._pass_over(max_bytes)
                     continue
                 data = whole

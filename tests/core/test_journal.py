@@ -190,7 +190,7 @@ def test_a_sparse_file_is_passed_over(root: Path, begin: bytes, monkeypatch: pyt
     assert damage.reason == "2147483648 bytes are no record: the file is damaged, or it is not a journal"
     assert read_bytes < 2 * FOREIGN_BYTES
     assert count_lines(root, "a", [0], Position()) == 0
-    assert reader.read(is_over=True) == Chunk([], chunk.end, [])
+    assert reader.read(is_over=True) == Chunk([], [], chunk.end, [])
 
 
 def test_records_after_a_long_damage_are_read(root: Path) -> None:

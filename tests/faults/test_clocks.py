@@ -170,7 +170,7 @@ def test_back_off_knows_no_wall_clock(root: Path, clock: Path, seconds: int) -> 
         "jump(float(sys.argv[1]))\n"
         "print(json.dumps(run.finish(timeout=100).ok))"
     )
-    troubles = [{"hook": "open_run", "kind": "unavailable", "times": 3}]
+    troubles = [{"hook": "open_run", "kind": "must_reopen", "times": 3}]
     assert train(root, code, str(seconds), json.dumps(troubles)) == [True]
     opened = [call["time"] for call in calls(root / "probe") if call["hook"] == "open_run"]
     pauses = [later - earlier for earlier, later in itertools.pairwise(opened)]

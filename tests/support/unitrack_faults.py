@@ -1,17 +1,23 @@
 """What the fault tests share: their long form, and the figures that they print into docs/reliability.md.
 
 A test adds up what it saw: `figure("Kill the trainer", "SIGKILL", kills=1, logged=813, lost=0)`. Whole numbers of one
-row are added up over all rounds, and everything else must be said once. `tox -e faults` collects the figures of the
-long form and renews the tables of the page: `python tests/support/unitrack_faults.py FIGURES docs/reliability.md`.
+row are added up over all rounds, and everything else must be said once. `tox -e faults` runs the long form, a file of
+tests after the other, and renews the tables of the page after each: `python tests/support/unitrack_faults.py FOLDER
+docs/reliability.md [FILE ...]`. A part that has passed is not run again, so what is cut off goes on where it was;
+`--anew` forgets what was there.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -39,10 +45,10 @@ def figure(table: str, row: str, **columns: Value) -> None:
         file.write(line.encode())
 
 
-def read_figures(file: Path) -> Tables:
-    """All figures of a run of the tests, rounds added up."""
+def read_figures(files: Iterable[Path]) -> Tables:
+    """All figures of some parts, rounds added up."""
     tables: Tables = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in itertools.chain.from_iterable(file.read_text(encoding="utf-8").splitlines() for file in files):
         table, row, columns = json.loads(line)
         cells = tables.setdefault(table, {}).setdefault(row, {})
         for column, value in columns.items():
@@ -85,6 +91,40 @@ def _machine() -> str:
     )
 
 
+def run_parts(folder: Path, page_file: Path, files: Sequence[str]) -> list[str]:
+    """Run the fault tests of each file that have not passed yet, renewing the page; return the files that failed.
+
+    The page holds the figures of parts that passed, of this run and of those before it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for file in files or fault_files():
+        figures = folder / f"{file.replace('/', '.')}.jsonl"
+        if not figures.exists():
+            unfinished = figures.with_suffix(".part")
+            unfinished.write_bytes(b"")
+            environment = {**os.environ, "UNITRACK_FIGURES": str(unfinished.absolute())}
+            print(f"-- {file}", flush=True)
+            pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "faults", file]
+            if subprocess.run(pytest, env=environment, check=False).returncode:
+                failed.append(file)
+                continue
+            unfinished.rename(figures)
+        page = page_file.read_text(encoding="utf-8")
+        page_file.write_text(with_figures(page, read_figures(sorted(folder.glob("*.jsonl")))), encoding="utf-8")
+    return failed
+
+
+def fault_files() -> list[str]:
+    """The files with fault tests, from the root of the project."""
+    folders = [Path("tests/faults"), *sorted(Path("plugins").glob("*/tests"))]
+    files = [file for folder in folders for file in sorted(folder.glob("test_*.py"))]
+    return [file.as_posix() for file in files if "mark.faults" in file.read_text(encoding="utf-8")]
+
+
 if __name__ == "__main__":
-    figures, page_file = Path(sys.argv[1]), Path(sys.argv[2])
-    page_file.write_text(with_figures(page_file.read_text(encoding="utf-8"), read_figures(figures)), encoding="utf-8")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--anew"]
+    if "--anew" in sys.argv:
+        shutil.rmtree(arguments[0], ignore_errors=True)
+    if failed := run_parts(Path(arguments[0]), Path(arguments[1]), arguments[2:]):
+        sys.exit(f"failed, and to be run again: {', '.join(failed)}")

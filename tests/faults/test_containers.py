@@ -1,4 +1,4 @@
-"""Containers that are killed with all in them: what a call returned for is there, no matter who delivers it, and where."""
+"""Containers that are killed: what a call returned for is there, no matter who delivers it, and where."""
 
 from __future__ import annotations
 

@@ -138,6 +138,9 @@ COURIER_LOG_BYTES = MIB
 """What a courier and its backend print is cut to its last quarter beyond this."""
 
 # Waiting for delivery
+CLEANUP_S = 0.5
+"""How long `finish` lets a thread of this process remove the spool of a complete run: an interpreter that exits at once
+would leave it there."""
 FINISH_TIMEOUT_S = 60.0
 """Importing mlflow costs 5 to 8 s (measured); a minute lets a cold start and a slow disk pass."""
 HOPELESS_ATTEMPTS = 4

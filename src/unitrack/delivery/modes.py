@@ -13,6 +13,7 @@ import msgspec
 
 from unitrack.delivery.orders import Terms
 from unitrack.delivery.pool import pool
+from unitrack.limits import CLEANUP_S
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder
 
@@ -84,9 +85,12 @@ class ThreadDelivery:
         """The threads do it."""
 
     def close(self) -> None:
-        """Let the threads finish what makes progress."""
+        """Let the threads finish what makes progress; those whose run is complete have only to clean up."""
         for thread in self._threads:
             thread.drain()
+        for thread in self._threads:
+            if thread.lane.has_ended():
+                thread.join(CLEANUP_S)
 
 
 class InlineDelivery:

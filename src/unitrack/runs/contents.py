@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from unitrack.errors import ArtifactStoreError
 from unitrack.hookspecs import RunSummary
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus, Tags, flatten
 from unitrack.runs.summary import MetricSummary
@@ -24,6 +25,8 @@ class Contents(msgspec.Struct, kw_only=True):
     status: RunStatus = "running"
     ended: int | None = None
     """Milliseconds since the epoch."""
+    no_artifacts: ArtifactStoreError | None = None
+    """Why the artifacts are not known."""
 
     def in_short(self) -> RunSummary:
         """What a source that has it at hand would tell."""
@@ -32,10 +35,13 @@ class Contents(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, records: Iterable[AnyRecord]) -> Contents:
-        """Read `records` to their end."""
+        """Read `records` to their end, or to where a source says that it can't list artifacts."""
         contents = cls()
-        for record in records:
-            contents._add(record)
+        try:
+            for record in records:
+                contents._add(record)
+        except ArtifactStoreError as error:
+            contents.no_artifacts = error
         return contents
 
     def _add(self, record: AnyRecord) -> None:

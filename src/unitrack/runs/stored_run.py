@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator, Mapping
@@ -10,11 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from unitrack.errors import ArtifactStoreError
 from unitrack.hookspecs import RunSummary, Source
 from unitrack.records import AnyRecord, Artifact, Metrics, RunStart, RunStatus
 from unitrack.runs.bringing import bring
 from unitrack.runs.contents import Contents
-from unitrack.runs.errors import NotFoundError
+from unitrack.runs.errors import NotFoundError, SourceError
 from unitrack.runs.location import Location
 from unitrack.runs.reading import read_records, read_summary
 from unitrack.runs.summary import MetricSummary
@@ -97,7 +99,12 @@ class StoredRun:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """Files and folders. `Artifact.file` is an absolute path where the file lies on this machine, else a URI."""
+        """Files and folders. `Artifact.file` is an absolute path where the file lies on this machine, else a URI.
+
+        Raises `SourceError` if the place where the backend keeps files can't be read.
+        """
+        if (error := self._contents.no_artifacts) is not None:
+            raise SourceError(str(error)) from error
         return tuple(self._contents.artifacts.values())
 
     def fetch(self, artifact: Artifact | str, folder: str | os.PathLike[str]) -> Path:
@@ -120,12 +127,13 @@ class StoredRun:
         """
         points: list[Point] = []
         names: set[str] = set()
-        for record in self.records():
-            if isinstance(record, Metrics):
-                values = record.values()
-                names.update(values)
-                if name in values:
-                    points.append(Point(record.step, values[name], record.time))
+        with contextlib.suppress(ArtifactStoreError):  # artifacts come last, and can't be listed
+            for record in self.records():
+                if isinstance(record, Metrics):
+                    values = record.values()
+                    names.update(values)
+                    if name in values:
+                        points.append(Point(record.step, values[name], record.time))
         if not points:
             raise NotFoundError(_no_such("metric", name, sorted(names), self.name))
         return points

@@ -14,6 +14,9 @@ from unitrack_mlflow.options import MlflowOptions
 __all__ = ["MlflowOptions", "register_backends"]
 __version__ = "0.1.0"
 
+LANES_AT_ONCE = 4
+"""Calls to one store at a time. A SQLite file takes one writer; a server is not to be flooded."""
+
 NATIVE = {
     "metrics": "metrics",
     "params": "params",
@@ -48,5 +51,7 @@ def register_backends() -> Iterable[Backend]:
             exact_floats=True,
             non_finite="marked",
             confirms="flush",
+            kinds_in_order=False,
+            lanes_at_once=LANES_AT_ONCE,
         )
     ]

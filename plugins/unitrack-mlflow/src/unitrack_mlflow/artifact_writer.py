@@ -2,52 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from unitrack.errors import ArtifactStoreError
+from unitrack.hookspecs import retry_in_place
 from unitrack.records import Artifact
-from unitrack_mlflow import image_views, logged_models, logged_tables, marks
+from unitrack_mlflow import image_views, limits, logged_models, logged_tables, marks
+from unitrack_mlflow.artifact_failures import artifact_trouble
 from unitrack_mlflow.artifact_index import ArtifactIndex, Entry
 from unitrack_mlflow.model_flavors import flavor_of
+from unitrack_mlflow.stores import Store
 from unitrack_mlflow.uploads import upload
 
 
-class ArtifactWriter:
-    """Writes artifacts of `run`. Writing one again changes nothing."""
+class Upload(NamedTuple):
+    """An artifact, the file or folder that holds it, and its path in MLflow."""
 
-    def __init__(self, client: MlflowClient, run: Run) -> None:
+    artifact: Artifact
+    staged: Path
+    path: str
+
+
+class ArtifactWriter:
+    """Writes artifacts of `run`, small ones in parallel. Writing one again changes nothing.
+
+    Each request is made again in place while the store is unavailable. What is wrong with the place for files raises
+    `ArtifactStoreError`.
+    """
+
+    def __init__(self, client: MlflowClient, run: Run, store: Store) -> None:
         self._client = client
         self._run = run
         self._run_id: str = run.info.run_id
+        self._store = store
         self._index = ArtifactIndex(client, run)
         self._tags = {tag: run.data.tags.get(tag) for tag in (marks.TABLES, marks.IMAGES)}
 
-    def write(self, artifact: Artifact, staged: Path, path: str) -> dict[str, str]:
-        """Upload the file or folder `staged` as `path`; the tags to set then.
+    def write(self, uploads: Sequence[Upload]) -> dict[str, str]:
+        """Upload all; return the tags to set then. Of two with one path the later one stays.
 
-        Raises `FileNotFoundError` if it is gone.
+        Raises `FileNotFoundError` if a file is gone, after all the others are uploaded.
         """
-        upload(self._client, self._run, staged, path)
+        for group in _without_equal_paths(uploads):
+            self._upload(group)
+        before = dict(self._tags)
+        for one in uploads:
+            self._add_views(one)
+        return {tag: text for tag, text in self._tags.items() if text is not None and text != before[tag]}
+
+    def _upload(self, group: Sequence[Upload]) -> None:
+        if len(group) == 1:
+            self._put(group[0])
+            return
+        with ThreadPoolExecutor(limits.UPLOADS_AT_ONCE, thread_name_prefix="unitrack-mlflow-upload") as pool:
+            running = [pool.submit(self._put, one) for one in group]
+        for one in running:
+            one.result()  # the first error, once all have ended
+
+    def _put(self, one: Upload) -> None:
+        def put() -> None:
+            with artifact_trouble(self._store, self._run.info.artifact_uri):
+                upload(self._client, self._run, one.staged, one.path)
+
+        retry_in_place(put)
+
+    def _add_views(self, one: Upload) -> None:
+        artifact, staged, path = one
         views: tuple[str, ...] = ()
-        tags: dict[str, str] = {}
-        if artifact.type == "image":
-            views = image_views.upload(self._client, self._run_id, artifact, staged)
-            if views:
-                tags[marks.IMAGES] = "True"
-        elif artifact.type == "table" and logged_tables.suits(path):
-            tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
-        elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
-            views = logged_models.register(self._client, self._run, artifact, staged, flavor)
-        self._index.add(
-            path,
-            Entry(type=artifact.type, step=artifact.step, time=artifact.time, size=artifact.size, views=views),
-        )
-        new = {tag: text for tag, text in tags.items() if self._tags[tag] != text}
-        self._tags |= new
-        return new
+        with artifact_trouble(self._store, self._run.info.artifact_uri):
+            if artifact.type == "image":
+                views = image_views.upload(self._client, self._run_id, artifact, staged)
+                if views:
+                    self._tags[marks.IMAGES] = "True"
+            elif artifact.type == "table" and logged_tables.suits(path):
+                self._tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
+            elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
+                views = logged_models.register(self._client, self._run, artifact, staged, flavor)
+            self._index.add(
+                path,
+                Entry(type=artifact.type, step=artifact.step, time=artifact.time, size=artifact.size, views=views),
+            )
 
     def flush(self) -> None:
         """Write the index."""
-        self._index.save()
+
+        def save() -> None:
+            with artifact_trouble(self._store, self._run.info.artifact_uri):
+                self._index.save()
+
+        with suppress(ArtifactStoreError):  # the artifacts in it come again, as they wait, and the index with them
+            retry_in_place(save)
+
+
+def _without_equal_paths(uploads: Sequence[Upload]) -> Iterator[list[Upload]]:
+    """Cut into stretches in which no path comes twice."""
+    group: dict[str, Upload] = {}
+    for one in uploads:
+        if one.path in group:
+            yield list(group.values())
+            group = {}
+        group[one.path] = one
+    if group:
+        yield list(group.values())

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import requests
+from mlflow.exceptions import MlflowException
 
 from unitrack.errors import SinkError
 from unitrack.hookspecs import Finding
@@ -63,6 +64,6 @@ def _ask(store: Store, timeout: int) -> Finding:
     try:
         with translated(store):
             connect(store, timeout).search_experiments(max_results=1)
-    except SinkError as error:
-        return Finding(ok=False, subject="access", message=str(error))
+    except (SinkError, MlflowException) as error:
+        return Finding(ok=False, subject="access", message=store.without_password(str(error)))
     return Finding(ok=True, subject="access", message=f"{store.shareable} lists its experiments to us")

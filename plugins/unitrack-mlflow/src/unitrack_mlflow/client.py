@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection
 
+import requests
 from mlflow import MlflowClient
+from mlflow.utils import request_utils
 
-from unitrack_mlflow import new_database
+from unitrack_mlflow import limits, new_database
 from unitrack_mlflow.stores import Store
+
+_make_session = request_utils._get_request_session
 
 
 def connect(store: Store, request_timeout: int) -> MlflowClient:
     """A client of `store`; creates the tables of a new database, which takes seconds.
 
-    MLflow reads these settings from the environment at each request, and they hold for the whole process. The lane
+    All clients of a process share one pool of database connections a store, and one HTTP session. MLflow reads these
+    settings from the environment at each request, and they hold for the whole process. The lane
     does the retrying: with MLflow's own seven retries a call blocks for minutes.
     """
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
@@ -23,9 +29,30 @@ def connect(store: Store, request_timeout: int) -> MlflowClient:
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # one for each file of the index that is read
     # too long a value is shortened visibly before, so one that MLflow would cut is a mistake to be told of
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
+    request_utils._get_request_session = _session
+    if store.is_database and "MLFLOW_SQLALCHEMYSTORE_POOLCLASS" not in os.environ:
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", str(limits.POOL_SIZE))
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", str(limits.POOL_OVERFLOW))
     logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)  # what it says of tables is no news to a user
     if store.is_folder:
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     elif store.path is not None:
         new_database.ensure(store.path)
     return MlflowClient(tracking_uri=store.uri)
+
+
+def _session(max_retries: int, factor: float, jitter: float, retried: Collection[int], *more: bool) -> requests.Session:
+    """MLflow's session, which raises `requests.HTTPError` with the answer if that says when to come back.
+
+    MLflow's own exceptions keep no header of an answer. Without retries its session would raise for a 429 or a 503
+    before anything has seen the answer, so then it is told of no status to retry.
+    """
+    session: requests.Session = _make_session(max_retries, factor, jitter, retried if max_retries else (), *more)
+    if _raise_if_told_when not in session.hooks["response"]:
+        session.hooks["response"].append(_raise_if_told_when)
+    return session
+
+
+def _raise_if_told_when(answer: requests.Response, *_: object, **__: object) -> None:
+    if answer.status_code in (429, 503) and "Retry-After" in answer.headers:
+        raise requests.HTTPError(f"{answer.status_code} {answer.reason} for {answer.url}", response=answer)

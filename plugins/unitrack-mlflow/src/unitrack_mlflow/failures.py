@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import requests
 from mlflow.exceptions import MlflowException, RestException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from unitrack.errors import RecordRejectedError, SinkError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.hookspecs import retry_in_place
 from unitrack_mlflow.stores import Store
+
+_Answer = TypeVar("_Answer")
 
 _LATER = {
     "TEMPORARILY_UNAVAILABLE",
@@ -23,7 +29,19 @@ _LATER = {
     "CANCELLED",
     "RESOURCE_CONFLICT",
 }
-_NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
+_NEVER = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
+_MAY_WRAP_DATABASE = {"BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "INTERNAL_ERROR"}
+"""The codes that MLflow gives to errors of its database, with their text as message: BAD_REQUEST to all but those that
+SQLAlchemy calls operational."""
+_DATABASE_TEXT = re.compile(
+    r"QueuePool limit of size|https://sqlalche\.me/"
+    r"|\((sqlite3|psycopg2?|asyncpg|pymysql|MySQLdb|mysql\.connector|pyodbc|pymssql)\."
+)
+"""What SQLAlchemy writes into each of its errors: over HTTP there is only the text."""
+_RECORD_TEXT = re.compile(
+    rf"sqlalche\.me/e/\w+/({DataError.code}|{IntegrityError.code})\b|\.(DataError|IntegrityError)\)"
+)
+"""Those of them that may be about what was sent."""
 _MEND = {
     "PERMISSION_DENIED": "the credentials don't allow this; see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
@@ -47,6 +65,16 @@ _NETWORK = {
 }
 """The causes that a user meets, in place of the four exceptions that requests wraps around each."""
 _HTTP_STATUS = re.compile(r"failed with error code (\d{3})\b")
+
+
+def ask(store: Store, request: Callable[[], _Answer]) -> _Answer:
+    """Make a request that is safe to repeat: again in place while the store is unavailable. Raises as `translated`."""
+
+    def once() -> _Answer:
+        with translated(store):
+            return request()
+
+    return retry_in_place(once)
 
 
 @contextmanager
@@ -80,38 +108,60 @@ def classify(error: BaseException, store: Store) -> SinkError | None:
 
 def _of_mlflow(error: MlflowException, store: Store) -> SinkError | None:
     text = _text(error, store)
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, requests.RequestException) and cause.response is not None:
+        return _of_request(cause, store)
     status = _HTTP_STATUS.search(error.message)
     if status and not isinstance(error, RestException):
         return _of_status(int(status[1]), text)
     if error.error_code in _LATER:
-        cause = error.__cause__
         return _of_database(cause, store) if isinstance(cause, SQLAlchemyError) else SinkUnavailableError(text)
+    if error.error_code in _MAY_WRAP_DATABASE:
+        if isinstance(cause, SQLAlchemyError):
+            wrapped, is_database = _of_database(cause, store), True
+        else:
+            is_database = _DATABASE_TEXT.search(error.message) is not None
+            wrapped = None if _RECORD_TEXT.search(error.message) else SinkUnavailableError(text)
+        if is_database and (wrapped is not None or error.error_code not in _NEVER):
+            return wrapped
     if error.error_code in _NEVER:
         return RecordRejectedError(text)
+    if error.error_code == "BAD_REQUEST":
+        return None  # it may be about a record or about anything else
     if error.error_code in _MEND:
         return SinkMisconfiguredError(f"{text} ({_MEND[error.error_code]})")
     if store.is_server:
         return SinkUnavailableError(text)
     # a local store wraps whatever happened as an internal error
-    cause = error.__cause__ or error.__context__
     return classify(cause, store) if cause is not None else None
 
 
-def _of_request(error: requests.RequestException, store: Store) -> SinkError:
+def _of_request(error: requests.RequestException, store: Store) -> SinkError | None:
     text = _text(error, store)
     if error.response is None:
         return SinkUnavailableError(text)
     found = _of_status(error.response.status_code, text)
-    wait = error.response.headers.get("Retry-After", "")
-    if isinstance(found, SinkUnavailableError) and wait.isdigit():
-        found.retry_after = float(wait)
+    if isinstance(found, SinkUnavailableError):
+        found.retry_after = seconds_until(error.response.headers.get("Retry-After", ""))
     return found
 
 
-def _of_status(status: int, text: str) -> SinkError:
+def seconds_until(retry_after: str) -> float | None:
+    """Seconds that the header `Retry-After` asks to wait for, given as such or as a date; None if it says nothing."""
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _of_status(status: int, text: str) -> SinkError | None:
     if status >= 500 or status in (408, 409, 425, 429):
         return SinkUnavailableError(text)
-    if status in (400, 413, 414, 422):
+    if status == 400:
+        return None  # without MLflow's own code it says nothing about whose fault it is
+    if status in (413, 414, 422):
         return RecordRejectedError(text)
     if status == 403 and "host" in text.lower():
         return SinkMisconfiguredError(f"{text} ({_HOST_CHECK})")
@@ -120,7 +170,11 @@ def _of_status(status: int, text: str) -> SinkError:
     return SinkMisconfiguredError(f"{text} ({hint})")
 
 
-def _of_database(error: SQLAlchemyError, store: Store) -> SinkError:
+def _of_database(error: SQLAlchemyError, store: Store) -> SinkError | None:
+    if isinstance(error, DataError | IntegrityError):
+        return None  # about a record, or two that were written at once
+    if isinstance(error, StatementError) and not isinstance(error, DBAPIError):
+        return None  # a value that the driver can't express
     text = _text(error, store)
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
     if name.startswith(_SQLITE_MEND):

@@ -45,6 +45,10 @@ class MlflowOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_field
     request_timeout: Annotated[int, msgspec.Meta(ge=1)] = 10
     """Seconds that one request to a server may take. Raise it for large artifacts over a slow link."""
 
+    def store(self) -> str:
+        """The tracking URI: runs of all experiments of it take turns."""
+        return stores.describe(self.tracking_uri).uri
+
     def anchored(self, directory: Path) -> Self:
         """Relative paths made absolute from `directory`, in `tracking_uri` and in `artifact_location`."""
         location = self.artifact_location

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack_mlflow import marks, stores
-from unitrack_mlflow.failures import translated
+from unitrack_mlflow.failures import ask
 from unitrack_mlflow.stores import Store
 
 _creating = threading.Lock()
@@ -25,15 +25,16 @@ def experiment_id(client: MlflowClient, store: Store, name: str, artifact_locati
 
     Raises `SinkMisconfiguredError` if it was deleted or can't be called so.
     """
-    found = client.get_experiment_by_name(name)
+    found = ask(store, lambda: client.get_experiment_by_name(name))
     if found is None:
         location = artifact_location or stores.artifact_folder(store, name)
         try:
-            with translated(store):
-                created: str = client.create_experiment(name, artifact_location=location)
-                return created
+            created: str = ask(store, lambda: client.create_experiment(name, artifact_location=location))
+            return created
         except RecordRejectedError as error:
-            found = client.get_experiment_by_name(name)  # another lane or process may have been first
+            found = ask(
+                store, lambda: client.get_experiment_by_name(name)
+            )  # another lane or process may have been first
             if found is None:
                 raise SinkMisconfiguredError(f"experiment {name!r} can't be created: {error}") from error
     _require_sense(found.lifecycle_stage, store)
@@ -58,12 +59,11 @@ def find(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Ru
     return _oldest(client, experiment, where)
 
 
-def parent(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Run:
-    """The run with MLflow's or unitrack's id `run_id`, the latter in the same experiment.
+def require_parent(found: Run | None, run_id: str, store: Store) -> Run:
+    """The parent run that was looked for by `run_id`.
 
-    Raises `SinkUnavailableError` if there is none: its own delivery may be behind this one's.
+    Raises `SinkUnavailableError` if it was not found: its own delivery may be behind this one's.
     """
-    found = by_id(client, run_id) or find(client, store, experiment, run_id)
     if found is None:
         raise SinkUnavailableError(f"the parent run {run_id!r} is not in {store.shareable}, or not yet")
     return found

@@ -7,26 +7,29 @@ the run itself by a tag that holds its id.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from unitrack import hookimpl, names
-from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
-from unitrack.hookspecs import Checkpoint, Link, RunContext
+from unitrack.errors import ArtifactStoreError, RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
+from unitrack.hookspecs import Checkpoint, Link, RunContext, retry_in_place
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack_mlflow import datasets, limits, long_texts, marks, param_paths, param_text, runs, stores
-from unitrack_mlflow.artifact_writer import ArtifactWriter
+from unitrack_mlflow.artifact_failures import artifact_trouble
+from unitrack_mlflow.artifact_writer import ArtifactWriter, Upload
 from unitrack_mlflow.batches import chunks
 from unitrack_mlflow.client import connect
-from unitrack_mlflow.failures import translated
+from unitrack_mlflow.failures import ask, translated
 from unitrack_mlflow.keys import ARTIFACT, KeyMap, side_key
 from unitrack_mlflow.long_texts import Fitted
 from unitrack_mlflow.options import MlflowOptions
 from unitrack_mlflow.points import AppendedPoints
 
+_Answer = TypeVar("_Answer")
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 
 
@@ -45,13 +48,11 @@ class MlflowSink:
             self._client = connect(self._store, self._options.request_timeout)
             self._context = run
             self._reset()
-            found = runs.by_id(self._client, checkpoint["run_id"]) if checkpoint else None
-            if found is None:
-                found = self._find_or_create(run.start)
+            found = self._find(checkpoint) or self._find_or_create(run.start)
             runs.require_active(found, self._store)
             self._take_up(found, checkpoint or {})
             if found.info.status != "RUNNING":
-                self._client.update_run(self._run_id, status="RUNNING")
+                self._ask(lambda: self._client.update_run(self._run_id, status="RUNNING"))
         return Link(
             id=self._run_id,
             location=self._store.shareable,
@@ -71,13 +72,13 @@ class MlflowSink:
             self._write_tags(self._params.unsaved() | tags)
             items = [Param(key, text) for key, text in new.items()]
             for chunk in chunks(items, limits.PARAMS_PER_BATCH, lambda param: param.key + param.value):
-                self._client.log_batch(self._run_id, params=chunk, synchronous=True)
+                self._write_batch(params=chunk)
             self._param_texts.update(new)
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
         """Points at their own time and step; NaN as it is, infinity in a metric beside (`marks.INFINITY`)."""
-        with self._writing():
+        with self._writing(), self._appending():
             key_of = self._metrics.key
             points: list[Metric] = []
             for record in metrics:
@@ -99,10 +100,9 @@ class MlflowSink:
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
         """Files and folders, replacing those of the same name."""
         with self._writing():
-            for artifact in artifacts:
-                key = self._artifacts.key(artifact.name)
-                self._write_tags(self._artifacts.unsaved())
-                self._write_tags(self._files.write(artifact, self._context.locate(artifact), key))
+            uploads = [Upload(one, self._context.locate(one), self._artifacts.key(one.name)) for one in artifacts]
+            self._write_tags(self._artifacts.unsaved())
+            self._write_tags(self._files.write(uploads))
 
     @hookimpl
     def flush(self) -> Checkpoint:
@@ -118,8 +118,8 @@ class MlflowSink:
     def end_run(self, status: RunStatus, time: int) -> None:
         """The run's status and end time. It is asked for again, since MLflow takes any 200 for a yes."""
         with self._writing():
-            self._client.set_terminated(self._run_id, _STATUS[status], time)
-            runs.require_active(self._client.get_run(self._run_id), self._store)
+            self._ask(lambda: self._client.set_terminated(self._run_id, _STATUS[status], time))
+            runs.require_active(self._ask(lambda: self._client.get_run(self._run_id)), self._store)
 
     @hookimpl
     def close(self) -> None:
@@ -137,11 +137,19 @@ class MlflowSink:
         self._has_infinity = False
         self._appended: AppendedPoints | None = None
 
+    def _find(self, checkpoint: Checkpoint | None) -> Run | None:
+        return self._ask(lambda: runs.by_id(self._client, checkpoint["run_id"])) if checkpoint else None
+
     def _find_or_create(self, start: RunStart) -> Run:
-        name = self._options.experiment or start.project
-        experiment = runs.experiment_id(self._client, self._store, name, self._options.artifact_location)
-        found = runs.find(self._client, self._store, experiment, start.run_id)
-        return found or self._create(experiment, start)
+        name, location = self._options.experiment or start.project, self._options.artifact_location
+        experiment = runs.experiment_id(self._client, self._store, name, location)
+
+        def find_or_create() -> Run:
+            # to create is no request to repeat: the run may be there though the answer was lost
+            found = runs.find(self._client, self._store, experiment, start.run_id)
+            return found or self._create(experiment, start)
+
+        return self._ask(find_or_create)
 
     def _create(self, experiment: str, start: RunStart) -> Run:
         name = start.name or start.run_id
@@ -154,6 +162,7 @@ class MlflowSink:
     def _take_up(self, run: Run, checkpoint: Checkpoint) -> None:
         data = run.data
         self._run_id: str = run.info.run_id
+        self._artifact_uri: str = run.info.artifact_uri
         self._metrics.restore(data.metrics, data.tags, ("", marks.INFINITY))
         self._params.restore(data.params, data.tags)
         self._tags.restore((key for key in data.tags if not key.startswith(marks.TAGS)), data.tags)
@@ -162,7 +171,7 @@ class MlflowSink:
         self._changed = {key for key in data.tags if key.startswith(marks.CHANGED)}
         self._text_marks = {key for key in data.tags if key.startswith(marks.TEXT)}
         self._has_infinity = marks.INFINITE in data.tags
-        self._files = ArtifactWriter(self._client, run)
+        self._files = ArtifactWriter(self._client, run, self._store)
         if self._store.is_folder:
             self._appended = AppendedPoints(self._client, run, checkpoint.get("points", {}))
         if not checkpoint:
@@ -170,13 +179,15 @@ class MlflowSink:
             start = self._context.start
             description = {marks.DESCRIPTION: start.description} if start.description else {}
             self._write_tags(self._placed_tags(description | start.tags) | self._parent_tag(run.info.experiment_id))
-            datasets.log(self._client, self._run_id, self._options.datasets)
+            self._ask(lambda: datasets.log(self._client, self._run_id, self._options.datasets))
 
     def _parent_tag(self, experiment: str) -> dict[str, str]:
         wanted = self._options.parent_run_id
         if wanted is None:
             return {}
-        return {marks.PARENT: runs.parent(self._client, self._store, experiment, wanted).info.run_id}
+        found = self._ask(lambda: runs.by_id(self._client, wanted))
+        found = found or self._ask(lambda: runs.find(self._client, self._store, experiment, wanted))
+        return {marks.PARENT: runs.require_parent(found, wanted, self._store).info.run_id}
 
     def _place_param(self, path: param_paths.Path, value: object, new: dict[str, str], tags: dict[str, str]) -> None:
         """Put a param where it belongs: among the `new` ones, or in `tags` if MLflow holds another value of it."""
@@ -219,11 +230,21 @@ class MlflowSink:
         return points
 
     def _write_points(self, points: Sequence[Metric]) -> None:
-        if self._appended is not None:
-            points = self._appended.missing(points)
-        self._client.log_batch(self._run_id, metrics=points, synchronous=True)
-        if self._appended is not None:
-            self._appended.added(points)
+        if self._appended is None:
+            self._write_batch(metrics=points)
+            return
+        points = self._appended.missing(points)
+        with translated(self._store):  # once: some of the points may be in the files when it fails
+            self._client.log_batch(self._run_id, metrics=points, synchronous=True)
+        self._appended.added(points)
+
+    def _write_batch(
+        self, metrics: Sequence[Metric] = (), params: Sequence[Param] = (), tags: Sequence[RunTag] = ()
+    ) -> None:
+        self._ask(lambda: self._client.log_batch(self._run_id, metrics, params, tags, synchronous=True))
+
+    def _ask(self, request: Callable[[], _Answer]) -> _Answer:
+        return ask(self._store, request)
 
     def _placed_tags(self, tags: Mapping[str, str]) -> dict[str, str]:
         placed = {}
@@ -235,13 +256,30 @@ class MlflowSink:
     def _stored(self, fitted: Fitted) -> str:
         """The text as it fits, after its whole has been stored if it does not."""
         if fitted.file is not None:
-            self._client.log_text(self._run_id, fitted.content, fitted.file)
+            content, file = fitted.content, fitted.file
+
+            def store() -> None:
+                with artifact_trouble(self._store, self._artifact_uri):
+                    self._client.log_text(self._run_id, content, file)
+
+            with suppress(ArtifactStoreError):  # the marked text says that there is more; local files have it
+                retry_in_place(store)
         return fitted.text
 
     def _write_tags(self, tags: Mapping[str, str]) -> None:
         items = [RunTag(key, text) for key, text in tags.items()]
         for chunk in chunks(items, limits.TAGS_PER_BATCH, lambda tag: tag.key + tag.value):
-            self._client.log_batch(self._run_id, tags=chunk, synchronous=True)
+            self._write_batch(tags=chunk)
+
+    @contextmanager
+    def _appending(self) -> Iterator[None]:
+        """Have the sink opened again after a failure where points would be appended twice; that looks what is there."""
+        try:
+            with translated(self._store):
+                yield
+        except SinkUnavailableError as error:
+            error.reopen = self._appended is not None
+            raise
 
     @contextmanager
     def _opening(self) -> Iterator[None]:
@@ -260,8 +298,7 @@ class MlflowSink:
                 yield
         except RecordRejectedError:
             try:
-                with translated(self._store):
-                    runs.require_active(self._client.get_run(self._run_id), self._store)
+                runs.require_active(self._ask(lambda: self._client.get_run(self._run_id)), self._store)
             except RecordRejectedError as error:  # a question, too: so it is not for what the record holds
                 raise SinkMisconfiguredError(str(error)) from error
             raise

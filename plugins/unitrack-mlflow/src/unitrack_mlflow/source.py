@@ -14,9 +14,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from unitrack.errors import ArtifactStoreError, SinkUnavailableError
 from unitrack.hookspecs import RunSummary
 from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags, flatten
 from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
+from unitrack_mlflow.artifact_failures import artifact_trouble
 from unitrack_mlflow.artifact_listing import artifacts_of
 from unitrack_mlflow.client import connect
 from unitrack_mlflow.histories import latest_of, metrics_of
@@ -47,7 +49,8 @@ class MlflowSource:
     def records(self, run_id: str) -> Iterator[AnyRecord]:
         """The records of one run: its start, params, tags, points in order of time, artifacts, its end.
 
-        Raises `KeyError` if there is no such run, or it was deleted.
+        Raises `KeyError` if there is no such run, or it was deleted; `ArtifactStoreError`, after everything else, if
+        its artifacts can't be listed.
         """
         run = self._active(run_id)
         experiment = self._client.get_experiment(run.info.experiment_id)
@@ -59,10 +62,17 @@ class MlflowSource:
         if start.tags:
             yield Tags(seq=next(count), time=start.time, tags=start.tags)
         yield from metrics_of(self._client, run, count)
-        yield from artifacts_of(self._client, run, count)
+        trouble: ArtifactStoreError | None = None
+        try:
+            with artifact_trouble(self._store, run.info.artifact_uri):
+                yield from list(artifacts_of(self._client, run, count))
+        except (ArtifactStoreError, SinkUnavailableError) as error:
+            trouble = ArtifactStoreError(str(error))
         status = _STATUS.get(run.info.status)
         if status is not None:
             yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)
+        if trouble is not None:
+            raise trouble
 
     def summary(self, run_id: str) -> RunSummary:
         """One run in short, in one call: MLflow keeps the latest point of each metric. Raises as `records` does."""

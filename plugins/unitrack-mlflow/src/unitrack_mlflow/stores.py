@@ -28,6 +28,11 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     """The file store's folder, or the SQLite file."""
 
     @property
+    def is_database(self) -> bool:
+        """It is reached through SQLAlchemy, and has a pool of connections; not a database in memory."""
+        return not self.is_server and not self.is_folder and (self.path is not None or _scheme(self.uri) != "sqlite")
+
+    @property
     def shareable(self) -> str:
         """The URI without a password, fit to be shown and kept."""
         parts = urlsplit(self.uri)

@@ -1,0 +1,92 @@
+"""What went wrong with the place where a run's files are kept: it concerns artifacts alone.
+
+boto3, azure and the others are not imported: their errors are known by what they carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from mlflow.exceptions import MlflowException
+
+from unitrack.errors import (
+    ArtifactStoreError,
+    RecordRejectedError,
+    SinkError,
+    SinkMisconfiguredError,
+    SinkUnavailableError,
+)
+from unitrack_mlflow.failures import classify
+from unitrack_mlflow.stores import Store
+
+_EXTRAS = {"s3": "s3", "gs": "gcs", "wasbs": "azure", "abfss": "azure", "sftp": "sftp"}
+"""By the scheme of a location: the extra of this distribution that brings the packages for it."""
+
+
+@contextmanager
+def artifact_trouble(store: Store, location: str) -> Iterator[None]:
+    """Raise what happens inside as the `SinkError` that fits; what needs mending is an `ArtifactStoreError`."""
+    try:
+        yield
+    except (ArtifactStoreError, RecordRejectedError, SinkUnavailableError):
+        raise
+    except Exception as error:
+        known = _classified(error, store, location)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _classified(error: Exception, store: Store, location: str) -> SinkError | None:
+    if isinstance(error, SinkMisconfiguredError):
+        return ArtifactStoreError(str(error))
+    if isinstance(error, ImportError):
+        extra = _EXTRAS.get(urlsplit(location).scheme)
+        how = f"run `pip install 'unitrack-mlflow[{extra}]'`" if extra else f"install what it needs ({error})"
+        return ArtifactStoreError(f"artifacts can't be stored at {location}: {how}")
+    for one in _chain(error):
+        if (status := _cloud_status(one)) is not None:
+            text = f"artifacts can't be stored at {location}: {str(one).strip()[:300]}"
+            is_passing = status >= 500 or status in (408, 429)
+            return SinkUnavailableError(text) if is_passing else ArtifactStoreError(text)
+        if type(one).__module__.partition(".")[0] in ("boto3", "botocore") and type(one).__name__ != "ClientError":
+            text = f"artifacts can't be stored at {location}: {str(one).strip()[:300]}"
+            if "Credentials" in type(one).__name__ or "Region" in type(one).__name__:
+                return ArtifactStoreError(text)
+            if isinstance(one, _errors_of_connections()):
+                return SinkUnavailableError(text)
+    if isinstance(error, MlflowException) and "registered artifact repository" in str(error):
+        return ArtifactStoreError(f"artifacts can't be stored at {location}: MLflow knows no store of this kind")
+    known = classify(error, store)
+    if isinstance(known, SinkMisconfiguredError):
+        return ArtifactStoreError(str(known))
+    return known
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _cloud_status(error: BaseException) -> int | None:
+    """The HTTP status that botocore's `ClientError`, or an error of azure or Google, carries."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status if isinstance(status, int) else None
+    for name in ("status_code", "code"):
+        status = getattr(error, name, None)
+        if type(error).__module__.partition(".")[0] in ("azure", "google") and isinstance(status, int):
+            return status
+    return None
+
+
+def _errors_of_connections() -> tuple[type[BaseException], ...]:
+    from botocore.exceptions import HTTPClientError  # it is here: an error of it was raised
+
+    return (HTTPClientError,)

@@ -1,0 +1,108 @@
+"""A run whose artifacts have no place to go: they wait, and everything else arrives. Uploads on a flaky wire."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow_proxy import Handler, Proxy, Trouble
+
+import unitrack
+import unitrack_mlflow
+from unitrack.errors import DeliveryWarning
+from unitrack.testing import Trial
+
+needs_no_boto3 = pytest.mark.skipif(importlib.util.find_spec("boto3") is not None, reason="boto3 is installed")
+
+
+def refusing_each(n: int) -> Trouble:
+    """Each n-th request gets 503, for ever."""
+    numbers = itertools.count(1)
+
+    def trouble(request: Handler, body: bytes) -> bool:
+        if next(numbers) % n:
+            return False
+        request.reply(503, b"<html>503 Service Unavailable</html>")
+        return True
+
+    return trouble
+
+
+def refusing_batches(n: int) -> Trouble:
+    """Each n-th log-batch is answered as MLflow's server does when its database has no connection free."""
+    numbers = itertools.count(1)
+    answer = (
+        b'{"error_code": "BAD_REQUEST", "message": "QueuePool limit of size 5 overflow 10 reached, connection timed '
+        b'out, timeout 30.00 (Background on this error at: https://sqlalche.me/e/20/3o7r)"}'
+    )
+
+    def trouble(request: Handler, body: bytes) -> bool:
+        if "log-batch" not in request.path or next(numbers) % n:
+            return False
+        request.reply(400, answer, Content_Type="application/json")
+        return True
+
+    return trouble
+
+
+def make_trial(folder: Path, uri: str, **options: object) -> Trial:
+    """A run in a store."""
+    [backend] = unitrack_mlflow.register_backends()
+    return Trial(folder / "run", backend, {"tracking_uri": uri, **options}, project=f"project {folder.name}")
+
+
+@pytest.mark.parametrize("trouble", [refusing_each(3), refusing_each(7), refusing_batches(2)], ids=["3", "7", "batch"])
+def test_a_server_that_refuses_for_ever_gets_everything(proxy: Proxy, tmp_path: Path, trouble: Trouble) -> None:
+    """Each third request, say: no failure is ever seen outside, and nothing is given up."""
+    proxy.trouble = trouble
+    trial = make_trial(tmp_path, proxy.url)
+    trial.params({"lr": 0.1})
+    for step in range(40):
+        trial.artifact(f"texts/{step}.txt", f"text {step}".encode(), "text")
+        trial.metrics({"loss": step / 4}, step)
+    trial.end()
+    ledger, client = trial.ledger, MlflowClient(f"http://{proxy.upstream}")
+    assert (ledger.state, ledger.dead_lettered, ledger.attempts) == ("complete", 0, 0)
+    assert proxy.troubled > 2
+    points = client.get_metric_history(trial.link.id, "loss")
+    assert [(point.step, point.value) for point in points] == [(step, step / 4) for step in range(40)]
+    assert len(client.list_artifacts(trial.link.id, "texts")) == 40
+    trial.close()
+
+
+@needs_no_boto3
+def test_without_boto3_only_artifacts_wait(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points, params and the status arrive; the message names the extra; reading works but for the artifacts."""
+    monkeypatch.chdir(tmp_path)
+    sink = {"mlflow": {"tracking_uri": database, "artifact_location": "s3://bucket/runs"}}
+    run = unitrack.start_run("a", project="s3", sinks=[sink], delivery="inline")
+    run.log_params({"lr": 0.1, "long": "x" * 7000})
+    run.log_metrics({"loss": 0.5}, step=0)
+    run.log_text("hello", "notes.txt")
+    run.log_metrics({"loss": 0.25}, step=1)
+    with pytest.warns(DeliveryWarning, match=r"pip install 'unitrack-mlflow\[s3\]'"):
+        report = run.finish(timeout=30)
+    mlflow = report["mlflow"]
+    assert (mlflow.state, mlflow.dead_lettered) == ("parked", 0)
+    assert "s3://bucket/runs" in (mlflow.last_error or "")
+    [stored] = unitrack.runs(f"mlflow:{database}")
+    assert stored.metrics["loss"].last == 0.25
+    assert [point.value for point in stored.history("loss")] == [0.5, 0.25]
+    assert stored.status == "finished"
+    with pytest.raises(unitrack.UnitrackError, match="boto3|s3"):
+        _ = stored.artifacts
+
+
+def test_two_texts_of_one_name_in_one_call(server: str, tmp_path: Path) -> None:
+    """They are uploaded in parallel with others, and the later one stays."""
+    trial = make_trial(tmp_path, server)
+    for number in range(6):
+        trial.artifact(f"other/{number}.txt", b"other", "text")
+        trial.artifact("notes.txt", f"version {number}".encode(), "text")
+    trial.end()
+    path = MlflowClient(server).download_artifacts(trial.link.id, "notes.txt", str(tmp_path))
+    assert Path(path).read_text() == "version 5"
+    trial.close()

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unitrack import exit_status
 from unitrack.delivery.ledger import Ledger
@@ -39,8 +39,9 @@ _leaving_as: EndStatus | None = None
 def watch(run: Ending) -> None:
     """Look after a run until `forget`: sync its journal, revive its couriers, tell of trouble, end it at exit."""
     _install()
-    _live.append(run)
-    _Housekeeper.ensure()
+    with _Housekeeper.lock:
+        _live.append(run)
+        _Housekeeper.ensure()
 
 
 def forget(run: Ending) -> None:
@@ -151,12 +152,15 @@ def _after_fork_in_child() -> None:
         run._continue_in_child()
     _ends_with_worker = False
     _Housekeeper.current = None
+    _Housekeeper.lock = threading.RLock()
 
 
 class _Housekeeper(threading.Thread):
     """One daemon thread a process, awake for microseconds a second."""
 
     current: _Housekeeper | None = None
+    lock: ClassVar = threading.RLock()
+    """A run that begins and a housekeeper that leaves agree on whether it looks after that run."""
 
     def __init__(self) -> None:
         super().__init__(name="unitrack-housekeeper", daemon=True)
@@ -165,15 +169,14 @@ class _Housekeeper(threading.Thread):
 
     @classmethod
     def ensure(cls) -> None:
-        """Have one running."""
+        """Have one running. Hold `lock`."""
         if cls.current is None or not cls.current.is_alive():
             cls.current = cls()
             cls.current.start()
 
     def run(self) -> None:
         """Look after the live runs for as long as there are any."""
-        while _live:
-            time.sleep(HOUSEKEEPING_S)
+        while self._is_wanted():
             try:
                 self._look_around()
             except MemoryError:  # training may catch its own and go on
@@ -184,6 +187,15 @@ class _Housekeeper(threading.Thread):
                     "looking after the runs failed; training goes on, nothing is lost, and it is tried again every "
                     f"{HOUSEKEEPING_S:g} s: {type(error).__name__}: {error}",
                 )
+
+    def _is_wanted(self) -> bool:
+        """Return after a while whether there are live runs to look after; if not, the next run gets another thread."""
+        time.sleep(HOUSEKEEPING_S)
+        cls = type(self)
+        with cls.lock:
+            if not _live and cls.current is self:
+                cls.current = None
+            return cls.current is self
 
     def _look_around(self) -> None:
         from unitrack.delivery.pool import pool

@@ -342,3 +342,19 @@ def test_a_manifest_of_before_is_readable(root: Path) -> None:
     file.write_text(json.dumps(content))
     assert bench.folder.read_manifest().sinks[0].middleware == ()
     assert bench.folder.read_manifest().sinks[0].keep_every == 1
+
+
+def test_registering_a_sink_evaluates_no_property() -> None:
+    """One may need what `open` prepares."""
+
+    class Sink:
+        @property
+        def client(self) -> object:
+            raise RuntimeError("not open")
+
+        @hookimpl
+        def flush(self) -> str:
+            return "here"
+
+    handle = SinkHandle(Sink())
+    assert handle.flush() == "here"

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
+from packaging.version import Version
 
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags
@@ -43,6 +45,8 @@ NAMES = [
     "_x6c_oss",
 ]
 FILES = ["mean@1", "mean_x40_1", "ümlaut é 漢字", "tab\tnew\nline", "100%?#", "unitrack/params/mine.json"]
+SERVES_ANY_NAME = Version(mlflow.__version__) >= Version("3.13")
+"""A server of before fails on the header with the name of a file that is not in ASCII, whatever its client is."""
 
 
 def read(uri: str, run_id: str) -> list[Any]:
@@ -121,7 +125,8 @@ def test_every_name_comes_back(open_sink: OpenSink, uri: str, run: RunContext) -
     opened.driver.metrics(dict.fromkeys(NAMES, math.inf), step=2, time=1001)
     opened.driver.params(values)
     opened.driver.tags({name: str(value) for name, value in values.items()})
-    for name in FILES:
+    files = [name for name in FILES if name.isascii() or not uri.startswith("http") or SERVES_ANY_NAME]
+    for name in files:
         opened.driver.artifact(name, name.encode())
 
     again = open_sink(uri, run)  # the names that are there already are found, not made anew
@@ -136,7 +141,7 @@ def test_every_name_comes_back(open_sink: OpenSink, uri: str, run: RunContext) -
     assert {name: tags[name] for name in NAMES} == {name: str(value) for name, value in values.items()}
     source = MlflowSource(uri)
     artifacts = [record for record in records if isinstance(record, Artifact)]
-    assert sorted(artifact.name for artifact in artifacts) == sorted(FILES)
+    assert sorted(artifact.name for artifact in artifacts) == sorted(files)
     for number, artifact in enumerate(artifacts):
         folder = run.folder / f"down{number}"
         folder.mkdir()

@@ -64,7 +64,7 @@ class WandbSink:
             self._api = account.connect(self._options)
         self._replaced: Path | None = None
         self._start_session()
-        self._there = 0 if self._offline else int(self._live.run.starting_step)
+        self._there = 0 if self._offline else int(self._live().run.starting_step)
         """How many rows the server has already."""
         self._first = self._state.rows if self._offline else 0
         """The first row in the offline folder."""
@@ -92,7 +92,7 @@ class WandbSink:
             return None if steps or self._state.rows == self._there == self._committed_rows else self._link()
         if steps:
             folder = self._staged
-            self._live.finish(EXIT_CODES["killed"])
+            self._live().finish(EXIT_CODES["killed"])
             confirm_offline(folder, self._state.rows, self._options.finish_timeout)
             self._start_session()
             self._copy(OfflineRun(folder), without={metric_key(name): step for name, step in steps.items()})
@@ -112,7 +112,7 @@ class WandbSink:
         """Flat labels for W&B's filters, and the exact tags in config."""
         for record in tags:
             self._state.tags |= record.tags
-        self._live.run.tags = flat_tags(self._state.tags)
+        self._live().run.tags = flat_tags(self._state.tags)
         self._configure(self._state.identity(self._run.start))
 
     @hookimpl
@@ -127,7 +127,7 @@ class WandbSink:
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
         """Files of the run under their own names; what W&B can show is shown at its step as well."""
-        run = self._live.run
+        run = self._live().run
         for artifact in artifacts:
             placed = place(self._run.locate(artifact), artifact.name, Path(run.dir))
             for name in placed:
@@ -142,7 +142,7 @@ class WandbSink:
         """End the run with an exit code and let the SDK write or upload the rest."""
         if self._ended == status and self._checkpoint is not None:
             return
-        session = self._live
+        session = self._live()
         if self._changed:
             self._configure(self._state.identity(self._run.start))
         session.finish(EXIT_CODES[status])
@@ -176,7 +176,6 @@ class WandbSink:
     def _offline(self) -> bool:
         return self._options.mode == "offline"
 
-    @property
     def _live(self) -> Session:
         if self._session is None:
             raise SinkUnavailableError("the W&B run is not open", reopen=True)
@@ -189,7 +188,7 @@ class WandbSink:
         # The SDK counts rows by itself; saying the step each time costs 40 us a row (0.31, measured).
         first, self._positioned = not self._positioned, True
         try:
-            self._live.run.log(row, step=step if first else None, commit=True)
+            self._live().run.log(row, step=step if first else None, commit=True)
         except Exception as error:
             raise sink_error(error, "logging to W&B", reopen=True) from error
 
@@ -198,7 +197,7 @@ class WandbSink:
 
         A row that the server has is skipped, but its file may not have arrived, so that is placed again.
         """
-        value = viewable(artifact, self._run.locate(artifact), self._live.run, self._state.rows)
+        value = viewable(artifact, self._run.locate(artifact), self._live().run, self._state.rows)
         row = {ARTIFACTS + artifact.name: value, "_timestamp": artifact.time / 1000}
         if artifact.step is not None:
             row[STEP] = artifact.step
@@ -206,12 +205,12 @@ class WandbSink:
 
     def _configure(self, changed: dict[str, Any]) -> None:
         try:
-            self._live.run.config.update(changed, allow_val_change=True)
+            self._live().run.config.update(changed, allow_val_change=True)
         except (TypeError, ValueError) as error:
             raise RecordRejectedError(f"W&B's config can't hold {sorted(changed)}: {error}") from error
 
     def _save(self, base: Path, name: str) -> None:
-        self._live.run.save(str(base / name), base_path=str(base), policy="now", glob=False)
+        self._live().run.save(str(base / name), base_path=str(base), policy="now", glob=False)
 
     def _committed_folder(self, last: Attempt | None) -> Path | None:
         """The offline folder that holds at least what the checkpoint says."""
@@ -240,14 +239,14 @@ class WandbSink:
             kept = {key: value for key, value in row.items() if key not in ("_step", "_runtime")}
             if not without or (kept := _without(kept, without)):
                 self._log(kept)
-        run_files = Path(self._live.run.dir)
+        run_files = Path(self._live().run.dir)
         for name in base.header.files:
             if (base.files_folder / name).is_file():
                 link(base.files_folder / name, run_files / name)
                 self._save(run_files, name)
 
     def _link(self) -> Link:
-        session = self._live
+        session = self._live()
         if self._offline:
             folder = self._state.folder
             return Link(id=session.id, location=folder, open_with=f"wandb sync {folder}")

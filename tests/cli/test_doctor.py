@@ -16,6 +16,7 @@ from typer.testing import Result
 
 from unitrack.cli._check_process import CheckOrder, run_check
 from unitrack.cli._own_checks import check_courier, check_root
+from unitrack.cli._version_bounds import check_versions
 from unitrack.hookspecs import Finding
 
 Invoke = Callable[..., Result]
@@ -99,6 +100,55 @@ def test_a_check_that_crashes_is_a_finding(root: Path) -> None:
 
 def test_a_finding_holds_no_secret(root: Path) -> None:
     assert [finding.message for finding in check("tells_a_secret")] == ["https://[redacted]@db/ refused us"]
+
+
+def install(site: Path, name: str, version: str, *requires: str, plugin: str = "") -> None:
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}", encoding="utf-8"
+    )
+    if plugin:
+        (info / "entry_points.txt").write_text(f"[unitrack]\n{plugin}\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "fits"),
+    [
+        ("3.8.1", ">=3.9", False),
+        ("3.9", ">=3.9.0", True),
+        ("3.10.0", ">=3.9", True),
+        ("3.9.0rc1", ">=3.9", True),
+        ("4.0", ">=3.9,<4", False),
+        ("4.0.1", "<=4", False),
+        ("4.0", ">4", False),
+        ("1.0", "!=1.0", True),
+        ("unknown", ">=3", True),
+        ("1.0", "", True),
+    ],
+)
+def test_bounds(version: str, bounds: str, fits: bool, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(root, "sdk-of-plugin", version)
+    install(root, "unitrack-fancy", "2.0", f"sdk-of-plugin{bounds}", plugin="fancy = unitrack_fancy")
+    monkeypatch.syspath_prepend(root)
+    assert all(finding.ok for finding in check_versions()) is fits
+
+
+def test_a_version_that_is_too_old_and_a_package_that_is_missing_are_named(
+    invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(root, "rich", "12.6.0")
+    needs = ["sdk-of-plugin>=1.2", 'sdk-for-more>=1; extra == "more"']
+    install(root, "unitrack-fancy", "2.0", *needs, plugin="fancy = unitrack_fancy")
+    monkeypatch.syspath_prepend(root)
+    result = invoke("doctor", "local", "--json")
+    assert result.exit_code == 1
+    assert [one["message"] for one in json.loads(result.stdout) if not one["ok"]] == [
+        "rich 12.6.0 is installed, but unitrack needs rich>=13: `python -m pip install 'rich>=13'`",
+        "sdk-of-plugin is not installed, but unitrack-fancy needs sdk-of-plugin>=1.2: "
+        "`python -m pip install 'sdk-of-plugin>=1.2'`",
+    ]
 
 
 def test_all_is_well_for_local_files(invoke: Invoke, root: Path) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 DRIP_S = 0.2
 """Between two bytes of a slow answer: a fifth of what the client waits for the next one."""
@@ -152,3 +158,75 @@ def too_large(limit: int) -> Trouble:
         return True
 
     return trouble
+
+
+class Refusing:
+    """A trouble that refuses some requests for as long as it lasts, and counts them."""
+
+    def __init__(self, chosen: Callable[[Handler], bool], status: int, content: bytes = b"", **headers: str) -> None:
+        """`chosen` is called for one request after the other."""
+        self.refused = 0
+        self._chosen = chosen
+        self._status = status
+        self._content = content
+        self._headers = headers
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Handler, body: bytes) -> bool:
+        """Refuse this request if it is chosen."""
+        with self._lock:
+            refused = self._chosen(request)
+            self.refused += refused
+        if refused:
+            request.reply(self._status, self._content, **self._headers)
+        return refused
+
+
+def each_nth(n: int, status: int = 503) -> Refusing:
+    """Request n, 2 n, 3 n ... gets `status`."""
+    count = 0
+
+    def chosen(request: Handler) -> bool:
+        nonlocal count
+        count += 1
+        return count % n == 0
+
+    return Refusing(chosen, status)
+
+
+def a_share(rate: float, seed: int, status: int = 503) -> Refusing:
+    """A share `rate` of all requests gets `status`, the same ones for the same seed."""
+    draw = random.Random(seed)
+    return Refusing(lambda request: draw.random() < rate, status)
+
+
+def rate_limit(requests: int, seconds: float, retry_after: int) -> Refusing:
+    """The first `requests` of each window of `seconds` pass, all others get 429 and `Retry-After` in seconds."""
+    tokens, began = 0, -seconds
+
+    def chosen(request: Handler) -> bool:
+        nonlocal tokens, began
+        now = time.monotonic()
+        if now - began >= seconds:
+            tokens, began = requests, now
+        tokens -= 1
+        return tokens < 0
+
+    return Refusing(chosen, 429, Retry_After=str(retry_after))
+
+
+def refusing_log_batch(rate: float, seed: int) -> Refusing:
+    """A share `rate` of the calls of log-batch gets what MLflow says when its database has no connection left.
+
+    Its server answers BAD_REQUEST for each SQLAlchemyError but OperationalError (`mlflow/store/db/utils.py`).
+    """
+    draw = random.Random(seed)
+    cause = PoolTimeoutError("QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00")
+    cause.code = "3o7r"  # as in `sqlalchemy/pool/impl.py`: it adds a link to the text
+    error = MlflowException(str(cause), BAD_REQUEST)
+
+    def chosen(request: Handler) -> bool:
+        return request.path.endswith("/runs/log-batch") and draw.random() < rate
+
+    content = error.serialize_as_json().encode()
+    return Refusing(chosen, error.get_http_status_code(), content, Content_Type="application/json")

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import requests
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
@@ -24,21 +18,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # `--import-mode=importlib` leav
 
 from mlflow import MlflowClient
 from mlflow_proxy import Proxy
+from mlflow_server import Server, free_port, serving
 
 from unitrack.hookspecs import RunContext
 from unitrack.testing.driver import SinkDriver
 from unitrack_mlflow import MlflowOptions
 from unitrack_mlflow.sink import MlflowSink
-
-SERVER_START_S = 120
-
-
-class Server(NamedTuple):
-    """A server's process."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
 
 
 @pytest.fixture(scope="session")
@@ -61,33 +46,14 @@ def starting_server(tmp_path_factory: pytest.TempPathFactory, empty_database: Pa
     """An MLflow server that starts while the first tests run."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, folder / "mlflow.db")
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--allowed-hosts", f"127.0.0.1:{port}"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=env, start_new_session=True)
-        try:
-            yield Server(f"http://127.0.0.1:{port}", process, folder / "log")
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)  # it would wait for idle connections to close
-            process.wait()
+    with serving(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def server(starting_server: Server) -> str:
     """The URL of an MLflow server on this machine, which answers."""
-    end = time.monotonic() + SERVER_START_S
-    while time.monotonic() < end:
-        assert starting_server.process.poll() is None, starting_server.log.read_text()
-        try:
-            if requests.get(f"{starting_server.url}/health", timeout=1).ok:
-                return starting_server.url
-        except requests.RequestException:
-            time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{starting_server.log.read_text()}")
+    return starting_server.wait()
 
 
 @pytest.fixture
@@ -155,11 +121,3 @@ def open_sink() -> type[Opened]:
 def closed_url() -> str:
     """A URL at which nobody answers."""
     return f"http://127.0.0.1:{free_port()}"
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -92,7 +92,7 @@ def test_without_boto3_only_artifacts_wait(database: str, tmp_path: Path, monkey
     assert stored.metrics["loss"].last == 0.25
     assert [point.value for point in stored.history("loss")] == [0.5, 0.25]
     assert stored.status == "finished"
-    with pytest.raises(unitrack.UnitrackError, match="boto3|s3"):
+    with pytest.raises(unitrack.UnitrackError, match=r"unitrack-mlflow\[s3\]"):
         _ = stored.artifacts
 
 

@@ -10,18 +10,22 @@ import sys
 from pathlib import Path, PurePosixPath
 
 from unitrack.disk_trouble import remedy
-from unitrack.errors import JournalError
+from unitrack.errors import InvalidTypeError, JournalError
 from unitrack.limits import MIB
 from unitrack.runfolder import RunFolder
 from unitrack.safe_files import FOLDER_MODE, open_private
+from unitrack.validation import is_member_name
 
 
 def artifact_name(source: Path, artifact_path: str | None) -> str:
     """Where a file or folder belongs among the run's artifacts.
 
     Without `artifact_path` it keeps its own name. One that ends in "/", or that has no suffix while the file has one,
-    names a folder, as in MLflow; any other is the whole name, as in the document's tracker.
+    names a folder, as in MLflow; any other is the whole name, as in the document's tracker. Raises `InvalidTypeError`
+    if it is no string.
     """
+    if not isinstance(artifact_path, str | None):
+        raise InvalidTypeError(f"artifact_path {artifact_path!r} must be a string, got {type(artifact_path).__name__}")
     name = source.name if source.name not in ("", "..") else source.resolve().name
     if not artifact_path:
         return name
@@ -54,14 +58,24 @@ class Stage:
             raise _not_stored(name, place, error) from error
         return place / PurePosixPath(name).name
 
-    def copy(self, writer: str, source: Path, name: str) -> Path:
-        """A copy of a file or folder. Raises `JournalError` if the disk won't take it; nothing is left behind then."""
+    def copy(self, writer: str, source: Path, name: str, left_out: list[Path] | None = None) -> Path:
+        """A copy of a file or folder, without the members of a folder whose names `is_member_name` refuses.
+
+        Those are added to `left_out`, relative to the folder. Raises `JournalError` if the disk won't take the copy;
+        nothing is left behind then.
+        """
         copy = self.new_file(writer, name)
         try:
             if source.is_dir():
                 import shutil
 
-                shutil.copytree(source, copy, copy_function=_copy_file)
+                def odd_names(folder: str, names: list[str]) -> list[str]:
+                    odd = sorted(name for name in names if not is_member_name(name))
+                    if left_out is not None:
+                        left_out.extend(Path(folder, name).relative_to(source) for name in odd)
+                    return odd
+
+                shutil.copytree(source, copy, copy_function=_copy_file, ignore=odd_names)
             else:
                 _copy_file(source, copy)
         except OSError as error:  # `shutil.Error` is one

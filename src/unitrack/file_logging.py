@@ -15,6 +15,14 @@ from unitrack.params import plain_text, to_plain
 from unitrack.records import Artifact, ArtifactType
 from unitrack.run_state import RunState
 from unitrack.validation import check_artifact_name, check_step
+from unitrack.validation.artifacts import MAX_FILE_NAME_BYTES
+from unitrack.validation.refusing import brief
+from unitrack.warning import warn_caller
+
+_ANY_FOLDER = "."
+"""Stands for the folder of `log_artifacts` in checks: its own name is no part of what is logged."""
+_MAX_SHOWN = 10
+"""Files that a warning names; it stays readable."""
 
 
 class FileLogging(RunState):
@@ -31,20 +39,34 @@ class FileLogging(RunState):
         `artifact_path`: a folder among the artifacts ("plots/", or a name without suffix), or the whole name
         ("weights/best.pt"). Raises `ArtifactNotFoundError` (a `FileNotFoundError`), `InvalidValueError` for one that is
         larger than `safeguards.max_artifact_bytes` or whose path leaves the run, `JournalError` if the disk is full.
+        Files in a folder whose own names are not UTF-8, hold a backslash or have more than 240 bytes are left out; one
+        warning names them.
         """
         source = Path(path)
         self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
 
     def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`."""
+        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`.
+
+        A file whose name can't be an artifact's is left out; one warning names those.
+        """
         base = Path(folder)
-        self._validation.artifact(base, artifact_path or artifact_name(base, None))
+        self._validation.artifact(base, artifact_path or _ANY_FOLDER)
         if not base.is_dir():
             raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
         prefix = f"{artifact_path.rstrip('/')}/" if artifact_path else ""
+        left_out = []
         for path in sorted(base.rglob("*")):
-            if path.is_file():
-                self._log_copy(path, prefix + path.relative_to(base).as_posix(), "file")
+            if not path.is_file():
+                continue
+            inside = path.relative_to(base)
+            try:
+                name = check_artifact_name(prefix + inside.as_posix())
+            except InvalidValueError:
+                left_out.append(inside)
+                continue
+            self._log_copy(path, name, "file")
+        _warn_of_left_out(base, left_out)
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as the file `name`, without what looks like a credential."""
@@ -54,6 +76,7 @@ class FileLogging(RunState):
 
     def log_dict(self, content: Any, name: str) -> None:
         """Log nested data as the file `name`: YAML if it ends in .yaml or .yml, else JSON. Secrets are redacted."""
+        check_artifact_name(name)
         try:
             plain = self._validation.redacted(to_plain(content))
         except RecursionError:
@@ -138,6 +161,7 @@ class FileLogging(RunState):
         """
         if not self._settings.artifacts.save_model:
             return
+        check_artifact_name(name)
         if isinstance(model, str | os.PathLike):
             source = Path(model)
             self._log_copy(source, artifact_name(source, f"{name}/"), "model")
@@ -156,7 +180,9 @@ class FileLogging(RunState):
         self._check_open()
         step = None if step is None else check_step(step)
         safe, size = self._validation.artifact(source, with_step(check_artifact_name(name), step))
-        self._log_staged(self._stage.copy(self._journal.writer, source, safe), safe, kind, size, step)
+        left_out: list[Path] = []
+        self._log_staged(self._stage.copy(self._journal.writer, source, safe, left_out), safe, kind, size, step)
+        _warn_of_left_out(source, left_out)
 
     def _log_bytes(self, data: bytes, name: str, kind: ArtifactType, step: int | None = None) -> None:
         self._check_open()
@@ -184,4 +210,19 @@ class FileLogging(RunState):
 
 
 def _with_suffix(name: str, suffix: str) -> str:
+    """Return `name` with a suffix, its own if it has one. Raises `InvalidValueError` for what can't be a name."""
+    check_artifact_name(name)
     return name if PurePosixPath(name).suffix else f"{name}{suffix}"
+
+
+def _warn_of_left_out(folder: Path, left_out: Sequence[Path]) -> None:
+    """Warn of what was not logged of a folder, by name; the rest of it was."""
+    if not left_out:
+        return
+    shown = ", ".join(brief(path.as_posix()) for path in left_out[:_MAX_SHOWN])
+    more = f" and {len(left_out) - _MAX_SHOWN} more" if len(left_out) > _MAX_SHOWN else ""
+    warn_caller(
+        f"left out of folder {str(folder)!r}: {shown}{more}; a name must be UTF-8, have at most "
+        f"{MAX_FILE_NAME_BYTES} bytes, and hold no backslash and no drive (as in 'C:x'); rename them and log "
+        "them again. The rest of the folder is logged"
+    )

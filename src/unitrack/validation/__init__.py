@@ -6,9 +6,17 @@ obviously right by itself and comes here for the rest.
 
 from __future__ import annotations
 
-from unitrack.validation.artifacts import check_artifact_name, check_source_file
+from unitrack.validation.artifacts import check_artifact_name, check_source_file, is_member_name
 from unitrack.validation.chain import ValidationChain
 from unitrack.validation.metrics import check_step, to_float
 from unitrack.validation.names import check_name
 
-__all__ = ["ValidationChain", "check_artifact_name", "check_name", "check_source_file", "check_step", "to_float"]
+__all__ = [
+    "ValidationChain",
+    "check_artifact_name",
+    "check_name",
+    "check_source_file",
+    "check_step",
+    "is_member_name",
+    "to_float",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from unitrack.errors import ArtifactNotFoundError, InvalidValueError
+from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError
 from unitrack.safe_files import leads_out
 from unitrack.validation.refusing import brief
 
@@ -15,17 +15,29 @@ MAX_PATH_BYTES = 2048
 
 
 def check_artifact_name(name: str) -> str:
-    """Where an artifact belongs, as a relative POSIX path. Raises `InvalidValueError` for one that leaves the run."""
-    posix = name.replace("\\", "/")
-    path = PurePosixPath(posix)
-    if leads_out(name) or posix[1:2] == ":":
+    """Return where an artifact belongs, as a relative POSIX path.
+
+    Raises `InvalidTypeError` if `name` is no string, `InvalidValueError` if it leaves the run's artifacts, holds a
+    backslash or broken Unicode, or is longer than file systems take.
+    """
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"artifact path {brief(name)} must be a string, got {type(name).__name__}")
+    path = PurePosixPath(name)
+    if leads_out(name) or _begins_with_drive(name):
         raise InvalidValueError(
-            f"artifact path {name!r} must be relative and stay inside the run's artifacts (no '..', no leading '/')"
+            f"artifact path {brief(name)} must be relative and stay inside the run's artifacts (no '..', no leading "
+            "'/', no drive as in 'C:')"
         )
-    try:
-        parts = [part.encode() for part in path.parts]
-    except UnicodeEncodeError:
-        raise InvalidValueError(f"artifact path {name!r} holds broken Unicode; give it another name") from None
+    if "\\" in name:
+        raise InvalidValueError(
+            f"artifact path {brief(name)} holds a backslash, which Windows and some backends take for a '/'; "
+            "write '/' between folders, or give the file another name"
+        )
+    if not is_unicode(name):
+        raise InvalidValueError(
+            f"artifact path {brief(name)} holds broken Unicode: it is not UTF-8; give it another name"
+        )
+    parts = [part.encode() for part in path.parts]
     if max(map(len, parts), default=0) > MAX_FILE_NAME_BYTES or sum(map(len, parts)) > MAX_PATH_BYTES:
         raise InvalidValueError(
             f"artifact path {brief(name)} is too long: {MAX_FILE_NAME_BYTES} bytes a part and {MAX_PATH_BYTES} in all "
@@ -34,8 +46,26 @@ def check_artifact_name(name: str) -> str:
     return path.as_posix()
 
 
+def is_unicode(name: str) -> bool:
+    """Return whether a name can be written as UTF-8: Python shows other bytes of a file's name as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_member_name(name: str) -> bool:
+    """Return whether a file or folder called `name` is logged when the folder that holds it is."""
+    return "\\" not in name and is_unicode(name) and len(name.encode()) <= MAX_FILE_NAME_BYTES
+
+
+def _begins_with_drive(name: str) -> bool:
+    return name[1:2] == ":"
+
+
 def check_source_file(path: Path, max_bytes: int) -> int:
-    """The size in bytes of a file or folder to log.
+    """Return the size in bytes of a file or folder to log, without what `is_member_name` leaves out of a folder.
 
     Raises `ArtifactNotFoundError` if it is missing, `InvalidValueError` if it is larger than `max_bytes`, holds a
     symbolic link that leads out of it, or is no regular file.
@@ -43,7 +73,12 @@ def check_source_file(path: Path, max_bytes: int) -> int:
     if not path.exists():
         raise ArtifactNotFoundError(f"Artifact not found: {path} (looked from {Path.cwd()})")
     if path.is_dir():
-        size = sum(_member_size(member, path.resolve()) for member in path.rglob("*"))
+        folder = path.resolve()
+        size = sum(
+            _member_size(member, folder)
+            for member in path.rglob("*")
+            if all(map(is_member_name, member.relative_to(path).parts))
+        )
     elif path.is_file():
         size = path.stat().st_size
     else:

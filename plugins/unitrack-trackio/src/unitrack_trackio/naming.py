@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
-from unitrack.names import escape, shorten
+from unitrack.names import escape, shorten, unescape
 
 RECORD = "unitrack"
 """The config key that holds what trackio has no place for; in a row, the time of the log call."""
 
 _NEED_A_MARK = re.compile(r"(project|run|timestamp|step|time|metrics|unitrack)\Z|[_~]")
+_ASCII = r"\x00-\x7f"
+_IN_A_FOLDER = r"\x00-9;-\[\]-\ud7ff\ue000-\U0010ffff"
 _MAX_ARTIFACT_NAME = 200  # characters: it becomes a part of a file's name
 
 
@@ -31,6 +33,27 @@ def artifact_name(name: str) -> str:
 def file_name(name: str) -> str:
     """The name of an artifact's only file in it. trackio takes no path with a ":"."""
     return artifact_name(name.rpartition("/")[2])
+
+
+def member_name(path: str) -> str:
+    """Return the path of a file in a folder without what trackio refuses: drives, backslashes and broken Unicode.
+
+    Different paths give different ones; `member_of` is the inverse.
+    """
+    return "/".join(escape(part, _IN_A_FOLDER) for part in path.split("/"))
+
+
+def member_of(path: str) -> str:
+    """Return the path that `member_name` was given."""
+    return "/".join(unescape(part) for part in path.split("/"))
+
+
+def short_member_name(path: str) -> str:
+    """Return a path from `member_name` with its long parts cut, since trackio adds 41 bytes while it downloads."""
+    return "/".join(
+        shorten(escape(part, _ASCII), _MAX_ARTIFACT_NAME) if len(part.encode()) > _MAX_ARTIFACT_NAME else part
+        for part in path.split("/")
+    )
 
 
 def key_of(name: str) -> str:

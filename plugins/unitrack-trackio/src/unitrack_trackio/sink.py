@@ -19,7 +19,17 @@ from unitrack.hookspecs import Checkpoint, Link, RunContext, hookimpl
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags, merge
 from unitrack_trackio.claiming import making_runs
 from unitrack_trackio.database import Database, TrackioRun
-from unitrack_trackio.naming import RECORD, artifact_name, file_name, key_of, project_name, time_text
+from unitrack_trackio.naming import (
+    RECORD,
+    artifact_name,
+    file_name,
+    key_of,
+    member_name,
+    member_of,
+    project_name,
+    short_member_name,
+    time_text,
+)
 from unitrack_trackio.options import TrackioOptions
 from unitrack_trackio.session import refuse_remote, with_run
 
@@ -96,11 +106,13 @@ class TrackioSink:
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
         """Give them to trackio, which keeps a version for each content; the same again is the same version."""
         for artifact in artifacts:
-            log = partial(self._log_artifact, artifact)
+            names = _stored_names(self._run.locate(artifact))
+            log = partial(self._log_artifact, artifact, names)
             version = with_run(self._project, self._name, self._config, log)
             self._config[RECORD]["artifacts"][artifact.name] = {
                 "version": version,
-                "folder": self._run.locate(artifact).is_dir(),
+                "folder": names is not None,
+                "names": {short: escaped for escaped, short in (names or {}).items() if short != escaped},
                 "type": artifact.type,
                 "size": artifact.size,
                 "time": artifact.time,
@@ -188,18 +200,27 @@ class TrackioSink:
             raise SinkUnavailableError(message, reopen=True)  # those that are there are claimed then
         self._last_row = written[-1]
 
-    def _log_artifact(self, artifact: Artifact, run: trackio.Run) -> str:
+    def _log_artifact(self, artifact: Artifact, names: dict[str, str] | None, run: trackio.Run) -> str:
         path = self._run.locate(artifact)
         told = {"name": artifact.name, "type": artifact.type, "step": artifact.step}
         kept = trackio.Artifact(artifact_name(artifact.name), type=_ARTIFACT_TYPE, metadata=told)
         try:
-            if path.is_dir():
-                kept.add_dir(path)
-            else:
+            if names is None:
                 kept.add_file(path, name=file_name(artifact.name))
+            else:
+                for escaped, short in names.items():
+                    kept.add_file(path / member_of(escaped), name=short)
             return str(run.log_artifact(kept).version)
         except (ValueError, FileNotFoundError) as error:
             raise RecordRejectedError(f"trackio does not take {artifact.name!r}: {error}") from error
+
+
+def _stored_names(path: Path) -> dict[str, str] | None:
+    """Return the name in trackio of each file of a folder, by its escaped name; None for a file."""
+    if not path.is_dir():
+        return None
+    files = (file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file())
+    return {escaped: short_member_name(escaped) for escaped in map(member_name, files)}
 
 
 def _identity(step: int, values: dict[str, Any]) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack.safe_files import leads_out
 from unitrack_trackio.database import Database, TrackioRun
-from unitrack_trackio.naming import RECORD, artifact_name, file_name, name_of, time_of
+from unitrack_trackio.naming import RECORD, artifact_name, file_name, member_of, name_of, time_of
 
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -54,12 +55,24 @@ class TrackioSource:
         if Path(trackio.TRACKIO_DIR).absolute() != self._folder.absolute():
             raise FileNotFoundError(f"to fetch artifacts set TRACKIO_DIR to {self._folder.absolute()}")
         project, spec, file = artifact.file.removeprefix("trackio:").split("/", 2)
-        [name] = [
-            run.name for run in Database(self._folder / f"{project}.db").runs() if f"{project}/{run.id}" == run_id
-        ]
+        [stored] = [run for run in Database(self._folder / f"{project}.db").runs() if f"{project}/{run.id}" == run_id]
         target = folder / spec.replace(":", "-")
-        with_run(project, name, {}, lambda run: run.use_artifact(spec).download(target))
+        with_run(project, stored.name, {}, lambda run: run.use_artifact(spec).download(target))
+        names = _record(stored).get("artifacts", {}).get(artifact.name, {}).get("names")
+        if not file and names is not None:
+            _restore_names(target, names)
         return target / file
+
+
+def _restore_names(folder: Path, names: dict[str, str]) -> None:
+    """Give the files of a folder the names that they were logged with; `names` are the escaped ones of cut ones."""
+    for file in [path for path in folder.rglob("*") if path.is_file()]:
+        path = file.relative_to(folder).as_posix()
+        original = member_of(names.get(path, path))
+        if original != path and not leads_out(original):
+            renamed = folder / original
+            renamed.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(renamed)
 
 
 def _uri(project: str, name: str, entry: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ MAX_TAG = 64
 MAX_ID = 128
 """Characters of a run id or a project: `wandb.Settings.project` refuses more, the server as many of an id."""
 
+_UNICODE = r"\x00-\ud7ff\ue000-\U0010ffff"
 _ANY = r"\s\S"
 _ANY_BUT_DASH = "\\x00-,.-\U0010ffff"
 _SAFE_ID = r"\w.\-"
@@ -55,7 +56,12 @@ def param_name(key: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """The run file of an artifact; a name that W&B writes itself goes under "artifacts/"."""
+    """The run file of an artifact; a name that W&B writes itself goes under "artifacts/".
+
+    What is not UTF-8 is escaped: W&B's files are written down in protobuf, which fails for all of them otherwise.
+    """
+    if not name.isascii():
+        name = escape(name, _UNICODE) if any("\ud800" <= character <= "\udfff" for character in name) else name
     own = name in _OWN_FILES or name.startswith(_OWN_PREFIXES)
     return ARTIFACTS + name if own else name
 

@@ -118,10 +118,15 @@ class FileLogging(RunState):
     def log_table(
         self, table: Any, name: str, step: int | None = None, *, columns: Sequence[str] | None = None
     ) -> None:
-        """Log a pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`, as JSON."""
+        """Log a pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`, as JSON.
+
+        Secrets are redacted: columns that are named like one, and what looks like a credential in texts.
+        """
         from unitrack.media.tables import table_bytes
 
-        self._log_bytes(table_bytes(table, name, columns), _with_suffix(name, ".json"), "table", step)
+        self._log_bytes(
+            table_bytes(table, name, columns, self._validation.redacted), _with_suffix(name, ".json"), "table", step
+        )
 
     def log_audio(self, sound: Any, name: str, step: int | None = None, *, sample_rate: int = 44_100) -> None:
         """Log a sound: a path, or an array of shape (samples,) or (samples, channels), float in -1 ... 1 or int16.

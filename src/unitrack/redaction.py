@@ -12,10 +12,14 @@ from typing import Any
 REDACTED = "[redacted]"
 
 _SECRET_KEY = re.compile(
-    r"(^|_)(password|passwd|passphrase|secrets?|credentials?|(api|access|private|secret)_?key|(auth|access|api)?token"
-    r"|authorization)$"
+    r"(^|_)((pg)?password|passwd|passphrase|secrets?|credentials?|(api|access|account|private|secret)_?key"
+    r"|(auth|access|api)?token|authorization|shared_access_signature)$"
 )
 """Searched in a key in snake case."""
+
+_PWD = re.compile(r"(^|_)pwd$")
+"""A password in ODBC and MySQL, the working directory in a shell: a secret unless the value is a path."""
+_PATH = re.compile(r"\s*[\"']?([~.]?/|\.{1,2}$|[A-Za-z]:[\\/])")
 
 _NO_SECRET_KEY = re.compile(
     r"(^|_)(eos|bos|pad|unk|mask|cls|sep|start|end|stop|prefix|suffix|special|image|audio|video|separator|trigger)_token$"
@@ -42,6 +46,16 @@ def _secret_values() -> re.Pattern[str]:
         | -----BEGIN[ A-Z]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z]*PRIVATE\ KEY-----|\Z)
         """,
         re.VERBOSE | re.DOTALL,
+    )
+
+
+@functools.cache
+def _commands() -> re.Pattern[str]:
+    """Passwords in the arguments of commands that take them without a name. Compiled at its first use, too."""
+    return re.compile(
+        r"""(?P<before>\bcurl\b[^\n|;&]{0,300}?\s(?:-u|--user)[\s=]{0,4}["']?[^\s:"'=]{1,64}:"""
+        r"""|\bsshpass\s{1,4}-p\s{0,4}|\bmysql(?:dump|admin)?\b[^\n|;&]{0,300}?\s-p(?=\S))"""
+        r"""(?:"[^"\n]{1,200}"|'[^'\n]{1,200}'|[^\s"']{1,200})"""
     )
 
 
@@ -78,7 +92,9 @@ def remember_secrets(options: Any, key: str = "") -> None:
 
 def _known_values() -> re.Pattern[str] | None:
     """What finds the secrets that this process holds in a text: of its environment, and of its sinks' options."""
-    named = {value for name, value in os.environ.items() if _names_secret(name)}
+    named = {
+        value for name, value in os.environ.items() if _names_secret(name) or (_is_pwd(name) and not _PATH.match(value))
+    }
     return _pattern_of(frozenset(value for value in named | _remembered if len(value) >= _MIN_SECRET))
 
 
@@ -102,6 +118,8 @@ def _redact_text(text: str, known: re.Pattern[str] | None, patterns: Sequence[st
     if known is not None:
         text = known.sub(REDACTED, text)
     text = _secret_values().sub(REDACTED, text)
+    if any(command in text for command in ("curl", "sshpass", "mysql")):
+        text = _commands().sub(rf"\g<before>{REDACTED}", text)
     text = "".join(_without_assigned(text))
     for pattern in patterns:
         text = re.sub(pattern, REDACTED, text)
@@ -112,9 +130,13 @@ def _without_assigned(text: str) -> Iterator[str]:
     """The pieces of a text, with "[redacted]" for what is assigned to a secret name."""
     done = 0
     for name in _name_before_value().finditer(text):
-        if name.start() < done or not _names_secret((name["key"] or name["flag"]).lstrip("-")):
+        called = (name["key"] or name["flag"]).lstrip("-")
+        may_be_path = _is_pwd(called)
+        if name.start() < done or not (may_be_path or _names_secret(called)):
             continue
         value = _VALUE.match(text, name.end())
+        if value is not None and may_be_path and _PATH.match(value[0]):
+            continue
         if value is not None and _can_be_secret(value[0], name["to"]):
             quote = value["quote"] or ""
             yield f"{text[done : name.end()]}{quote}{REDACTED}{quote}"
@@ -139,16 +161,34 @@ def redact(value: Any, key: str = "", extra_keys: Sequence[str] = (), patterns: 
     known = _known_values()
 
     def cleaned(value: Any, key: str) -> Any:
-        if _names_secret(key, extra_keys):
+        if _names_secret(key, extra_keys) or (_is_pwd(key) and isinstance(value, str) and not _PATH.match(value)):
             return _hide(value)
         if isinstance(value, Mapping):
             return {name: cleaned(item, str(name)) for name, item in value.items()}
         if isinstance(value, list | tuple):
             flags = ("", *(item.lstrip("-") if _is_flag(item) else "" for item in value))  # of argv: what stands before
-            return [cleaned(item, flag) for flag, item in zip(flags, value, strict=False)]
+            is_curl = any(isinstance(item, str) and item.rpartition("/")[2] == "curl" for item in value[:3])
+            return [
+                _without_password(item) if is_curl and before in ("-u", "--user") else cleaned(item, flag)
+                for before, flag, item in zip(("", *value), flags, value, strict=False)
+            ]
         return _redact_text(value, known, patterns) if isinstance(value, str) else value
 
     return cleaned(value, key)
+
+
+def _without_password(login: Any) -> Any:
+    """`me:password` without the latter, as curl takes it."""
+    user, colon, _ = login.partition(":") if isinstance(login, str) else (login, "", "")
+    return f"{user}:{REDACTED}" if colon else user
+
+
+def _is_pwd(key: str) -> bool:
+    return _PWD.search(_snake(key)) is not None
+
+
+def _snake(key: str) -> str:
+    return _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
 
 
 def _is_flag(item: object) -> bool:
@@ -157,7 +197,7 @@ def _is_flag(item: object) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _is_secret_name(key: str) -> bool:
-    snake = _CAMEL.sub("_", key).lower().replace("-", "_").replace(".", "_")
+    snake = _snake(key)
     return _SECRET_KEY.search(snake) is not None and not _NO_SECRET_KEY.search(snake)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,8 +20,15 @@ class Table(msgspec.Struct, frozen=True):
     data: list[list[Any]]
 
 
-def table_bytes(table: Any, name: str, columns: Sequence[str] | None) -> bytes:
+def table_bytes(
+    table: Any,
+    name: str,
+    columns: Sequence[str] | None,
+    clean: Callable[[list[Any], str], list[Any]] = lambda cells, column: cells,
+) -> bytes:
     """A pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`.
+
+    `clean` gets the cells and the name of each column, and returns the cells to keep.
 
     Raises `InvalidTypeError` for anything else, `InvalidValueError` for rows of another length than the columns.
     """
@@ -34,7 +41,18 @@ def table_bytes(table: Any, name: str, columns: Sequence[str] | None) -> bytes:
     for number, row in enumerate(rows):
         if len(row) != len(found):
             raise InvalidValueError(f"table {name!r}: row {number} has {len(row)} values for {len(found)} columns")
-    return msgspec.json.encode(Table(found, to_plain(rows))) + b"\n"
+    plain = to_plain(rows)
+    for number, column in enumerate(found):
+        _clean_column(plain, number, column, clean)
+    return msgspec.json.encode(Table(found, plain)) + b"\n"
+
+
+def _clean_column(
+    rows: list[list[Any]], number: int, column: str, clean: Callable[[list[Any], str], list[Any]]
+) -> None:
+    cells = [row[number] for row in rows]
+    for row, cell in zip(rows, clean(cells, column), strict=True):
+        row[number] = cell
 
 
 def _parts(table: Any, columns: Sequence[str] | None) -> tuple[list[str] | None, list[list[Any]]]:

@@ -81,9 +81,9 @@ class ValidationChain(MetricChecks):
         redacted: dict[str, str] = self.redacted(checked)
         return redacted
 
-    def redacted(self, value: Any) -> Any:
-        """A JSON-like value without secrets, as the configuration knows them."""
-        return redact(value, "", self._safeguards.redact, self._safeguards.redact_patterns)
+    def redacted(self, value: Any, key: str = "") -> Any:
+        """A JSON-like value, that of a key if one is given, without secrets, as the configuration knows them."""
+        return redact(value, key, self._safeguards.redact, self._safeguards.redact_patterns)
 
     def artifact(self, path: Path, name: str) -> tuple[str, int]:
         """The checked name of an artifact, and its size in bytes."""

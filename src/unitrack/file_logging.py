@@ -227,7 +227,7 @@ def _warn_of_left_out(folder: Path, left_out: Sequence[Path]) -> None:
     shown = ", ".join(brief(path.as_posix()) for path in left_out[:_MAX_SHOWN])
     more = f" and {len(left_out) - _MAX_SHOWN} more" if len(left_out) > _MAX_SHOWN else ""
     warn_caller(
-        f"left out of folder {str(folder)!r}: {shown}{more}; a name must be UTF-8, have at most "
-        f"{MAX_FILE_NAME_BYTES} bytes, and hold no backslash and no drive (as in 'C:x'); rename them and log "
-        "them again. The rest of the folder is logged"
+        f"left out of folder {str(folder)!r}: {shown}{more}; a name must be UTF-8, have at most {MAX_FILE_NAME_BYTES} "
+        "bytes, and hold no backslash and no drive (as in 'C:x'); rename them and log them again. The rest of the "
+        "folder is logged"
     )

@@ -60,19 +60,24 @@ class TrackioSource:
         with_run(project, stored.name, {}, lambda run: run.use_artifact(spec).download(target))
         names = _record(stored).get("artifacts", {}).get(artifact.name, {}).get("names")
         if not file and names is not None:
-            _restore_names(target, names)
+            target = _with_original_names(target, names)
         return target / file
 
 
-def _restore_names(folder: Path, names: dict[str, str]) -> None:
-    """Give the files of a folder the names that they were logged with; `names` are the escaped ones of cut ones."""
-    for file in [path for path in folder.rglob("*") if path.is_file()]:
+def _with_original_names(folder: Path, names: dict[str, str]) -> Path:
+    """Move the files of a folder to one where they have the names that they were logged with, and return that.
+
+    `names` are the escaped names of those that were cut. In the same folder one name could be in the way of another.
+    """
+    restored = folder.with_name(f"{folder.name}-restored")
+    restored.mkdir(exist_ok=True)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         path = file.relative_to(folder).as_posix()
         original = member_of(names.get(path, path))
-        if original != path and not leads_out(original):
-            renamed = folder / original
-            renamed.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(renamed)
+        target = restored / (path if leads_out(original) else original)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    return restored
 
 
 def _uri(project: str, name: str, entry: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from mlflow_proxy import Handler, Proxy, Trouble
 
 import unitrack
 import unitrack_mlflow
-from unitrack.errors import DeliveryWarning
+from unitrack.errors import DeliveryWarning, SinkUnavailableError
 from unitrack.testing import Trial
+from unitrack_mlflow.sink import MlflowSink
 
 needs_no_boto3 = pytest.mark.skipif(importlib.util.find_spec("boto3") is not None, reason="boto3 is installed")
 
@@ -105,4 +107,29 @@ def test_two_texts_of_one_name_in_one_call(server: str, tmp_path: Path) -> None:
     trial.end()
     path = MlflowClient(server).download_artifacts(trial.link.id, "notes.txt", str(tmp_path))
     assert Path(path).read_text() == "version 5"
+    trial.close()
+
+
+@pytest.mark.parametrize("failures", [1, 2, 7])
+def test_a_name_that_is_kept_in_a_tag_survives_failures(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """The tag is part of the call that is made again, also when the tries of the request itself are used up."""
+    left, write = [failures], MlflowSink._write_tags
+
+    def failing(sink: MlflowSink, tags: Mapping[str, str]) -> None:
+        if left[0] and any(tag.startswith("unitrack.names.") for tag in tags):
+            left[0] -= 1
+            raise SinkUnavailableError("503")
+        write(sink, tags)
+
+    monkeypatch.setattr(MlflowSink, "_write_tags", failing)
+    trial = make_trial(tmp_path, database)
+    name = "\u00e9" * 1000
+    trial.metrics({name: 0.5}, 0)
+    trial.log_end()
+    trial.deliver(tries=1)
+    assert (trial.ledger.state, left) == ("complete", [0])
+    [stored] = unitrack.runs(f"mlflow:{database}")
+    assert list(stored.metrics) == [name]
     trial.close()

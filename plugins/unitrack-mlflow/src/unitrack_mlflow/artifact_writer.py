@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -43,19 +43,23 @@ class ArtifactWriter:
         self._run_id: str = run.info.run_id
         self._store = store
         self._index = ArtifactIndex(client, run)
-        self._tags = {tag: run.data.tags.get(tag) for tag in (marks.TABLES, marks.IMAGES)}
+        self._saved = {tag: run.data.tags.get(tag) for tag in (marks.TABLES, marks.IMAGES)}
+        self._tags = dict(self._saved)
 
     def write(self, uploads: Sequence[Upload]) -> dict[str, str]:
-        """Upload all; return the tags to set then. Of two with one path the later one stays.
+        """Upload all; return the tags to set then, until they are `saved`. Of two with one path the later one stays.
 
         Raises `FileNotFoundError` if a file is gone, after all the others are uploaded.
         """
         for group in _without_equal_paths(uploads):
             self._upload(group)
-        before = dict(self._tags)
         for one in uploads:
             self._add_views(one)
-        return {tag: text for tag, text in self._tags.items() if text is not None and text != before[tag]}
+        return {tag: text for tag, text in self._tags.items() if text is not None and text != self._saved[tag]}
+
+    def saved(self, tags: Mapping[str, str]) -> None:
+        """MLflow has these tags."""
+        self._saved |= {tag: text for tag, text in tags.items() if tag in self._saved}
 
     def _upload(self, group: Sequence[Upload]) -> None:
         if len(group) == 1:

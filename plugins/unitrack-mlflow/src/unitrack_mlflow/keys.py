@@ -79,9 +79,13 @@ class KeyMap:
         return names.unescape(key.removeprefix(prefix)) if kept is None else kept
 
     def unsaved(self) -> dict[str, str]:
-        """Tags to write before the keys that were made since the last call."""
-        tags, self._unsaved = self._unsaved, {}
-        return tags
+        """Return the tags to write before keys that were made; the same again until they are `saved`."""
+        return dict(self._unsaved)
+
+    def saved(self, tags: Iterable[str]) -> None:
+        """MLflow has these tags: what is not ours among them is passed over."""
+        for tag in tags:
+            self._unsaved.pop(tag, None)
 
     def _candidates(self, name: str, prefix: str) -> Iterator[str]:
         """Reversible keys, the most readable one first; `unescape` undoes each, so no two names can meet."""

@@ -270,6 +270,9 @@ class MlflowSink:
         items = [RunTag(key, text) for key, text in tags.items()]
         for chunk in chunks(items, limits.TAGS_PER_BATCH, lambda tag: tag.key + tag.value):
             self._write_batch(tags=chunk)
+        for names_of_a_kind in (self._metrics, self._params, self._tags, self._artifacts):
+            names_of_a_kind.saved(tags)
+        self._files.saved(tags)
 
     @contextmanager
     def _appending(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal, Self, get_args
 
@@ -16,7 +15,7 @@ from unitrack.delivery.waiting import RunWait, raise_for_trouble, wait_for_runs,
 from unitrack.errors import DeliveryWarning, InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
 from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
 from unitrack.launcher import find_world_size
-from unitrack.limits import CONTAINER_STALL_S, POLL_MIN_S, READ_GRACE_S
+from unitrack.limits import POLL_MIN_S, READ_GRACE_S
 from unitrack.records import RunEnd
 from unitrack.run_state import RunState
 from unitrack.system.life import ends_container
@@ -75,7 +74,7 @@ class Ending(RunState):
         try:
             [report] = wait_for_runs([self._waiting("complete", patient=patient)], deadline)
             if not patient:
-                report = wait_in_containers([self]).get(self.id, report)
+                report = lifecycle.wait_in_containers([self]).get(self.id, report)
         finally:
             self._let_go()
         return self._conclude(report)
@@ -240,19 +239,3 @@ class Ending(RunState):
 def with_grace(deadline: float) -> float:
     """The time until which a device is waited for: `finish` gives it a moment, whatever its timeout."""
     return max(deadline, time.monotonic() + READ_GRACE_S)
-
-
-def wait_in_containers(runs: Sequence[Ending]) -> dict[str, DeliveryReport]:
-    """Wait for delivery as long as it progresses, of runs whose couriers die with this process; return their accounts.
-
-    By the ids of those runs. Warns of what stays behind all the same.
-    """
-    concerned = [run for run in runs if run._ends_container()]
-    if not concerned:
-        return {}
-    seconds = max(run._settings.tracking.container_timeout for run in concerned)
-    waits = [run._waiting("complete", patient=True) for run in concerned]
-    reports = wait_for_runs(waits, time.monotonic() + seconds, stall=CONTAINER_STALL_S)
-    for run, report in zip(concerned, reports, strict=True):
-        run._tell_what_stays(report)
-    return {run.id: report for run, report in zip(concerned, reports, strict=True)}

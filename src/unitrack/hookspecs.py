@@ -257,7 +257,7 @@ class SinkSpec:
 
     **Failures**: every hook but `close` may raise `SinkUnavailableError` (the lane makes the same call again a few
     times, then closes the sink, backs off, opens it again and goes on from the last commit), `SinkMisconfiguredError`
-    (the lane parks until somebody mends it; with `ArtifactStoreError` only artifacts wait) or `RecordRejectedError`
+    (the lane parks until it is mended; with `ArtifactStoreError` only artifacts wait) or `RecordRejectedError`
     (the lane bisects the batch, tries the culprit again once the sink has taken others, and keeps it as a dead letter).
     Raise `RecordRejectedError` only for an answer that is about the record. Anything else is retried a few times; then
     a record that fails while others pass becomes a dead letter, and a sink that fails for all parks. No failure reaches

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,10 +20,11 @@ from unitrack.delivery.waiting import wait_for_runs
 from unitrack.disk_trouble import remedy
 from unitrack.errors import DeliveryWarning, UnitrackError
 from unitrack.journal import sync_journals
-from unitrack.limits import BEAT_S, EXIT_TIMEOUT_S, HOUSEKEEPING_S, READ_AT_KILL_S, SYNC_INTERVAL_S
+from unitrack.limits import BEAT_S, CONTAINER_STALL_S, EXIT_TIMEOUT_S, HOUSEKEEPING_S, READ_AT_KILL_S, SYNC_INTERVAL_S
 from unitrack.warning import warn_from_thread
 
 if TYPE_CHECKING:
+    from unitrack.delivery.report import DeliveryReport
     from unitrack.delivery.waiting import RunWait
     from unitrack.ending import Ending, EndStatus
 
@@ -88,13 +89,27 @@ def _finish_all() -> None:
             if (waiting := run._end_at_exit(status, deadline)) is not None:
                 ended.append((run, waiting))
     reports = wait_for_runs([waiting for _, waiting in ended], deadline)
-    from unitrack.ending import wait_in_containers  # it imports this module
-
     in_containers = wait_in_containers([run for run, _ in ended])
     for (run, _), report in zip(ended, reports, strict=True):
         run._let_go()
         with _telling_errors_of(run):
             run._conclude(in_containers.get(run.id, report))
+
+
+def wait_in_containers(runs: Sequence[Ending]) -> dict[str, DeliveryReport]:
+    """Wait for delivery as long as it progresses, of runs whose couriers die with this process; return their accounts.
+
+    By the ids of those runs. Warns of what stays behind all the same.
+    """
+    concerned = [run for run in runs if run._ends_container()]
+    if not concerned:
+        return {}
+    seconds = max(run._settings.tracking.container_timeout for run in concerned)
+    waits = [run._waiting("complete", patient=True) for run in concerned]
+    reports = wait_for_runs(waits, time.monotonic() + seconds, stall=CONTAINER_STALL_S)
+    for run, report in zip(concerned, reports, strict=True):
+        run._tell_what_stays(report)
+    return {run.id: report for run, report in zip(concerned, reports, strict=True)}
 
 
 def _quick_ones_first(status: EndStatus) -> list[Ending]:
@@ -133,7 +148,6 @@ def _on_sigterm(signum: int, frame: FrameType | None) -> None:
             run._end_at_signal(status, deadline)
     if _live:
         from unitrack.delivery.pool import pool
-        from unitrack.ending import wait_in_containers
 
         pool.send_rest(deadline)
         wait_in_containers(list(_live))

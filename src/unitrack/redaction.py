@@ -51,7 +51,7 @@ def _secret_values() -> re.Pattern[str]:
 
 @functools.cache
 def _commands() -> re.Pattern[str]:
-    """Passwords in the arguments of commands that take them without a name. Compiled at its first use, too."""
+    """Passwords in the arguments of commands that take them without a name. Compiled at its first use."""
     return re.compile(
         r"""(?P<before>\bcurl\b[^\n|;&]{0,300}?\s(?:-u|--user)[\s=]{0,4}["']?[^\s:"'=]{1,64}:"""
         r"""|\bsshpass\s{1,4}-p\s{0,4}|\bmysql(?:dump|admin)?\b[^\n|;&]{0,300}?\s-p(?=\S))"""

@@ -17,7 +17,7 @@ from unitrack import limits
 from unitrack.delivery.progress import Progress
 from unitrack.errors import SinkUnavailableError
 from unitrack.hookspecs import pause_in_place, retry_in_place
-from unitrack.records import Params, Tags
+from unitrack.records import Artifact, Params, Tags
 
 HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "flush", "end_run")
 
@@ -32,7 +32,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def alternate(bench: Bench, number: int, *, first: int = 0) -> None:
-    """A text and a point in turn, so many times."""
+    """Log `number` texts and points in turn."""
     for step in range(first, first + number):
         bench.text(f"{step}.txt")
         bench.points(float(step), first_step=step)
@@ -375,3 +375,22 @@ def test_lanes_of_one_store_take_turns(root: Path) -> None:
     assert all(bench.report().ok for bench in benches)
     for lane in lanes:
         lane.release()
+
+
+def test_a_later_version_of_an_artifact_that_waits_stays_the_later_one(root: Path) -> None:
+    """The store is back before the first version is tried again: the second one goes behind it."""
+    bench = Bench(root, {"a": {"troubles": [trouble("log_artifacts", "no_artifact_store", times=1)]}})
+    bench.text("model.txt", "first")
+    lane = bench.lane()
+    assert settle(lane) is Progress.IDLE
+    bench.folder.files.joinpath("later").mkdir()
+    (bench.folder.files / "later" / "model.txt").write_text("second")
+    file = ".spool/files/later/model.txt"
+    bench.append(Artifact(seq=0, time=now(), name="model.txt", file=file, type="text", size=6))
+    assert settle(lane) is Progress.IDLE
+    assert bench.report().pending == 2
+    bench.end()
+    assert settle(lane) is Progress.DONE
+    assert (root / "a" / "files" / "model.txt").read_text() == "second"
+    assert (bench.report().verdict, bench.report().delivered) == ("complete", 4)
+    lane.release()

@@ -13,6 +13,7 @@ from unitrack.delivery.letters import DeadLetters, Key, Letters
 from unitrack.delivery.thinning import Thinning
 from unitrack.errors import ArtifactStoreError
 from unitrack.manifest import LaneSpec, Manifest
+from unitrack.records import Artifact
 from unitrack.runfolder import RunFolder
 
 
@@ -43,6 +44,8 @@ class Attempt:
         """Whether that flush said that nothing is durable yet."""
         self.has_told_end = False
         """Whether the sink has taken the end of the run."""
+        self.has_tried_at_end = False
+        """Whether the artifacts that wait have been tried since the run was over."""
         self._settled: list[Key] = []
         self._revived: list[Key] = []
         self._put_aside = 0
@@ -57,6 +60,12 @@ class Attempt:
         elif batch.origin == "dead":
             self._revived += keys
 
+    def require_its_turn(self, batch: Batch) -> None:
+        """Raise `ArtifactStoreError` for artifacts that come while earlier ones wait: a later version must stay one."""
+        waits = self.waiting.keys - set(self._settled)
+        if batch.origin == "journal" and waits and isinstance(batch.records[0], Artifact):
+            raise ArtifactStoreError(self._ledger.last_error or "earlier artifacts wait for their store")
+
     def put_aside(self, batch: Batch, reason: str) -> None:
         """Keep artifacts until their store can be used. Raises `OSError` if the disk won't take them."""
         self._ledger.last_error = reason
@@ -64,6 +73,8 @@ class Attempt:
             for record in batch.records:
                 self.waiting.add(batch.writer, record, reason)
             self._put_aside += len(batch.records)
+        else:  # what waits behind it keeps its place
+            self.batches = deque(one for one in self.batches if one is batch or one.origin != batch.origin)
 
     def require_none_waits(self) -> None:
         """Raise `ArtifactStoreError` if artifacts still wait."""

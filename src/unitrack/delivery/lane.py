@@ -2,7 +2,7 @@
 
 A call that fails since the backend is unavailable is made again in place, a few times. Every other failure ends in one
 of three ways: *retry* (close the sink, go back to the committed position, wait, open it again), *park* (the same, but
-it takes somebody to mend it), or *dead-letter* (one record, kept on disk). Going back makes a failed call and a crash
+a person has to mend it), or *dead-letter* (one record, kept on disk). Going back makes a failed call and a crash
 the same case.
 """
 
@@ -148,6 +148,8 @@ class Lane:
             if last:
                 self._attempt.batches.append(Batch(self.manifest.owner.writer, list(last)))
                 return Progress.MADE
+            if self._take_kept(is_over=True):
+                return Progress.MADE
             self._end(sink)
             return self._look_for_late_ones() or Progress.MADE
         return Progress.IDLE
@@ -175,11 +177,12 @@ class Lane:
             self._save()
         return True
 
-    def _take_kept(self) -> bool:
-        """Take up records that were put aside, now and then, and dead letters if that is asked for."""
+    def _take_kept(self, *, is_over: bool = False) -> bool:
+        """Take up records that were put aside, now and then and at the end, and dead letters if that is asked for."""
         attempt, kept = self._attempt, []
-        if attempt.waiting and time.monotonic() >= self._waiting_due:
+        if attempt.waiting and (time.monotonic() >= self._waiting_due or (is_over and not attempt.has_tried_at_end)):
             self._waiting_due = time.monotonic() + pause_of_parked()
+            attempt.has_tried_at_end = is_over
             kept = attempt.waiting.batches("waiting")
         if self._dead_letters_due:
             kept += attempt.dead.batches("dead")
@@ -224,19 +227,21 @@ class Lane:
         rest: tuple[Batch, ...] = ()
         try:
             refuse_unsafe_paths(self._context, batch.records)
+            attempt.require_its_turn(batch)
             sink.deliver(batch.records)
         except RecordRejectedError as error:
             batch.restore(sealed)
             rest = attempt.judgement.reject(batch, error, certain=True)
         except ArtifactStoreError as error:
             attempt.put_aside(batch, describe(error))
-            self._waiting_due = time.monotonic() + pause_of_parked()
+            self._waiting_due = self._waiting_due or time.monotonic() + pause_of_parked()
         except SinkError:
             batch.restore(sealed)
             raise
         except BaseException as error:
             if not self._failures.are_persistent or is_interrupt(error) or is_passing(error):
                 raise
+            batch.restore(sealed)
             rest = attempt.judgement.reject(batch, error, certain=False)
         else:
             attempt.note_delivered(batch)

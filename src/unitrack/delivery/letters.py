@@ -86,11 +86,11 @@ class Letters:
 
     def remove(self, keys: Collection[Key]) -> None:
         """Drop records that have arrived. Raises `OSError` if the disk won't take it."""
-        if not self._known.intersection(keys):
-            return
-        kept = [line for line in _lines(self._path) if (key := _key_of(line)) is not None and key not in keys]
-        write_atomically(self._path, b"".join(kept))
-        self._known.difference_update(keys)
+        gone = self._known.intersection(keys)
+        if gone:
+            kept = [line for line in _lines(self._path) if (key := _key_of(line)) is not None and key not in gone]
+            write_atomically(self._path, b"".join(kept))
+            self._known -= gone
 
 
 class DeadLetters(Letters):

@@ -67,7 +67,7 @@ class Around:
 
 
 class Between(Around):
-    """What is to happen before and after a call, so many times."""
+    """Something that happens before or after the first `times` calls of a hook."""
 
     def __init__(
         self,

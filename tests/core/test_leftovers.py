@@ -21,6 +21,7 @@ from unitrack import limits
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.leftovers import Leftovers, find_leftovers
+from unitrack.delivery.pool import pool
 from unitrack.delivery.report import read_report
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder
@@ -33,6 +34,12 @@ run.log_metrics({"loss": float(sys.argv[3])}, step=0)
 run.finish(timeout=float(sys.argv[4]))
 os._exit(0)
 """
+
+
+@pytest.fixture(autouse=True)
+def couriers_of_this_test() -> None:
+    """Have this test start couriers of its own: one of an earlier test may be busy, or have told already."""
+    pool.let_go()
 
 
 def probe(root: Path, *troubles: dict[str, Any]) -> dict[str, Any]:

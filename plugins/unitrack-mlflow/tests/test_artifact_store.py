@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -16,8 +18,6 @@ import unitrack_mlflow
 from unitrack.errors import DeliveryWarning, SinkUnavailableError
 from unitrack.testing import Trial
 from unitrack_mlflow.sink import MlflowSink
-
-needs_no_boto3 = pytest.mark.skipif(importlib.util.find_spec("boto3") is not None, reason="boto3 is installed")
 
 
 def refusing_each(n: int) -> Trouble:
@@ -75,10 +75,9 @@ def test_a_server_that_refuses_for_ever_gets_everything(proxy: Proxy, tmp_path: 
     trial.close()
 
 
-@needs_no_boto3
 def test_without_boto3_only_artifacts_wait(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Points, params and the status arrive; the message names the extra; reading works but for the artifacts."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "boto3", None)  # as if it was not installed
     sink = {"mlflow": {"tracking_uri": database, "artifact_location": "s3://bucket/runs"}}
     run = unitrack.start_run("a", project="s3", sinks=[sink], delivery="inline")
     run.log_params({"lr": 0.1, "long": "x" * 7000})
@@ -132,4 +131,88 @@ def test_a_name_that_is_kept_in_a_tag_survives_failures(
     assert (trial.ledger.state, left) == ("complete", [0])
     [stored] = unitrack.runs(f"mlflow:{database}")
     assert list(stored.metrics) == [name]
+    trial.close()
+
+
+# -- a real S3 API ----------------------------------------------------------------------------------------------------
+
+needs_moto = pytest.mark.skipif(importlib.util.find_spec("moto") is None, reason="moto is in one environment only")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy before moto's server, an S3 without buckets."""
+    from moto.server import ThreadedMotoServer
+
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "y", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    proxy = Proxy(f"http://{host}:{port}")
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", proxy.url)
+    with proxy.serving():
+        yield proxy
+    store.stop()
+
+
+def client_of(s3: Proxy) -> Any:
+    """A client of the S3 behind the proxy."""
+    import boto3
+
+    return boto3.client("s3", endpoint_url=f"http://{s3.upstream}")
+
+
+@needs_moto
+def test_artifacts_wait_for_their_bucket(s3: Proxy, database: str, tmp_path: Path) -> None:
+    """Points and the end arrive at once, the artifact once the bucket is there."""
+    trial = make_trial(tmp_path, database, artifact_location="s3://bucket/runs")
+    trial.artifact("notes.txt", b"hello", "text")
+    trial.metrics({"loss": 0.5}, 0)
+    trial.log_end()
+    with pytest.raises(AssertionError, match="NoSuchBucket"):
+        trial.deliver()
+    assert (trial.ledger.state, trial.ledger.waiting, trial.ledger.dead_lettered) == ("parked", 1, 0)
+    client = MlflowClient(database)
+    assert client.get_run(trial.link.id).info.status == "FINISHED"
+    assert client.get_metric_history(trial.link.id, "loss")[0].value == 0.5
+    client_of(s3).create_bucket(Bucket="bucket")
+    trial.retry_now()
+    trial.deliver()
+    assert (trial.ledger.state, trial.ledger.waiting) == ("complete", 0)
+    key = f"runs/{trial.link.id}/artifacts/notes.txt"
+    assert client_of(s3).get_object(Bucket="bucket", Key=key)["Body"].read() == b"hello"
+    trial.close()
+
+
+@needs_moto
+def test_an_s3_that_refuses_now_and_then_gets_everything(s3: Proxy, database: str, tmp_path: Path) -> None:
+    """Each third request gets 503."""
+    client_of(s3).create_bucket(Bucket="bucket")
+    s3.trouble = refusing_each(3)
+    trial = make_trial(tmp_path, database, artifact_location="s3://bucket/runs")
+    for number in range(20):
+        trial.artifact(f"texts/{number}.txt", f"text {number}".encode(), "text")
+    trial.end()
+    assert (trial.ledger.state, trial.ledger.dead_lettered, trial.ledger.attempts) == ("complete", 0, 0)
+    s3.heal()
+    assert len(MlflowClient(database).list_artifacts(trial.link.id, "texts")) == 20
+    trial.close()
+
+
+@needs_moto
+def test_an_s3_that_is_away_keeps_only_artifacts_waiting(
+    s3: Proxy, database: str, tmp_path: Path, closed_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens there: no record's fault, and no reason for metrics to wait."""
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", closed_url)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    trial = make_trial(tmp_path, database, artifact_location="s3://bucket/runs")
+    trial.artifact("notes.txt", b"hello", "text")
+    trial.metrics({"loss": 0.5}, 0)
+    trial.log_end()
+    with pytest.raises(AssertionError, match="Could not connect"):
+        trial.deliver()
+    assert (trial.ledger.state, trial.ledger.waiting, trial.ledger.dead_lettered) == ("parked", 1, 0)
+    assert MlflowClient(database).get_metric_history(trial.link.id, "loss")[0].value == 0.5
     trial.close()

@@ -5,8 +5,9 @@ boto3, azure and the others are not imported: their errors are known by what the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
@@ -18,11 +19,32 @@ from unitrack.errors import (
     SinkMisconfiguredError,
     SinkUnavailableError,
 )
+from unitrack.hookspecs import retry_in_place
 from unitrack_mlflow.failures import classify
 from unitrack_mlflow.stores import Store
 
+_Answer = TypeVar("_Answer")
 _EXTRAS = {"s3": "s3", "gs": "gcs", "wasbs": "azure", "abfss": "azure", "sftp": "sftp"}
 """By the scheme of a location: the extra of this distribution that brings the packages for it."""
+
+
+def ask_for_artifacts(store: Store, location: str, request: Callable[[], _Answer]) -> _Answer:
+    """Make a request for a run's artifacts that is safe to repeat: again in place while their store is unavailable.
+
+    Raises as `artifact_trouble`. If it stays unavailable and is another service than the tracking server, raises
+    `ArtifactStoreError`: everything else goes on.
+    """
+
+    def once() -> _Answer:
+        with artifact_trouble(store, location):
+            return request()
+
+    try:
+        return retry_in_place(once)
+    except SinkUnavailableError as error:
+        if urlsplit(location).scheme in _EXTRAS:
+            raise ArtifactStoreError(str(error)) from error
+        raise
 
 
 @contextmanager
@@ -51,12 +73,11 @@ def _classified(error: Exception, store: Store, location: str) -> SinkError | No
             text = f"artifacts can't be stored at {location}: {str(one).strip()[:300]}"
             is_passing = status >= 500 or status in (408, 429)
             return SinkUnavailableError(text) if is_passing else ArtifactStoreError(text)
-        if type(one).__module__.partition(".")[0] in ("boto3", "botocore") and type(one).__name__ != "ClientError":
+        if (
+            type(one).__module__.partition(".")[0] == "botocore"
+        ):  # credentials, a region, the network: no record's fault
             text = f"artifacts can't be stored at {location}: {str(one).strip()[:300]}"
-            if "Credentials" in type(one).__name__ or "Region" in type(one).__name__:
-                return ArtifactStoreError(text)
-            if isinstance(one, _errors_of_connections()):
-                return SinkUnavailableError(text)
+            return SinkUnavailableError(text) if isinstance(one, _no_answers()) else ArtifactStoreError(text)
     if isinstance(error, MlflowException) and "registered artifact repository" in str(error):
         return ArtifactStoreError(f"artifacts can't be stored at {location}: MLflow knows no store of this kind")
     known = classify(error, store)
@@ -86,7 +107,7 @@ def _cloud_status(error: BaseException) -> int | None:
     return None
 
 
-def _errors_of_connections() -> tuple[type[BaseException], ...]:
-    from botocore.exceptions import HTTPClientError  # it is here: an error of it was raised
+def _no_answers() -> tuple[type[BaseException], ...]:
+    from botocore.exceptions import ConnectionError, HTTPClientError  # it is here: an error of it was raised
 
-    return (HTTPClientError,)
+    return ConnectionError, HTTPClientError

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from unitrack.errors import ArtifactStoreError
-from unitrack.hookspecs import retry_in_place
 from unitrack.records import Artifact
 from unitrack_mlflow import image_views, limits, logged_models, logged_tables, marks
-from unitrack_mlflow.artifact_failures import artifact_trouble
+from unitrack_mlflow.artifact_failures import ask_for_artifacts
 from unitrack_mlflow.artifact_index import ArtifactIndex, Entry
 from unitrack_mlflow.model_flavors import flavor_of
 from unitrack_mlflow.stores import Store
 from unitrack_mlflow.uploads import upload
+
+_Answer = TypeVar("_Answer")
 
 
 class Upload(NamedTuple):
@@ -71,38 +72,29 @@ class ArtifactWriter:
             one.result()  # the first error, once all have ended
 
     def _put(self, one: Upload) -> None:
-        def put() -> None:
-            with artifact_trouble(self._store, self._run.info.artifact_uri):
-                upload(self._client, self._run, one.staged, one.path)
+        self._ask(lambda: upload(self._client, self._run, one.staged, one.path))
 
-        retry_in_place(put)
+    def _ask(self, request: Callable[[], _Answer]) -> _Answer:
+        return ask_for_artifacts(self._store, self._run.info.artifact_uri, request)
 
     def _add_views(self, one: Upload) -> None:
         artifact, staged, path = one
         views: tuple[str, ...] = ()
-        with artifact_trouble(self._store, self._run.info.artifact_uri):
-            if artifact.type == "image":
-                views = image_views.upload(self._client, self._run_id, artifact, staged)
-                if views:
-                    self._tags[marks.IMAGES] = "True"
-            elif artifact.type == "table" and logged_tables.suits(path):
-                self._tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
-            elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
-                views = logged_models.register(self._client, self._run, artifact, staged, flavor)
-            self._index.add(
-                path,
-                Entry(type=artifact.type, step=artifact.step, time=artifact.time, size=artifact.size, views=views),
-            )
+        if artifact.type == "image":
+            views = self._ask(lambda: image_views.upload(self._client, self._run_id, artifact, staged))
+            if views:
+                self._tags[marks.IMAGES] = "True"
+        elif artifact.type == "table" and logged_tables.suits(path):
+            self._tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
+        elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
+            views = self._ask(lambda: logged_models.register(self._client, self._run, artifact, staged, flavor))
+        entry = Entry(type=artifact.type, step=artifact.step, time=artifact.time, size=artifact.size, views=views)
+        self._ask(lambda: self._index.add(path, entry))
 
     def flush(self) -> None:
         """Write the index."""
-
-        def save() -> None:
-            with artifact_trouble(self._store, self._run.info.artifact_uri):
-                self._index.save()
-
         with suppress(ArtifactStoreError):  # the artifacts in it come again, as they wait, and the index with them
-            retry_in_place(save)
+            self._ask(self._index.save)
 
 
 def _without_equal_paths(uploads: Sequence[Upload]) -> Iterator[list[Upload]]:

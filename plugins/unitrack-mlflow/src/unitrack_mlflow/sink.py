@@ -16,10 +16,10 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from unitrack import hookimpl, names
 from unitrack.errors import ArtifactStoreError, RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
-from unitrack.hookspecs import Checkpoint, Link, RunContext, retry_in_place
+from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
 from unitrack_mlflow import datasets, limits, long_texts, marks, param_paths, param_text, runs, stores
-from unitrack_mlflow.artifact_failures import artifact_trouble
+from unitrack_mlflow.artifact_failures import ask_for_artifacts
 from unitrack_mlflow.artifact_writer import ArtifactWriter, Upload
 from unitrack_mlflow.batches import chunks
 from unitrack_mlflow.client import connect
@@ -259,11 +259,10 @@ class MlflowSink:
             content, file = fitted.content, fitted.file
 
             def store() -> None:
-                with artifact_trouble(self._store, self._artifact_uri):
-                    self._client.log_text(self._run_id, content, file)
+                self._client.log_text(self._run_id, content, file)
 
             with suppress(ArtifactStoreError):  # the marked text says that there is more; local files have it
-                retry_in_place(store)
+                ask_for_artifacts(self._store, self._artifact_uri, store)
         return fitted.text
 
     def _write_tags(self, tags: Mapping[str, str]) -> None:

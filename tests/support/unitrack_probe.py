@@ -154,7 +154,9 @@ class ProbeSink:
         """Note how the run ended."""
         self._called("end_run")
         self._ended = True
-        (self.out / "ended.json").write_text(json.dumps({"status": status, "time": time}))
+        writing = self.out / "ended.json.writing"
+        writing.write_text(json.dumps({"status": status, "time": time}))
+        writing.replace(self.out / "ended.json")  # tests wait for the file, and read it at once
 
     @hookimpl
     def close(self) -> None:

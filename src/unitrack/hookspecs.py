@@ -27,6 +27,7 @@ import pluggy
 
 from unitrack import limits
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
+from unitrack.installation import install_command as install_command
 from unitrack.learned import learned
 from unitrack.names import escape
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
@@ -81,7 +82,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     """Modules that must be importable. Looked for, never imported, at `start_run`."""
     install: str = ""
-    """What to `pip install` when one of them is missing."""
+    """What to `pip install` when one of them is missing: a requirement, as `install_command` takes it."""
     rewinds: bool = False
     """Whether the sink can withdraw points after a resume behind the log; see `SinkSpec.rewind`."""
     once_per_run: bool = False

@@ -16,6 +16,7 @@ from unitrack import middleware
 from unitrack.entry_points import EntryPoint, find_entry_points
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
+from unitrack.installation import install_command
 from unitrack.learned import learned
 from unitrack.manifest import LaneSpec, Wrapping
 from unitrack.redaction import redact, remember_secrets
@@ -24,10 +25,10 @@ GROUP = "unitrack"
 """The entry-point group of plugins."""
 
 OFFICIAL = {
-    "mlflow": "unitrack[mlflow]",
-    "wandb": "unitrack[wandb]",
-    "tensorboard": "unitrack[tensorboard]",
-    "trackio": "unitrack[trackio]",
+    "mlflow": "unitrack-core[mlflow]",
+    "wandb": "unitrack-core[wandb]",
+    "tensorboard": "unitrack-core[tensorboard]",
+    "trackio": "unitrack-core[trackio]",
 }
 """Backends that come in a distribution of ours, and what installs it."""
 
@@ -103,7 +104,7 @@ class Plugins:
             if importlib.util.find_spec(module) is None:
                 raise ConfigError(
                     f"sink {name!r} needs the package {module!r}, which is not installed: "
-                    f"run `pip install '{backend.install or module}'`"
+                    f"run `{install_command(backend.install or module)}`"
                 )
         return backend
 
@@ -112,7 +113,7 @@ class Plugins:
             if plugin.error and plugin.name == name:
                 return f"the plugin of sink {name!r} ({plugin.module}) is disabled: {plugin.error}"
         if name in OFFICIAL:
-            return f"sink {name!r} is not installed: run `pip install '{OFFICIAL[name]}'`"
+            return f"sink {name!r} is not installed: run `{install_command(OFFICIAL[name])}`"
         known = sorted({*self._backends, *OFFICIAL})
         close = _close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

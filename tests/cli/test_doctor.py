@@ -145,7 +145,7 @@ def test_a_version_that_is_too_old_and_a_package_that_is_missing_are_named(
     result = invoke("doctor", "local", "--json")
     assert result.exit_code == 1
     assert [one["message"] for one in json.loads(result.stdout) if not one["ok"]] == [
-        "rich 12.6.0 is installed, but unitrack needs rich>=13: `python -m pip install 'rich>=13'`",
+        "rich 12.6.0 is installed, but unitrack-core needs rich>=13: `python -m pip install 'rich>=13'`",
         "sdk-of-plugin is not installed, but unitrack-fancy needs sdk-of-plugin>=1.2: "
         "`python -m pip install 'sdk-of-plugin>=1.2'`",
     ]
@@ -242,3 +242,15 @@ def test_the_check_process_is_no_command() -> None:
     result = subprocess.run([sys.executable, "-m", "unitrack.cli._check_process"], input=b"", capture_output=True)
     assert result.returncode == 1
     assert b"DecodeError" in result.stderr
+
+
+def test_another_projects_unitrack_beside_this_one_is_named(
+    invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(root, "unitrack", "0.0.3")
+    monkeypatch.syspath_prepend(root)
+    result = invoke("doctor", "local", "--json")
+    [finding] = [one for one in json.loads(result.stdout) if one["subject"] == "namesake"]
+    assert not finding["ok"]
+    assert "unitrack 0.0.3, another project's distribution" in finding["message"]
+    assert "pip uninstall unitrack" in finding["message"]

@@ -32,8 +32,9 @@ def python(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, next(built.glob("unitrack-0*.whl"))], check=True)
-    subprocess.run([*install, "--no-deps", *built.glob("unitrack_*.whl")], check=True)
+    subprocess.run([*install, next(built.glob("unitrack_core-0*.whl"))], check=True)
+    plugins = [next(built.glob(f"unitrack_{name}-*.whl")) for name in PLUGINS]
+    subprocess.run([*install, "--no-deps", *plugins], check=True)
     return python
 
 
@@ -44,17 +45,17 @@ def test_one_wheel_and_one_sdist_each(built: Path) -> None:
 
 def test_what_the_core_ships(built: Path) -> None:
     """The schema, the templates, the type marker and the licence are in the wheel; the tests are in the sdist."""
-    names = zipfile.ZipFile(next(built.glob("unitrack-0*.whl"))).namelist()
+    names = zipfile.ZipFile(next(built.glob("unitrack_core-0*.whl"))).namelist()
     assert {"unitrack/config/schema.json", "unitrack/py.typed"} <= set(names)
     assert "unitrack/cli/_plugin_templates/plugin.py.txt" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    with tarfile.open(next(built.glob("unitrack-0*.tar.gz"))) as sdist:
+    with tarfile.open(next(built.glob("unitrack_core-0*.tar.gz"))) as sdist:
         assert any("/tests/" in name for name in sdist.getnames())
 
 
 def test_extras_name_the_plugins(built: Path) -> None:
-    """unitrack[mlflow], [wandb], [tensorboard], [trackio] and [all]."""
-    wheel = zipfile.ZipFile(next(built.glob("unitrack-0*.whl")))
+    """unitrack-core[mlflow], [wandb], [tensorboard], [trackio] and [all]."""
+    wheel = zipfile.ZipFile(next(built.glob("unitrack_core-0*.whl")))
     [metadata] = [name for name in wheel.namelist() if name.endswith("METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
     for name in PLUGINS:
@@ -85,5 +86,5 @@ def test_a_run_in_the_empty_environment(python: Path, tmp_path: Path) -> None:
         "    print(error)\n"
     )
     done = subprocess.run([python, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "pip install" in done.stdout
+    assert "run `pip install unitrack-mlflow`" in done.stdout or "run `pip install mlflow`" in done.stdout
     assert '"loss":0.5' in (tmp_path / "experiments" / "x" / "metrics.jsonl").read_text()

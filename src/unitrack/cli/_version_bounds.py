@@ -8,6 +8,7 @@ from importlib import metadata
 
 from unitrack.entry_points import find_entry_points
 from unitrack.hookspecs import Finding
+from unitrack.installation import CORE, install_command
 
 _REQUIREMENT = re.compile(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*\(?([^;()]*)\)?\s*")
 _BOUND = re.compile(r"\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)*)\s*")
@@ -33,6 +34,15 @@ def check_versions() -> Iterator[Finding]:
             )
     if is_well:
         yield Finding(ok=True, subject="versions", message=f"what {', '.join(declared)} need is installed")
+
+
+def check_namesake() -> Iterator[Finding]:
+    """Yield a failure if the distribution `unitrack` of another project lies here: both have a package of this name."""
+    found = _version("unitrack")
+    if found is not None:
+        mend = f"`pip uninstall unitrack`, then `{install_command(CORE)} --force-reinstall`"
+        message = f"unitrack {found}, another project's distribution, is installed, too, and may replace files: {mend}"
+        yield Finding(ok=False, subject="namesake", message=message)
 
 
 def _requirements(distribution: str) -> Iterator[tuple[str, str]]:

@@ -66,10 +66,12 @@ def demo(
 
 def _need_packages() -> None:
     from unitrack.errors import MissingPackageError
+    from unitrack.installation import CORE, install_command
 
     for module in ("sklearn", "matplotlib"):
         if importlib.util.find_spec(module) is None:
-            raise MissingPackageError(f"the demo needs the package {module!r}: run `pip install 'unitrack[demo]'`")
+            command = install_command(f"{CORE}[demo]")
+            raise MissingPackageError(f"the demo needs the package {module!r}: run `{command}`")
 
 
 def _log(entries: list[dict[str, dict[str, object]]], steps: int, folder: Path) -> Logged:

@@ -71,13 +71,13 @@ def _check_all(settings: Settings, names: list[str], timeout: float) -> Iterator
 
     from unitrack.cli._choosing import choose_sink
     from unitrack.cli._own_checks import check_courier, check_root
-    from unitrack.cli._version_bounds import check_versions
+    from unitrack.cli._version_bounds import check_namesake, check_versions
 
     sinks = [choose_sink(settings, name) for name in names] or list(settings.sinks)
     with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
         courier = threads.submit(check_courier, timeout)
         waiting = [(sink, threads.submit(_check_sink, sink, timeout)) for sink in sinks]
-        own = (check_root(settings.tracking.root), *check_versions(), courier.result())
+        own = (check_root(settings.tracking.root), *check_namesake(), *check_versions(), courier.result())
         yield from (_of("unitrack", finding) for finding in own)
         for sink, findings in waiting:
             yield from (_of(sink.name, finding) for finding in findings.result())

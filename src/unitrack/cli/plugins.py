@@ -95,8 +95,10 @@ def _missing_packages(plugin: Plugin, found: Plugins) -> str | None:
 
 
 def _not_installed(rows: list[Row], official: dict[str, str]) -> dict[str, str]:
+    from unitrack.installation import install_command
+
     present = {row.name for row in rows} | {name for row in rows for name in row.backends}
-    return {name: f"pip install '{extra}'" for name, extra in official.items() if name not in present}
+    return {name: install_command(extra) for name, extra in official.items() if name not in present}
 
 
 def _verdict(row: Row) -> Text:

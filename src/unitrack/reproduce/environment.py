@@ -7,7 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
-_FRAMEWORKS = ("torch", "tensorflow", "jax", "numpy", "scikit-learn", "xgboost", "lightgbm", "transformers", "unitrack")
+from unitrack.installation import CORE
+
+_FRAMEWORKS = ("torch", "tensorflow", "jax", "numpy", "scikit-learn", "xgboost", "lightgbm", "transformers")
 """Packages whose versions change results; a full list is `pip freeze`, which belongs in an artifact."""
 _GIT_TIMEOUT_S = 5
 
@@ -17,9 +19,9 @@ def capture_environment() -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     captured: dict[str, Any] = {"python_version": sys.version, "platform": platform.platform(), **capture_git()}
-    for package in _FRAMEWORKS:
+    for package in (*_FRAMEWORKS, CORE):
         try:
-            captured[f"{package.replace('-', '_')}_version"] = version(package)
+            captured[f"{package.removesuffix('-core').replace('-', '_')}_version"] = version(package)
         except PackageNotFoundError:
             continue
     return captured

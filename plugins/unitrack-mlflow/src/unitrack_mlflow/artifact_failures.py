@@ -19,7 +19,7 @@ from unitrack.errors import (
     SinkMisconfiguredError,
     SinkUnavailableError,
 )
-from unitrack.hookspecs import retry_in_place
+from unitrack.hookspecs import install_command, retry_in_place
 from unitrack_mlflow.failures import classify
 from unitrack_mlflow.stores import Store
 
@@ -66,7 +66,7 @@ def _classified(error: Exception, store: Store, location: str) -> SinkError | No
         return ArtifactStoreError(str(error))
     if isinstance(error, ImportError):
         extra = _EXTRAS.get(urlsplit(location).scheme)
-        how = f"run `pip install 'unitrack-mlflow[{extra}]'`" if extra else f"install what it needs ({error})"
+        how = f"run `{install_command(f'unitrack-mlflow[{extra}]')}`" if extra else f"install what it needs ({error})"
         return ArtifactStoreError(f"artifacts can't be stored at {location}: {how}")
     for one in _chain(error):
         if (status := _cloud_status(one)) is not None:

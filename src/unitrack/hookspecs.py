@@ -52,6 +52,10 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         return self
 
+    def is_disabled(self) -> bool:
+        """Return whether the sink is switched off by its options, so that the run goes on without it."""
+        return False
+
     def store(self) -> str:
         """What two sinks share that go to the same place, for `Backend.lanes_at_once`: by default all the options."""
         return msgspec.json.encode(self).decode()
@@ -67,6 +71,23 @@ class Finding(msgspec.Struct, frozen=True):
     """What was found and, where it is wrong, how to mend it."""
 
 
+class Variable(msgspec.Struct, frozen=True):
+    """An environment variable that teams have set for the backend's own SDK: the lowest layer of the configuration.
+
+    It is read once, at `start_run`, and kept with the run, so that a later `unitrack sync` delivers to the same place.
+    """
+
+    name: str
+    """Such as MLFLOW_TRACKING_URI."""
+    option: str = ""
+    """The sink's option that it sets, if the configuration does not."""
+    key: str = ""
+    """A key of the configuration, such as "experiment.group": one that means the same in all backends. The variable
+    sets it if there is no `option`, and else counts only where the key is not configured."""
+    words: Mapping[str, str] = {}
+    """What some of its values are called here: {"dryrun": "offline"}."""
+
+
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """What a plugin declares about the backend it serves. Plain data: nothing here imports an SDK."""
 
@@ -79,6 +100,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     options: type[SinkOptions] = SinkOptions
     source: str | None = None
     """The reading twin as "module:Class", a `Source`; called with a location."""
+    variables: tuple[Variable, ...] = ()
+    """The environment variables of the backend's own SDK that hold for its sinks, too."""
     requires: tuple[str, ...] = ()
     """Modules that must be importable. Looked for, never imported, at `start_run`."""
     install: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -13,6 +14,7 @@ import msgspec
 import pluggy
 
 from unitrack import middleware
+from unitrack.config.expansion import EnvironmentText
 from unitrack.entry_points import EntryPoint, find_entry_points
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Backend, Middleware, PluginSpec, SinkOptions, Validators
@@ -140,19 +142,25 @@ def installed() -> Plugins:
     return Plugins(sorted(found.values(), key=lambda entry: (entry.name != "local", entry.name)))
 
 
-def make_lane(name: str, backend: Backend, options: Mapping[str, Any]) -> LaneSpec:
+def make_lane(
+    name: str, backend: Backend, options: Mapping[str, Any], places: Mapping[str, str] | None = None
+) -> LaneSpec:
     """The lane of a sink called `name`, its options checked: those of the backend, and the middleware among them.
 
-    Raises `ConfigError` naming the sink, the key, and the nearest right one.
+    `places`: of each option, and of the sink itself as "", the place that sets it, for messages. Raises `ConfigError`
+    naming the place, the sink, the key, and the nearest right one.
     """
     remember_secrets(options)
-    return LaneSpec.of(name, backend, convert_options(backend, options, name), _middleware(backend, options, name))
+    converted = convert_options(backend, options, name, places)
+    return LaneSpec.of(name, backend, converted, _middleware(backend, options, name, places or {}))
 
 
-def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str) -> SinkOptions:
+def convert_options(
+    backend: Backend, options: Mapping[str, Any], sink_name: str, places: Mapping[str, str] | None = None
+) -> SinkOptions:
     """A sink's options as its backend types them, without middleware, paths anchored in the working directory.
 
-    Raises `ConfigError` naming the sink, the key, and the nearest right one.
+    Raises `ConfigError` naming the place, the sink, the key, and the nearest right one; see `make_lane`.
     """
     fields = _fields(backend)
     known = [*fields, *installed().middleware]
@@ -162,20 +170,42 @@ def convert_options(backend: Backend, options: Mapping[str, Any], sink_name: str
             its_own = ", ".join(fields) or "no options of its own"
             every = ", ".join(name for name in known if name not in fields)
             hint = f"did you mean {close[0]!r}?" if close else f"it knows {its_own}, and as every sink {every}"
-            raise ConfigError(f"sink {sink_name!r} has no option {key!r}: {hint}")
-    own = {key: value for key, value in options.items() if key in fields}
+            raise ConfigError(f"{_at(places, key)}sink {sink_name!r} has no option {key!r}: {hint}")
+    own = {key: _typed(backend, key, value) for key, value in options.items() if key in fields}
     try:
         converted = msgspec.convert(own, learned(backend.options))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"sink {sink_name!r}, {_explain(error, backend, own)}") from None
+        key = _culprit(error, own)
+        raise ConfigError(f"{_at(places, key)}sink {sink_name!r}, {_explain(error, backend, own, key)}") from None
     return converted.anchored(Path.cwd())
+
+
+def _at(places: Mapping[str, str] | None, option: str) -> str:
+    """The place of an option, as a message begins with it; what a caller gave needs none."""
+    place = (places or {}).get(option) or (places or {}).get("", "")
+    return f"{place}: " if place not in ("", "call", "config", "default") else ""
+
+
+def _typed(backend: Backend, option: str, value: object) -> object:
+    """What the text of an environment variable means for an option: a number, true and false, or the text."""
+    if not isinstance(value, EnvironmentText):
+        return value
+    wanted = get_type_hints(backend.options, include_extras=True)[option]
+    for is_strict in (True, False):
+        try:
+            return msgspec.to_builtins(msgspec.convert(str(value), wanted, strict=is_strict))
+        except msgspec.ValidationError:
+            continue
+    return str(value)
 
 
 def _fields(backend: Backend) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(backend.options)]
 
 
-def _middleware(backend: Backend, options: Mapping[str, Any], sink_name: str) -> tuple[Wrapping, ...]:
+def _middleware(
+    backend: Backend, options: Mapping[str, Any], sink_name: str, places: Mapping[str, str]
+) -> tuple[Wrapping, ...]:
     """What of the options is middleware, in their order. A field of the backend's own of that name is the backend's."""
     known, own = installed().middleware, _fields(backend)
     found = []
@@ -183,12 +213,14 @@ def _middleware(backend: Backend, options: Mapping[str, Any], sink_name: str) ->
         if key in own:
             continue
         try:
-            checked = msgspec.to_builtins(msgspec.convert(value, learned(known[key].option)))
+            is_strict = not isinstance(value, EnvironmentText)
+            plain = value if is_strict else str(value)
+            checked = msgspec.to_builtins(msgspec.convert(plain, learned(known[key].option), strict=is_strict))
         except msgspec.ValidationError:
             from unitrack.config.expected import expected
 
             raise ConfigError(
-                f"sink {sink_name!r}, option {key!r}: expected {expected(known[key].option)}, "
+                f"{_at(places, key)}sink {sink_name!r}, option {key!r}: expected {expected(known[key].option)}, "
                 f"got {redact(value, key)!r}"
             ) from None
         found.append(Wrapping(name=key, wrapper=known[key].wrapper, value=checked))
@@ -201,11 +233,17 @@ def load_object(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _explain(error: msgspec.ValidationError, backend: Backend, options: Mapping[str, Any]) -> str:
+def _culprit(error: msgspec.ValidationError, options: Mapping[str, Any]) -> str:
+    """The option that a message of msgspec, or of the options' own check, speaks of; "" if it names none."""
+    text = str(error)
+    named = text.partition(" - at `$.")[2].partition(".")[0].partition("[")[0].rstrip("`")
+    return named if named in options else next((key for key in options if re.match(rf"{re.escape(key)}\b", text)), "")
+
+
+def _explain(error: msgspec.ValidationError, backend: Backend, options: Mapping[str, Any], key: str) -> str:
     from unitrack.config.expected import expected
 
-    key = str(error).partition(" - at `$.")[2].partition(".")[0].rstrip("`")
-    if key not in options:
+    if " - at `$." not in str(error) or key not in options:
         return str(error)
     wanted = expected(get_type_hints(backend.options, include_extras=True)[key])
     return f"option {key!r}: expected {wanted}, got {redact(options[key], key)!r}"

@@ -43,6 +43,10 @@ class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_d
     time: Annotated[int, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
 
 
+GROUP, JOB_TYPE, PARENT = "unitrack.group", "unitrack.job_type", "unitrack.parent"
+"""The tags that hold how a run is related to others: so each backend keeps them, whatever it shows natively."""
+
+
 class RunStart(Record, frozen=True, tag="run_start"):
     """The first record of a run: its identity."""
 
@@ -53,6 +57,21 @@ class RunStart(Record, frozen=True, tag="run_start"):
     tags: dict[str, str] = {}
     schema: int = 1
     """The `SCHEMA_VERSION` it was written with; a line without it is of version 1."""
+
+    @property
+    def group(self) -> str | None:
+        """The group of runs that it belongs to, such as the folds of one cross-validation."""
+        return self.tags.get(GROUP)
+
+    @property
+    def job_type(self) -> str | None:
+        """What the run does in its group: "train", "evaluate"."""
+        return self.tags.get(JOB_TYPE)
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the run that it is a part of."""
+        return self.tags.get(PARENT)
 
 
 class Params(Record, frozen=True, tag="params"):

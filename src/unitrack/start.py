@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from unitrack import lifecycle
+from unitrack.backend_variables import option_variables, with_key_variables
 from unitrack.config import Resolved, Settings, resolve
+from unitrack.config.settings import Experiment
 from unitrack.delivery.ledger import forget_trouble, highest_step
 from unitrack.delivery.orders import Terms
 from unitrack.disk_trouble import remedy
@@ -27,10 +29,11 @@ from unitrack.owner import Owner
 from unitrack.params import plain_text
 from unitrack.plugins import Plugins, installed, make_lane
 from unitrack.ranks import join_as_rank
-from unitrack.records import RunStart
+from unitrack.records import GROUP, JOB_TYPE, PARENT, RunStart
 from unitrack.redaction import redact, redact_text
 from unitrack.run import Run
 from unitrack.runfolder import RunFolder, find_run
+from unitrack.unknown_variables import warn_of_unknown
 from unitrack.validation import ValidationChain
 from unitrack.warning import warn_caller
 
@@ -48,10 +51,13 @@ def start_run(
     name: str | None = None,
     *,
     project: str | None = None,
-    sinks: Sequence[SinkChoice] | None = None,
+    sinks: SinkChoice | Sequence[SinkChoice] | None = None,
     config: ExperimentConfig | Mapping[str, Any] | str | Path | None = None,
     tags: Mapping[str, Any] | None = None,
     description: str | None = None,
+    parent: Run | str | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
     params: Any = None,
     run_id: str | None = None,
     resume: Resume | None = None,
@@ -61,7 +67,9 @@ def start_run(
     """Start a run and return its handle.
 
     What is not given here comes from the environment, then from `unitrack.yaml` (see docs/configuration.md). `config`
-    is such a file, a mapping like it, or an `ExperimentConfig`. `sinks` are names of backends or `{name: {options}}`.
+    is such a file, a mapping like it, or an `ExperimentConfig`. `sinks` is a name of a backend, `{name: {options}}`, or
+    a list of these.
+    `parent` (a run, or its id), `group` and `job_type` say how the run is related to others, in every backend.
     `run_id` names the run: with `resume="never"` it must be new, with "must" it must exist under `root`, with "allow"
     it may. The default is "never", and "allow" where the launcher says that it has restarted the job.
 
@@ -69,6 +77,8 @@ def start_run(
     package that is missing, a bad option, a root that can't be written. Never for a backend that is down.
     """
     call = _call_layer(name, project, sinks, tags, description, delivery, root)
+    relations = {"parent": None if parent is None else str(parent), "group": group, "job_type": job_type}
+    call["experiment"] |= {key: value for key, value in relations.items() if value is not None}
     return start_resolved(resolve(config, call=call), params=params, run_id=run_id, resume=resume)
 
 
@@ -76,6 +86,13 @@ def start_resolved(
     resolved: Resolved, *, params: Any = None, run_id: str | None = None, resume: Resume | None = None
 ) -> Run:
     """Start a run whose configuration is already resolved; see `start_run`."""
+    plugins = installed()
+    warn_of_unknown(os.environ, resolved.settings, plugins)
+    if resolved.settings.tracking.mode != "disabled":
+        backends = [
+            plugins.backends[sink.backend] for sink in resolved.settings.sinks if sink.backend in plugins.backends
+        ]
+        resolved = with_key_variables(resolved, backends, os.environ)
     settings = resolved.settings
     if resume is None:
         resume = "allow" if is_restart() else "never"
@@ -93,8 +110,9 @@ def start_resolved(
         return _disabled(_new_start(settings, run_id))
     if rank is not None and settings.tracking.ranks == "all":
         run_id = run_id or shared_run_id()
-    plugins = installed()
-    lanes = tuple(_lanes(settings, plugins))
+    lanes = tuple(_lanes(resolved, plugins))
+    if not lanes:
+        return _disabled(_new_start(settings, run_id))  # each sink is switched off by its own options
     validation = ValidationChain(settings.safeguards, plugins.validators())
     root = Path(settings.tracking.root).absolute()  # couriers may work in another folder
     if rank and run_id is not None:
@@ -129,17 +147,15 @@ def _disabled(start: RunStart) -> Run:
 def _call_layer(
     name: str | None,
     project: str | None,
-    sinks: Sequence[SinkChoice] | None,
+    sinks: SinkChoice | Sequence[SinkChoice] | None,
     tags: Mapping[str, Any] | None,
     description: str | None,
     delivery: str | None,
     root: str | os.PathLike[str] | None,
 ) -> dict[str, dict[str, Any]]:
     """What the caller gave, as a layer of configuration."""
-    if isinstance(sinks, str | Mapping) or (sinks is not None and not isinstance(sinks, Iterable)):
-        raise ConfigError(
-            f"sinks must be a list of names or {{name: {{options}}}}, got {sinks!r}; write sinks=[{sinks!r}]"
-        )
+    if sinks is not None and not isinstance(sinks, Iterable):
+        raise ConfigError(f"sinks: expected names of backends, or a mapping of options by name, got {sinks!r}")
     experiment = {
         "name": name,
         "project": project,
@@ -147,7 +163,7 @@ def _call_layer(
         "tags": None if tags is None else {plain_text(tag): plain_text(value) for tag, value in tags.items()},
     }
     tracking = {
-        "sinks": None if sinks is None else list(sinks),
+        "sinks": sinks if sinks is None or isinstance(sinks, str | Mapping) else list(sinks),
         "delivery": delivery,
         "root": None if root is None else os.fspath(root),
     }
@@ -157,16 +173,30 @@ def _call_layer(
     }
 
 
-def _lanes(settings: Settings, plugins: Plugins) -> Iterable[LaneSpec]:
+def _lanes(resolved: Resolved, plugins: Plugins) -> Iterable[LaneSpec]:
     single: dict[str, str] = {}
-    for sink in settings.sinks:
-        backend = plugins.backend(sink.backend)
+    for sink in resolved.settings.sinks:
+        dotted = f"tracking.sinks.{sink.name}"
+        places = {
+            key.removeprefix(dotted).lstrip("."): at for key, at in resolved.places.items() if key.startswith(dotted)
+        }
+        try:
+            backend = plugins.backend(sink.backend)
+        except ConfigError as error:
+            place = places.get("", "call")
+            raise ConfigError(str(error) if place in ("call", "config") else f"{place}: {error}") from None
         if backend.once_per_run and single.setdefault(backend.name, sink.name) != sink.name:
             raise ConfigError(
                 f"sinks {single[backend.name]!r} and {sink.name!r} would write the same files: "
                 f"{backend.name!r} can be in a run only once"
             )
-        yield make_lane(sink.name, backend, sink.options)
+        options = dict(sink.options)
+        for variable, text in option_variables(backend, options, resolved.origins, os.environ):
+            options[variable.option] = text
+            places[variable.option] = f"environment {variable.name}"
+        lane = make_lane(sink.name, backend, options, places)
+        if not msgspec.convert(lane.options, backend.options).is_disabled():
+            yield lane
 
 
 def _new_start(settings: Settings, run_id: str | None) -> RunStart:
@@ -176,10 +206,15 @@ def _new_start(settings: Settings, run_id: str | None) -> RunStart:
         time=time.time_ns() // 1_000_000,
         run_id=run_id or os.urandom(6).hex(),
         name=redact_text(plain_text(experiment.name or ""), patterns) or f"run_{datetime.now():%Y%m%d_%H%M%S}",
-        project=redact_text(plain_text(experiment.project), patterns),
+        project=redact_text(plain_text(experiment.project or ""), patterns),
         description=redact_text(plain_text(experiment.description), patterns),
-        tags=redact(experiment.tags, "", settings.safeguards.redact, patterns),
+        tags=redact(experiment.tags | _relations(experiment), "", settings.safeguards.redact, patterns),
     )
+
+
+def _relations(experiment: Experiment) -> dict[str, str]:
+    related = {PARENT: experiment.parent, GROUP: experiment.group, JOB_TYPE: experiment.job_type}
+    return {tag: value for tag, value in related.items() if value is not None}
 
 
 def _create(

@@ -21,25 +21,38 @@ _USERINFO = r"(?<=://)[^/?#\s]*@"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("config")(config)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(config)
+    group.command("schema")(schema)
+    app.add_typer(group, name="config")
+
+
+def schema() -> None:
+    """Print the JSON Schema of the file, with the options of the backends that are installed here."""
+    from unitrack.config.schema import schema_text
+    from unitrack.plugins import installed
+
+    backends = installed().backends
+    typer.echo(schema_text({name: backend.options for name, backend in backends.items()}), nl=False)
 
 
 def config(
+    context: typer.Context,
     file: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Read this file, not the one found from here.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file.")] = False,
 ) -> None:
     """Show the configuration that holds here, and where each value comes from."""
-    if schema:
-        from unitrack.config.schema import SCHEMA_FILE
-
-        typer.echo(SCHEMA_FILE.read_text(encoding="utf-8"), nl=False)
+    if context.invoked_subcommand is not None:
         return
-    from unitrack.config import resolve
+    import os
 
-    resolved = resolve(file)
+    from unitrack.backend_variables import with_variables
+    from unitrack.config import resolve
+    from unitrack.plugins import installed
+
+    resolved = with_variables(resolve(file), installed().backends, os.environ)
     if as_json:
         _print_json(resolved)
     else:

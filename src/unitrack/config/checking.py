@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from unitrack.config.expansion import EnvironmentText
 from unitrack.config.layers import KeyPath, Layer
 from unitrack.config.settings import Settings
-from unitrack.config.sinks import sink_problem
+from unitrack.config.sinks import list_sinks, sink_problem
+from unitrack.config.sizes import parse_size
 from unitrack.errors import ConfigError
 
 MAX_SHOWN = 80
@@ -44,6 +46,7 @@ def checked(layer: Layer) -> Layer:
 
     Raises `ConfigError` with one line for each problem.
     """
+    layer = list_sinks(layer)
     problems: list[Problem] = []
     sections: dict[str, dict[str, Any]] = {}
     for section, given in layer.values.items():
@@ -72,13 +75,26 @@ def _checked_section(section: str, given: Mapping[Any, Any], problems: list[Prob
             problems.extend(found)
         else:
             try:
-                converted = msgspec.convert(value, types[key])
+                converted = _converted(key, value, types[key])
                 if isinstance(converted, float) and not math.isfinite(converted):
                     raise msgspec.ValidationError("not finite")
             except msgspec.ValidationError:
                 problems.append((path, _mismatch(key, value, types[key])))
             else:
                 yield key, converted
+
+
+def _converted(key: str, value: object, type_: Any) -> object:
+    if isinstance(value, EnvironmentText):
+        # Not lax at once: the project "2024" is text.
+        for is_strict in (True, False):
+            try:
+                return msgspec.convert(str(value), type_, strict=is_strict)
+            except msgspec.ValidationError:
+                continue
+    if key.endswith("_bytes") and isinstance(value, str) and (size := parse_size(value)) is not None:
+        value = size
+    return msgspec.convert(value, type_)
 
 
 def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
@@ -101,12 +117,18 @@ def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
                     re.compile(pattern)
             except (re.error, FutureWarning, TypeError, OverflowError, RecursionError) as error:
                 yield (*path, index), f"expected a regular expression, got {shown('', pattern)}: {error}"
+    elif path == ("tracking", "root") and isinstance(value, str) and "://" in value:
+        yield (
+            path,
+            f"expected a local folder, got {value!r}; the journal needs one: mount the bucket, or copy runs there",
+        )
     elif path == ("tracking", "backend") and isinstance(value, str) and (problem := sink_problem(value)):
         yield path, problem
 
 
 def _mismatch(key: str, value: object, type_: Any) -> str:
-    from unitrack.config.expected import choices, expected, nearest
+    from unitrack.config.expected import choices, expected
+    from unitrack.spelling import nearest
 
     message = f"expected {expected(type_)}, got {shown(key, value)}"
     if key == "sinks" and not value:
@@ -129,7 +151,7 @@ def shown(key: str, value: object) -> str:
 
 def _suggest(key: object, section: str | None) -> str:
     """What an unknown key was probably meant to be: one of the same section, else one of another."""
-    from unitrack.config.expected import nearest
+    from unitrack.spelling import nearest
 
     here = keys_of(section) if section else tuple(SECTIONS)
     elsewhere = [name for name in SECTIONS if key in keys_of(name)]

@@ -21,7 +21,7 @@ from unitrack.config.expected import expected
 def described(struct: type[msgspec.Struct]) -> dict[str, str]:
     """The text under each field of a struct, those of its bases included, as one line."""
     texts: dict[str, str] = {}
-    for base in reversed([one for one in struct.__mro__ if one.__module__.startswith("unitrack.")]):
+    for base in reversed([one for one in struct.__mro__ if one.__module__.startswith("unitrack")]):
         [definition] = ast.parse(inspect.getsource(base)).body
         assert isinstance(definition, ast.ClassDef)
         for field, text in zip(definition.body, definition.body[1:], strict=False):

@@ -1,10 +1,13 @@
-"""The environment variables: one layer each."""
+"""The environment variables of unitrack: one layer each."""
 
 from __future__ import annotations
 
-import contextlib
+import re
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
+from unitrack.config.expansion import EnvironmentText
 from unitrack.config.layers import Layer
 
 CONFIG_VARIABLE = "UNITRACK_CONFIG"
@@ -20,6 +23,45 @@ VARIABLES = {
 """The key that each variable sets."""
 
 
+_SINK_OPTION = re.compile(r"UNITRACK_([A-Z0-9][A-Z0-9_]*?)__([A-Z0-9_]+)")
+"""UNITRACK_MLFLOW__TRACKING_URI sets the option `tracking_uri` of the sink `mlflow`."""
+
+
+class SinkOption(msgspec.Struct, frozen=True):
+    """An option of a sink that a variable sets."""
+
+    variable: str
+    sink: str
+    """The sink's name, or its backend, as it stands in the variable: see `in_variable`."""
+    option: str
+    value: object
+
+    @property
+    def origin(self) -> str:
+        """What users call the place."""
+        return f"environment {self.variable}"
+
+
+def in_variable(name: str) -> str:
+    """Return the form of a sink's name in a variable: `mlflow-2` is MLFLOW_2."""
+    return re.sub(r"\W", "_", name).upper()
+
+
+def sink_options(environ: Mapping[str, str]) -> Iterator[SinkOption]:
+    """Yield each option of a sink that the environment sets. A value that begins with `[` or `{` is read as YAML."""
+    for variable, text in environ.items():
+        if (found := _SINK_OPTION.fullmatch(variable)) and text.strip():
+            yield SinkOption(variable, found[1], found[2].lower(), _option_value(variable, text.strip()))
+
+
+def _option_value(variable: str, text: str) -> object:
+    if text[0] not in "[{":
+        return EnvironmentText(text)
+    from unitrack.config.yamlfile import read_yaml
+
+    return read_yaml(text, f"environment {variable}")[0]
+
+
 def environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
     """One layer for each variable that is set. An empty one counts as not set."""
     for variable, (section, key) in VARIABLES.items():
@@ -27,11 +69,8 @@ def environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
             yield Layer(f"environment {variable}", {section: {key: _value(key, text)}})
 
 
-def _value(key: str, text: str) -> str | float | list[str]:
-    """What a variable's text means: a list of sinks, a number of seconds, or the text itself."""
+def _value(key: str, text: str) -> str | list[str]:
+    """What a variable's text means: a list of sinks, or the text itself."""
     if key == "sinks":
         return [name.strip() for name in text.split(",") if name.strip()]
-    if key == "linger":
-        with contextlib.suppress(ValueError):
-            return float(text)
-    return text
+    return EnvironmentText(text)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from unitrack.config.checking import SECTIONS, checked, keys_of
 from unitrack.config.layers import Layer, make_layer
-from unitrack.config.settings import Artifacts, Experiment, Logging, Reproducibility, Tracking
+from unitrack.config.settings import Artifacts, Logging, Reproducibility, Tracking
 from unitrack.errors import ConfigError
 
 
@@ -31,13 +31,16 @@ class ExperimentConfig:
     """
 
     name: str
-    project: str = Experiment().project
+    project: str = "codex-ml"
     tracking_uri: str = _TRACKING_URI
     artifact_location: str | None = None
     tags: dict[str, str] | None = None
     description: str = ""
     random_seed: int = Reproducibility().random_seed
     _: KW_ONLY
+    parent: str | None = None
+    group: str | None = None
+    job_type: str | None = None
     backend: str | None = None
     sinks: Sequence[str | Mapping[str, Mapping[str, Any] | None]] | None = None
     root: str = Tracking().root
@@ -74,6 +77,7 @@ class ExperimentConfig:
         """The fields that differ from their defaults, by section and key."""
         values: dict[str, Any] = {"safeguards": self.safeguards}
         given = {one.name: getattr(self, one.name) for one in fields(self) if _differs(getattr(self, one.name), one)}
+        given["project"] = self.project
         if not self.tags:
             del given["tags"]  # the default, None, became {}
         for section in SECTIONS.keys() - values.keys():

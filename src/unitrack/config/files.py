@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ MAX_KEY_PARTS = 100
 _LONG_KEY = re.compile(rb"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){%d}" % MAX_KEY_PARTS)
 
 YAML_NAMES = ("unitrack.yaml", "unitrack.yml")
+EXPERIMENT_FILE = Path("config", "experiment.yaml")
 PYPROJECT = "pyproject.toml"
 
 
 def find_file(directory: Path) -> Layer | None:
     """The file of the nearest folder, from `directory` upward, that configures unitrack.
 
-    In one folder unitrack.yaml comes before unitrack.yml, and that before the table `tool.unitrack` of pyproject.toml.
+    In one folder unitrack.yaml comes before unitrack.yml, that before the table `tool.unitrack` of pyproject.toml, and
+    that before config/experiment.yaml, which counts only if all its sections are unitrack's: others use that name, too.
     """
     for folder in (directory, *directory.parents):
         for name in YAML_NAMES:
@@ -36,7 +39,25 @@ def find_file(directory: Path) -> Layer | None:
             content = _content(path)
             if b"unitrack" in content and (layer := _toml_layer(path, content)) is not None:
                 return layer
+        if os.path.isfile(path := folder / EXPERIMENT_FILE) and (layer := _experiment_layer(path)) is not None:
+            return layer
     return None
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Return the path of the user's own configuration, which holds for all projects; it may not exist."""
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return Path(base, "unitrack", "config.yaml")
+
+
+def _experiment_layer(path: Path) -> Layer | None:
+    try:
+        layer = read_file(path)
+    except ConfigError:  # not ours to complain about
+        return None
+    from unitrack.config.checking import SECTIONS
+
+    return layer if layer.values and layer.values.keys() <= SECTIONS.keys() else None
 
 
 def read_file(path: Path) -> Layer:

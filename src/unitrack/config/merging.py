@@ -2,46 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from unitrack.config.layers import Layer
+from unitrack.config.environment import SinkOption, in_variable
+from unitrack.config.layers import KeyPath, Layer
 from unitrack.config.sinks import SinkSettings, WrittenSink, name_sinks, read_sinks, written_form
 from unitrack.errors import ConfigError
 
+CALL = "call"
+"""The origin of what the caller gave."""
 MLFLOW = "mlflow"
 SHARED = ("tracking_uri", "artifact_location")
 """Keys of the section `tracking` that are options of mlflow sinks: the document puts them there."""
 
 
-def merge_sinks(layers: Sequence[Layer]) -> tuple[list[dict[str, dict[str, Any]]], dict[str, str]]:
-    """The list of sinks with all options, and the origins of the list and of each option.
+def merge_sinks(
+    layers: Sequence[Layer], variables: Sequence[SinkOption] = ()
+) -> tuple[list[dict[str, dict[str, Any]]], dict[str, str], dict[str, str]]:
+    """The list of sinks with all options, the origins of the list and of each option, and the place of each.
 
     The first layer that sets `sinks` or `backend` decides which sinks there are. A sink it names without options takes
-    those that a lower layer gives for a sink of that name, or else for the first one of that backend.
+    those that a lower layer gives for a sink of that name, or else for the first one of that backend. `variables` come
+    after the call and before all else.
 
-    Raises `ConfigError` if two sinks have one name.
+    Raises `ConfigError` if two sinks have one name, and for a key that no sink beside it can use.
     """
+    for layer in layers:
+        _check_shared(layer)
     level, written = _deciding(layers)
     origin = layers[level].origin if level < len(layers) else "default"
     known = _known(layers, level)
     found = [(known.get(sink.backend) if sink.options is None else None) for sink in written]
     levels = [level if lower is None else lower[0] for lower in found]
     try:
-        sinks = name_sinks([sink if lower is None else lower[1] for sink, lower in zip(written, found, strict=True)])
+        chosen = [sink if lower is None else lower[1] for sink, lower in zip(written, found, strict=True)]
+        sinks = name_sinks(chosen)
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
     origins = {"tracking.sinks": origin}
+    places: dict[str, str] = {}
     complete = []
-    for sink, own_level in zip(sinks, levels, strict=True):
+    for sink, entry, named, own_level in zip(sinks, chosen, written, levels, strict=True):
         options = {option: (own_level, value) for option, value in sink.options.items()}
         if sink.backend == MLFLOW:
             _add_shared(options, layers)
+        dotted = f"tracking.sinks.{sink.name}"
+        if level < len(layers):
+            places[dotted] = layers[level].where(("tracking", "sinks", named.index))
         for option, (source, _) in options.items():
-            origins[f"tracking.sinks.{sink.name}.{option}"] = layers[source].origin
+            origins[f"{dotted}.{option}"] = layers[source].origin
+            path: KeyPath = ("tracking", "sinks", entry.index, sink.backend, option)
+            if source != own_level:
+                path = ("tracking", option)
+            places[f"{dotted}.{option}"] = layers[source].where(path)
         values = {option: value for option, (_, value) in options.items()}
+        for one in _of_environment(sink, variables):
+            if one.option not in options or layers[options[one.option][0]].origin != CALL:
+                values[one.option] = one.value
+                origins[f"{dotted}.{one.option}"] = places[f"{dotted}.{one.option}"] = one.origin
         complete.append(written_form(SinkSettings(sink.name, sink.backend, values)))
-    return complete, origins
+    return complete, origins, places
+
+
+def _of_environment(sink: SinkSettings, variables: Sequence[SinkOption]) -> Iterator[SinkOption]:
+    """The options that variables set for a sink: those for its name after, and so above, those for its backend."""
+    for name in dict.fromkeys((in_variable(sink.backend), in_variable(sink.name))):
+        yield from (one for one in variables if one.sink == name)
+
+
+def _check_shared(layer: Layer) -> None:
+    """Raise `ConfigError` for a key of `SHARED` in a layer whose own list of sinks has none that can use it."""
+    written = _written(layer)
+    if not written or any(sink.backend == MLFLOW for sink in written):
+        return
+    for key in SHARED:
+        if key in layer.values["tracking"]:
+            named = ", ".join(sink.backend for sink in written)
+            raise ConfigError(
+                f"{layer.where(('tracking', key))}: tracking.{key}: only the backend {MLFLOW} can use it, and the "
+                f"sinks here are {named}; add {MLFLOW}, or remove the key"
+            )
 
 
 def _deciding(layers: Sequence[Layer]) -> tuple[int, tuple[WrittenSink, ...]]:
@@ -68,8 +109,8 @@ def _known(layers: Sequence[Layer], above: int) -> dict[str, tuple[int, WrittenS
         for sink, named in zip(written, name_sinks(written), strict=True):
             if sink.options is not None:
                 [options] = written_form(named).values()
-                by_name.setdefault(named.name, (level, WrittenSink(sink.backend, options)))
-                by_backend.setdefault(sink.backend, (level, WrittenSink(sink.backend, options)))
+                by_name.setdefault(named.name, (level, WrittenSink(sink.backend, options, sink.index)))
+                by_backend.setdefault(sink.backend, (level, WrittenSink(sink.backend, options, sink.index)))
     return by_backend | by_name
 
 

@@ -1,4 +1,4 @@
-"""Merges the layers: the call, then the environment, then one file, then defaults."""
+"""Merges the layers: the call, the environment, the project's file, the user's file, the defaults."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Union
 import msgspec
 
 from unitrack.config.checking import SECTIONS, checked, keys_of
-from unitrack.config.environment import CONFIG_VARIABLE, environment_layers
-from unitrack.config.files import find_file, read_file
+from unitrack.config.environment import CONFIG_VARIABLE, environment_layers, sink_options
+from unitrack.config.expansion import expand
+from unitrack.config.files import find_file, read_file, user_file
 from unitrack.config.layers import Layer, make_layer
 from unitrack.config.merging import merge_sinks
+from unitrack.config.project import default_project
 from unitrack.config.settings import Settings
 from unitrack.errors import ConfigError
 
@@ -34,7 +36,9 @@ class Resolved(msgspec.Struct, frozen=True):
     """Of each dotted key where its value came from: "call", "environment UNITRACK_SINKS", a path, "config" (a mapping),
     "ExperimentConfig" or "default". Tags and options of sinks have their own: `tracking.sinks.<name>.<option>`."""
     file: Path | None
-    """The file that was read, absolute."""
+    """The project's file that was read, absolute."""
+    places: dict[str, str] = {}
+    """Of `tracking.sinks.<name>` and `tracking.sinks.<name>.<option>` the place, with the line if it is known."""
 
 
 def resolve(
@@ -49,7 +53,8 @@ def resolve(
     1. `call`: section -> key -> value, what the caller gave explicitly;
     2. the environment (`environment.VARIABLES`);
     3. `config` if given, else the file that UNITRACK_CONFIG names, else the nearest file from `cwd` upward;
-    4. the defaults.
+    4. the user's own file, ~/.config/unitrack/config.yaml;
+    5. the defaults.
 
     Tags are merged over all of them. A key set to None is not set. `cwd` is the working directory by default, and
     `environ` is `os.environ`.
@@ -61,7 +66,8 @@ def resolve(
     lowest, file = _lowest(config, directory, variables)
     layers = [checked(layer) for layer in (*_upper(call, variables), *lowest)]
     values, origins = _merged(layers)
-    sinks, sink_origins = merge_sinks(layers)
+    values["experiment"].setdefault("project", default_project(directory))
+    sinks, sink_origins, places = merge_sinks(layers, list(sink_options(variables)))
     values["tracking"]["sinks"] = tuple(sinks)
     if origins["tracking.backend"] != sink_origins["tracking.sinks"]:
         # Another place's list replaced it.
@@ -69,7 +75,7 @@ def resolve(
         origins["tracking.backend"] = DEFAULT
     sections: dict[str, Any] = {name: SECTIONS[name](**given) for name, given in values.items()}
     settings = Settings(**sections)
-    return Resolved(settings, origins | sink_origins, file)
+    return Resolved(settings, origins | sink_origins, file, places)
 
 
 def _upper(call: Mapping[str, Any] | None, environ: Mapping[str, str]) -> Iterator[Layer]:
@@ -79,6 +85,15 @@ def _upper(call: Mapping[str, Any] | None, environ: Mapping[str, str]) -> Iterat
 
 
 def _lowest(config: Config | None, cwd: Path, environ: Mapping[str, str]) -> tuple[Sequence[Layer], Path | None]:
+    layers, file = _projects(config, cwd, environ)
+    layers = [expand(layer, environ) if file else layer for layer in layers]
+    own = user_file(environ)
+    if own != file and own.is_file():
+        layers.append(expand(read_file(own), environ))
+    return layers, file
+
+
+def _projects(config: Config | None, cwd: Path, environ: Mapping[str, str]) -> tuple[list[Layer], Path | None]:
     if isinstance(config, Mapping):
         return [make_layer("config", config)], None
     if config is not None and not isinstance(config, str | os.PathLike):

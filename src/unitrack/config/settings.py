@@ -29,10 +29,17 @@ class Experiment(Section, frozen=True):
 
     name: Text | None = None
     """The run's name. Not set: made from the time at which the run starts."""
-    project: Text = "codex-ml"
-    """The project that runs are grouped by: an experiment in MLflow, a project in W&B."""
+    project: Text | None = None
+    """The project that runs are grouped by: an experiment in MLflow, a project in W&B. Not set: the name of the git \
+repository, else of the working directory."""
     description: str = ""
     """What the run is for, in free text."""
+    parent: Text | None = None
+    """The id of the run that this one is a part of: shown below it in MLflow."""
+    group: Text | None = None
+    """The group of runs that it belongs to: a group in W&B."""
+    job_type: Text | None = None
+    """What the run does in its group, such as "train" or "evaluate": a job type in W&B."""
     tags: dict[Text, str] = {}
     """Labels to find runs by. Those of the file, the environment and the call are merged."""
 

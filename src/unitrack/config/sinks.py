@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from unitrack.config.layers import Layer
 from unitrack.errors import ConfigError
 
 MAX_NAME_LENGTH = 64
@@ -31,6 +32,28 @@ class WrittenSink(msgspec.Struct, frozen=True):
     backend: str
     options: dict[str, Any] | None = None
     """None: named without options, so that those of the file may apply."""
+    index: int = 0
+    """Its place in the list."""
+
+
+def list_sinks(layer: Layer) -> Layer:
+    """Return the layer with `tracking.sinks` as a list: `local` and `{local: , mlflow: {...}}` are short forms."""
+    tracking = layer.values.get("tracking")
+    sinks = tracking.get("sinks") if isinstance(tracking, Mapping) else None
+    if isinstance(sinks, str):
+        listed: list[Any] = [sinks]
+    elif isinstance(sinks, Mapping):
+        listed = [{name: options} if options is not None else name for name, options in sinks.items()]
+    else:
+        return layer
+    lines = dict(layer.lines)
+    for index, name in enumerate(sinks if isinstance(sinks, Mapping) else ()):
+        for path, line in layer.lines.items():
+            if path[:3] == ("tracking", "sinks", str(name)):
+                lines[("tracking", "sinks", index, *path[2:])] = line
+                lines.setdefault(("tracking", "sinks", index), line)
+    values = layer.values | {"tracking": {**layer.values["tracking"], "sinks": listed}}
+    return msgspec.structs.replace(layer, values=values, lines=lines)
 
 
 def sink_problem(entry: object) -> str | None:
@@ -66,17 +89,17 @@ def _name_problem(kind: str, name: object) -> str | None:
 
 def read_sinks(entries: Iterable[object]) -> tuple[WrittenSink, ...]:
     """The entries of a list of sinks, each a name or a one-key mapping. Raises `ConfigError` for anything else."""
-    return tuple(_read_sink(entry) for entry in entries)
+    return tuple(_read_sink(entry, index) for index, entry in enumerate(entries))
 
 
-def _read_sink(entry: object) -> WrittenSink:
+def _read_sink(entry: object, index: int) -> WrittenSink:
     if problem := sink_problem(entry):
         raise ConfigError(f"tracking.sinks: {problem}")
     if isinstance(entry, str):
-        return WrittenSink(entry)
+        return WrittenSink(entry, index=index)
     assert isinstance(entry, Mapping)
     [(backend, options)] = entry.items()
-    return WrittenSink(backend, None if options is None else dict(options))
+    return WrittenSink(backend, None if options is None else dict(options), index)
 
 
 def name_sinks(written: Sequence[WrittenSink]) -> tuple[SinkSettings, ...]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from unitrack.errors import ArtifactStoreError
 from unitrack.hookspecs import RunSummary, Source
-from unitrack.records import AnyRecord, Artifact, Metrics, RunStart, RunStatus
+from unitrack.records import GROUP, JOB_TYPE, PARENT, AnyRecord, Artifact, Metrics, RunStart, RunStatus
 from unitrack.runs.bringing import bring
 from unitrack.runs.contents import Contents
 from unitrack.runs.errors import NotFoundError, SourceError
@@ -51,6 +51,21 @@ class StoredRun:
         self.description = start.description
         self.started = start.time
         """Milliseconds since the epoch; 0 if the backend does not know."""
+
+    @property
+    def group(self) -> str | None:
+        """The group of runs that it belongs to."""
+        return self.tags.get(GROUP)
+
+    @property
+    def job_type(self) -> str | None:
+        """What it did in its group."""
+        return self.tags.get(JOB_TYPE)
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the run that it is a part of."""
+        return self.tags.get(PARENT)
 
     def __repr__(self) -> str:
         return f"<StoredRun {self.name!r}, {self.id!r} in {str(self.location)!r}>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from unitrack import hookimpl
-from unitrack.hookspecs import Backend
+from unitrack.hookspecs import Backend, Variable
 from unitrack_mlflow.options import MlflowOptions
 
 __all__ = ["MlflowOptions", "register_backends"]
@@ -45,6 +45,12 @@ def register_backends() -> Iterable[Backend]:
             source="unitrack_mlflow.source:MlflowSource",
             check="unitrack_mlflow.check:check",
             options=MlflowOptions,
+            variables=(
+                Variable("MLFLOW_TRACKING_URI", option="tracking_uri"),
+                Variable("MLFLOW_EXPERIMENT_NAME", option="experiment", key="experiment.project"),
+                Variable("MLFLOW_RUN_ID", option="run_id"),
+                Variable("MLFLOW_PARENT_RUN_ID", key="experiment.parent"),
+            ),
             requires=("mlflow",),
             install="unitrack-mlflow",
             native=NATIVE,

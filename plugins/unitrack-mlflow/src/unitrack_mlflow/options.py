@@ -38,12 +38,16 @@ class MlflowOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_field
     """The MLflow experiment; the run's project if not set. At most 500 characters, MLflow's limit."""
     artifact_location: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Where a new experiment keeps artifacts (`s3://bucket/path`, a folder). An existing one keeps its own."""
-    parent_run_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    """The run that this one is shown below: its id in unitrack or in MLflow."""
+    run_id: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """An MLflow run to log to, by its id in MLflow, instead of a new one."""
     datasets: tuple[DatasetOption, ...] = ()
     """What the run learns from, shown as its datasets."""
     request_timeout: Annotated[int, msgspec.Meta(ge=1)] = 10
     """Seconds that one request to a server may take. Raise it for large artifacts over a slow link."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a tracking URI of a kind that MLflow does not have."""
+        stores.check_uri(self.tracking_uri)
 
     def store(self) -> str:
         """The tracking URI: runs of all experiments of it take turns."""

@@ -59,13 +59,17 @@ def find(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Ru
     return _oldest(client, experiment, where)
 
 
-def require_parent(found: Run | None, run_id: str, store: Store) -> Run:
-    """The parent run that was looked for by `run_id`.
+def require_free(found: Run | None, wanted: str, run_id: str, store: Store) -> Run:
+    """Return the run with MLflow's id `wanted`, which the option `run_id` names for unitrack's run `run_id`.
 
-    Raises `SinkUnavailableError` if it was not found: its own delivery may be behind this one's.
+    Raises `SinkMisconfiguredError` if there is none, or if it holds another run of unitrack.
     """
+    mend = "remove the option `run_id`, or the variable MLFLOW_RUN_ID"
     if found is None:
-        raise SinkUnavailableError(f"the parent run {run_id!r} is not in {store.shareable}, or not yet")
+        raise SinkMisconfiguredError(f"there is no MLflow run {wanted} in {store.shareable}: {mend}")
+    holder = found.data.tags.get(marks.RUN_ID, run_id)
+    if holder != run_id:
+        raise SinkMisconfiguredError(f"the MLflow run {wanted} holds unitrack's run {holder} already: {mend}")
     return found
 
 

@@ -120,6 +120,7 @@ class MlflowSink:
         with self._writing():
             self._ask(lambda: self._client.set_terminated(self._run_id, _STATUS[status], time))
             runs.require_active(self._ask(lambda: self._client.get_run(self._run_id)), self._store)
+            self._show_below_parent()
 
     @hookimpl
     def close(self) -> None:
@@ -141,6 +142,9 @@ class MlflowSink:
         return self._ask(lambda: runs.by_id(self._client, checkpoint["run_id"])) if checkpoint else None
 
     def _find_or_create(self, start: RunStart) -> Run:
+        if (wanted := self._options.run_id) is not None:
+            found = self._ask(lambda: runs.by_id(self._client, wanted))
+            return runs.require_free(found, wanted, start.run_id, self._store)
         name, location = self._options.experiment or start.project, self._options.artifact_location
         experiment = runs.experiment_id(self._client, self._store, name, location)
 
@@ -163,6 +167,8 @@ class MlflowSink:
         data = run.data
         self._run_id: str = run.info.run_id
         self._artifact_uri: str = run.info.artifact_uri
+        self._experiment: str = run.info.experiment_id
+        self._has_parent = marks.PARENT in data.tags
         self._metrics.restore(data.metrics, data.tags, ("", marks.INFINITY))
         self._params.restore(data.params, data.tags)
         self._tags.restore((key for key in data.tags if not key.startswith(marks.TAGS)), data.tags)
@@ -178,16 +184,21 @@ class MlflowSink:
             # before anything was committed, so no later value of a tag can be undone
             start = self._context.start
             description = {marks.DESCRIPTION: start.description} if start.description else {}
-            self._write_tags(self._placed_tags(description | start.tags) | self._parent_tag(run.info.experiment_id))
+            identity = {marks.RUN_ID: start.run_id, marks.PROJECT: start.project} if self._options.run_id else {}
+            self._write_tags(identity | self._placed_tags(description | start.tags))
+            self._show_below_parent()
             self._ask(lambda: datasets.log(self._client, self._run_id, self._options.datasets))
 
-    def _parent_tag(self, experiment: str) -> dict[str, str]:
-        wanted = self._options.parent_run_id
-        if wanted is None:
-            return {}
+    def _show_below_parent(self) -> None:
+        """Tell MLflow the parent, by its id there. One that is not there yet is looked for again at the run's end."""
+        wanted = self._context.start.parent
+        if wanted is None or self._has_parent:
+            return
         found = self._ask(lambda: runs.by_id(self._client, wanted))
-        found = found or self._ask(lambda: runs.find(self._client, self._store, experiment, wanted))
-        return {marks.PARENT: runs.require_parent(found, wanted, self._store).info.run_id}
+        found = found or self._ask(lambda: runs.find(self._client, self._store, self._experiment, wanted))
+        if found is not None:
+            self._write_tags({marks.PARENT: found.info.run_id})
+            self._has_parent = True
 
     def _place_param(self, path: param_paths.Path, value: object, new: dict[str, str], tags: dict[str, str]) -> None:
         """Put a param where it belongs: among the `new` ones, or in `tags` if MLflow holds another value of it."""

@@ -9,6 +9,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
+from unitrack import spelling
+from unitrack.entry_points import find_entry_points
+
 _SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3"}
 _DATABASES = {"sqlite", "mysql", "mssql", "postgresql", "postgres"}
 
@@ -78,6 +81,18 @@ def describe(uri: str) -> Store:
         folds_case=is_server or kind in ("mysql", "mssql") or own_case_folding,
         path=_path(uri, kind),
     )
+
+
+def check_uri(uri: str) -> None:
+    """Raise `ValueError` for a tracking URI that no store of MLflow, and none of its plugins, can be behind."""
+    scheme = _scheme(uri)
+    known = {"", "file", "http", "https", "databricks", "databricks-uc", "uc", *_DATABASES}
+    if scheme not in known and scheme not in {one.name for one in find_entry_points("mlflow.tracking_store")}:
+        close = spelling.nearest(scheme, known)
+        hint = f"did you mean {close}://?" if close else "use http://host:5000, sqlite:///mlflow.db, or a folder"
+        raise ValueError(f"tracking_uri {uri!r}: MLflow has no store of the kind {scheme!r}; {hint}")
+    if scheme in ("http", "https") and not urlsplit(uri).hostname:
+        raise ValueError(f"tracking_uri {uri!r} names no host: write {scheme}://host:5000")
 
 
 def anchor(uri: str, directory: Path) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from unitrack import hookimpl
-from unitrack.hookspecs import Backend
+from unitrack.hookspecs import Backend, Variable
 from unitrack_tensorboard.options import TensorBoardOptions
 
 __all__ = ["TensorBoardOptions", "register_backends"]
 __version__ = "0.1.0"
+
+LOGDIR_VARIABLES = ("TENSORBOARD_LOGDIR", "TENSORBOARD_LOG_DIR", "TENSORBOARD_LOGGING_DIR")
+"""TensorBoard has no variable of its own; images of clusters set the first two, transformers reads the third."""
 
 
 @hookimpl
@@ -20,6 +23,7 @@ def register_backends() -> list[Backend]:
             sink="unitrack_tensorboard.sink:TensorBoardSink",
             options=TensorBoardOptions,
             source="unitrack_tensorboard.source:TensorBoardSource",
+            variables=tuple(Variable(name, option="logdir") for name in LOGDIR_VARIABLES),
             requires=("tensorboard", "google_crc32c", "PIL"),
             install="unitrack-tensorboard",
             native={

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unitrack import hookimpl
-from unitrack.hookspecs import Backend
+from unitrack.hookspecs import Backend, Variable
 from unitrack_trackio.options import TrackioOptions
 
 __all__ = ["TrackioOptions", "register_backends"]
@@ -20,6 +20,7 @@ def register_backends() -> list[Backend]:
             sink="unitrack_trackio.sink:TrackioSink",
             options=TrackioOptions,
             source="unitrack_trackio.source:TrackioSource",
+            variables=(Variable("TRACKIO_PROJECT", option="project", key="experiment.project"),),
             requires=("trackio",),
             install="unitrack-trackio",
             native={

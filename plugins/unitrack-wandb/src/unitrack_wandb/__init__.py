@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from unitrack import hookimpl
-from unitrack.hookspecs import Backend
+from unitrack.hookspecs import Backend, Variable
 from unitrack_wandb.options import WandbOptions
 
 __all__ = ["WandbOptions", "register_backends"]
@@ -22,6 +22,18 @@ def register_backends() -> Iterable[Backend]:
             sink="unitrack_wandb.sink:WandbSink",
             options=WandbOptions,
             source="unitrack_wandb.source:WandbSource",
+            variables=(
+                Variable("WANDB_MODE", option="mode", words={"dryrun": "offline", "run": "online"}),
+                Variable("WANDB_PROJECT", option="project", key="experiment.project"),
+                Variable("WANDB_ENTITY", option="entity"),
+                Variable("WANDB_DIR", option="dir"),
+                Variable("WANDB_BASE_URL", option="base_url"),
+                Variable("WANDB_NAME", key="experiment.name"),
+                Variable("WANDB_NOTES", key="experiment.description"),
+                Variable("WANDB_RUN_GROUP", key="experiment.group"),
+                Variable("WANDB_JOB_TYPE", key="experiment.job_type"),
+                Variable("WANDB_TAGS", key="experiment.tags"),
+            ),
             requires=("wandb",),
             install="unitrack-wandb",
             native={

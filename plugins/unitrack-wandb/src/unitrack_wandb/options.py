@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,24 +17,32 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 class WandbOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the `wandb` backend."""
 
-    mode: Literal["online", "offline"] = "online"
-    """"offline" writes a folder for `wandb sync` and needs no network and no key."""
+    mode: Literal["online", "offline", "disabled"] = "online"
+    """"offline" writes a folder for `wandb sync` and needs no network and no key; "disabled" leaves W&B out of the
+    run."""
     project: str | None = None
     """The W&B project. None: the run's project."""
     entity: str | None = None
     """The user or team that owns the project. None: the default of the account."""
-    group: str | None = None
-    job_type: str | None = None
     dir: str | None = None
     """Where the SDK's `wandb/` folder goes. None: into the run folder."""
     base_url: str | None = None
-    """The W&B server. None: what WANDB_BASE_URL or `wandb login --host` says."""
+    """The W&B server, https://host. None: what `wandb login --host` says."""
     api_key: str | None = None
     """None: WANDB_API_KEY or the key that `wandb login` stored, which keeps it out of configuration files."""
     init_timeout: Seconds = 20.0
     """Seconds for reaching the server when a run is opened."""
     finish_timeout: Seconds = 60.0
     """Seconds for the upload at the end of a run, and again for the server to confirm it."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a server's address that is none."""
+        if self.base_url is not None and not re.match(r"https?://[^/]", self.base_url):
+            raise ValueError(f"base_url {self.base_url!r} is no address of a server: write https://host")
+
+    def is_disabled(self) -> bool:
+        """Return whether `mode` is "disabled"."""
+        return self.mode == "disabled"
 
     def anchored(self, directory: Path) -> Self:
         """The same options with an absolute `dir`."""

@@ -61,8 +61,8 @@ class Session:
             "entity": options.entity,
             "name": run.start.name,
             "notes": run.start.description or None,
-            "group": options.group,
-            "job_type": options.job_type,
+            "group": run.start.group,
+            "job_type": run.start.job_type,
             "tags": flat_tags(config[RECORD]["tags"]),
         }
         settings = wandb_settings(options)

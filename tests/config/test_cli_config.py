@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -32,6 +34,11 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
+def rows(*arguments: str) -> list[list[str]]:
+    """The cells of each line."""
+    return [re.split(r"\s{2,}", line.strip()) for line in run(*arguments).splitlines()]
+
+
 def test_shows_values_and_origins(folder: Path) -> None:
     (folder / "unitrack.yaml").write_text("logging: {log_frequency: 7}", encoding="utf-8")
     lines = [line.split() for line in run().splitlines()]
@@ -43,7 +50,7 @@ def test_shows_values_and_origins(folder: Path) -> None:
 
 def test_names_the_variable_that_set_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNITRACK_SINKS", "local,tensorboard")
-    assert "local, tensorboard  environment UNITRACK_SINKS" in run()
+    assert ["tracking.sinks", "local, tensorboard", "environment UNITRACK_SINKS"] in rows()
 
 
 def test_json(folder: Path) -> None:
@@ -69,8 +76,21 @@ def test_hides_secrets(folder: Path, arguments: list[str]) -> None:
         assert harmless in shown
 
 
-def test_schema() -> None:
-    assert run("--schema") == SCHEMA_FILE.read_text(encoding="utf-8")
+def test_the_schema_knows_the_options_of_the_backends_that_are_installed() -> None:
+    """The file in the package is the same without them."""
+    validator = jsonschema.Draft202012Validator(json.loads(run("schema")))
+    jsonschema.Draft202012Validator.check_schema(validator.schema)
+
+    def accepts(*sinks: object) -> bool:
+        values = {"tracking": {"sinks": list(sinks)}}
+        jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))).validate(values)
+        return bool(validator.is_valid(values))
+
+    assert accepts("local", {"probe": {"out": "folder", "every": 3}})
+    assert not accepts({"probe": {"out": 3}})
+    assert accepts({"local": {"name": "files", "every": 3}}, {"probe": None})
+    assert not accepts({"local": {"no_such_option": 1}})
+    assert not accepts("no-such-backend")
 
 
 def test_an_error_is_a_message_and_not_a_traceback(

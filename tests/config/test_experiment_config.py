@@ -48,7 +48,7 @@ def test_needs_a_name(name: Any) -> None:
         ("log_frequency", True, "expected an integer >= 1, got true"),
         ("save_model", 1, "expected true or false, got 1"),
         ("tags", {"a": 1}, "experiment.tags.a: expected text, got 1"),
-        ("sinks", "mlflow", "expected a list"),
+        ("sinks", 3, "expected a list"),
         ("delivery", "treads", 'did you mean "thread"'),
         ("finish_timeout", float("nan"), "expected a finite number >= 0, got nan"),
         ("safeguards", {"max_name_lenght": 5}, 'did you mean "max_name_length"'),
@@ -69,7 +69,8 @@ def test_sets_what_differs_from_the_defaults() -> None:
     assert resolved.settings.safeguards.non_finite == "drop"
     set_here = {key for key, origin in resolved.origins.items() if origin == "ExperimentConfig"}
     assert set_here == {
-        "experiment.name", "experiment.tags", "experiment.tags.a", "artifacts.save_config", "safeguards.non_finite",
+        "experiment.name", "experiment.project", "experiment.tags", "experiment.tags.a", "artifacts.save_config",
+        "safeguards.non_finite",
     }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_the_documents_file(folder: Path) -> None:
 def test_an_empty_file_means_the_defaults(folder: Path, content: str) -> None:
     file = folder / "unitrack.yaml"
     file.write_text(content, encoding="utf-8")
-    assert resolve().settings == resolve(environ={}, cwd=Path("/")).settings
+    assert resolve().settings == resolve({}).settings
     assert resolve().file == file
 
 

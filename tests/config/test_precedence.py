@@ -34,7 +34,7 @@ def test_without_anything_the_defaults_hold() -> None:
 
 
 def test_each_place_beats_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call, environment, config=, UNITRACK_CONFIG, the file found, the default: taken away one by one."""
+    """Call, environment, config=, UNITRACK_CONFIG, the file found, the user's file, the default: taken away in turn."""
     found = write(folder / "unitrack.yaml", "experiment: {project: found}")
     named = write(folder / "elsewhere" / "named.yaml", "experiment: {project: named}")
     given = write(folder / "elsewhere" / "given.yaml", "experiment: {project: given}")
@@ -53,7 +53,10 @@ def test_each_place_beats_the_next(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("UNITRACK_CONFIG")
     assert project(folder) == ("found", str(found))
     found.unlink()
-    assert project(folder) == ("codex-ml", "default")
+    user = write(folder / "home" / ".config" / "unitrack" / "config.yaml", "experiment: {project: user}")
+    assert project(folder) == ("user", str(user))
+    user.unlink()
+    assert project(folder) == (folder.name, "default")
 
 
 def test_in_one_folder_yaml_comes_before_yml_and_pyproject(folder: Path) -> None:

@@ -35,9 +35,10 @@ def shown(resolved: Resolved) -> list[tuple[str, str, dict[str, Any]]]:
         ({}, [("local", "local", {})]),
         ({"backend": "wandb"}, [("wandb", "wandb", {})]),
         ({"tracking_uri": "u"}, [("mlflow", "mlflow", {"tracking_uri": "u"})]),
-        ({"artifact_location": "s3://b"}, [("local", "local", {})]),
         ({"backend": "mlflow", "artifact_location": "l"}, [("mlflow", "mlflow", {"artifact_location": "l"})]),
-        ({"backend": "local", "tracking_uri": "u"}, [("local", "local", {})]),
+        ({"sinks": "a"}, [("a", "a", {})]),
+        ({"sinks": {"local": None, "mlflow": {"x": 1}}}, [("local", "local", {}), ("mlflow", "mlflow", {"x": 1})]),
+        ({"sinks": {"mlflow": {"name": "prod", "x": 1}}}, [("prod", "mlflow", {"x": 1})]),
         ({"sinks": ["a", {"b": None}, {"c": {"x": 1}}]}, [("a", "a", {}), ("b", "b", {}), ("c", "c", {"x": 1})]),
         (
             {"sinks": ["mlflow", {"mlflow": {"tracking_uri": "own"}}], "tracking_uri": "shared"},
@@ -59,6 +60,41 @@ def test_two_sinks_of_one_name_are_refused() -> None:
 def test_backend_and_sinks_in_one_place_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"tracking.backend: set either backend or sinks, not both"):
         sinks({"sinks": ["local"], "backend": "local"})
+
+
+@pytest.mark.parametrize("key", ["artifact_location", "tracking_uri"])
+@pytest.mark.parametrize("own", [{}, {"backend": "wandb"}, {"sinks": ["local", "wandb"]}])
+def test_a_key_that_no_sink_can_use_is_refused(key: str, own: dict[str, Any]) -> None:
+    if key == "tracking_uri" and not own:
+        return  # it selects mlflow
+    with pytest.raises(
+        ConfigError, match=rf"^config: tracking\.{key}: only the backend mlflow can use it, and the sinks"
+    ):
+        sinks({key: "s3://bucket", **own})
+
+
+def test_a_variable_may_switch_mlflow_off_beside_its_keys() -> None:
+    tracking = {"backend": "mlflow", "tracking_uri": "u", "artifact_location": "s3://b"}
+    assert shown(resolve({"tracking": tracking}, environ={"UNITRACK_SINKS": "local"})) == [("local", "local", {})]
+
+
+def test_options_by_environment_variables() -> None:
+    """By the backend or by the sink's own name, above files and below the call."""
+    environ = {
+        "UNITRACK_MLFLOW__TRACKING_URI": "all",
+        "UNITRACK_PROD__TRACKING_URI": "its own",
+        "UNITRACK_MLFLOW__DATASETS": "[{name: a}]",
+        "UNITRACK_LOCAL__EMPTY": " ",
+    }
+    resolved = resolve(FILE, environ=environ)
+    assert shown(resolved) == [
+        ("local", "local", {}),
+        ("mlflow", "mlflow", {"tracking_uri": "all", "datasets": [{"name": "a"}]}),
+        ("prod", "mlflow", {"tracking_uri": "its own", "datasets": [{"name": "a"}]}),
+    ]
+    assert resolved.origins["tracking.sinks.prod.tracking_uri"] == "environment UNITRACK_PROD__TRACKING_URI"
+    by_call = resolve(FILE, call={"tracking": {"sinks": [{"mlflow": {"tracking_uri": "call"}}]}}, environ=environ)
+    assert shown(by_call)[0][2]["tracking_uri"] == "call"
 
 
 def test_a_list_from_above_replaces_backend(tmp_path: Path) -> None:

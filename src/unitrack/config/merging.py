@@ -28,9 +28,9 @@ def merge_sinks(
 
     Raises `ConfigError` if two sinks have one name, and for a key that no sink beside it can use.
     """
-    for layer in layers:
-        _check_shared(layer)
     level, written = _deciding(layers)
+    for layer in layers:
+        _check_shared(layer, written if level == len(layers) else _written(layer))
     origin = layers[level].origin if level < len(layers) else "default"
     known = _known(layers, level)
     found = [(known.get(sink.backend) if sink.options is None else None) for sink in written]
@@ -71,13 +71,12 @@ def _of_environment(sink: SinkSettings, variables: Sequence[SinkOption]) -> Iter
         yield from (one for one in variables if one.sink == name)
 
 
-def _check_shared(layer: Layer) -> None:
-    """Raise `ConfigError` for a key of `SHARED` in a layer whose own list of sinks has none that can use it."""
-    written = _written(layer)
+def _check_shared(layer: Layer, written: Sequence[WrittenSink]) -> None:
+    """Raise `ConfigError` for a key of `SHARED` in a layer beside whose sinks, `written`, none can use it."""
     if not written or any(sink.backend == MLFLOW for sink in written):
         return
     for key in SHARED:
-        if key in layer.values["tracking"]:
+        if key in layer.values.get("tracking", {}):
             named = ", ".join(sink.backend for sink in written)
             raise ConfigError(
                 f"{layer.where(('tracking', key))}: tracking.{key}: only the backend {MLFLOW} can use it, and the "

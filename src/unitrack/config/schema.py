@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ def schema(backends: Mapping[str, type[msgspec.Struct]] | None = None) -> dict[s
 
     Any option may be text that holds `${VAR}`.
     """
-    generated = msgspec.json.schema(Settings)
-    definitions = generated["$defs"]
-    top = definitions.pop("Settings")
+    types = {"": Settings, **(backends or {})}
+    found, definitions = msgspec.json.schema_components(types.values(), ref_template="#/$defs/{name}")
+    references = dict(zip(types, found, strict=True))
+    top = definitions.pop(Settings.__name__)
     for name, section in SECTIONS.items():
         definition = definitions[section.__name__]
         summary = str(section.__doc__)
@@ -35,42 +36,36 @@ def schema(backends: Mapping[str, type[msgspec.Struct]] | None = None) -> dict[s
             if key.endswith("_bytes"):
                 described_key["anyOf"] = [{"type": described_key.pop("type")}, {"type": "string", "pattern": PATTERN}]
     tracking = definitions["Tracking"]["properties"]
-    tracking["sinks"] = _sinks_schema(tracking["sinks"], backends or {}, definitions)
+    tracking["sinks"] = _sinks_schema(tracking["sinks"], backends or {}, references)
+    for backend, options in (backends or {}).items():
+        _complete(definitions[references[backend]["$ref"].rpartition("/")[2]], options)
     top["title"] = "unitrack"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": definitions}
 
 
 def _sinks_schema(
-    described_key: dict[str, Any], backends: Mapping[str, type[msgspec.Struct]], definitions: dict[str, Any]
+    described_key: dict[str, Any], backends: Iterable[str], references: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Names, mappings of options by name, or a list of both; the options of known backends as they declare them."""
-    known = {name: {"anyOf": [{"type": "null"}, _options_schema(one, definitions)]} for name, one in backends.items()}
+    known = {name: {"anyOf": [{"type": "null"}, references[name]]} for name in backends}
     options = {"type": "object", "properties": known, "minProperties": 1}
-    if backends:
-        options["additionalProperties"] = False
-    else:
-        options["additionalProperties"] = {"type": ["object", "null"]}
-    name = {"type": "string", "minLength": 1} | ({"enum": sorted(backends)} if backends else {})
+    options["additionalProperties"] = False if known else {"type": ["object", "null"]}
+    name = {"type": "string", "minLength": 1} | ({"enum": sorted(known)} if known else {})
     entry = {"anyOf": [name, options | {"maxProperties": 1}]}
     forms = [name, options, {"type": "array", "items": entry, "minItems": 1}, {"type": "null"}]
     kept = {key: value for key, value in described_key.items() if key in ("title", "description", "default")}
     return {"anyOf": forms, **kept}
 
 
-def _options_schema(options: type[msgspec.Struct], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The options of a backend, and what any sink may have beside them: its name and middleware."""
-    generated = msgspec.json.schema(options)
-    definitions |= {name: one for name, one in generated["$defs"].items() if name != options.__name__}
-    own = generated["$defs"][options.__name__]
-    texts = described(options)
-    for key, value in own["properties"].items():
-        value["description"] = texts.get(key, "")
+def _complete(definition: dict[str, Any], options: type[msgspec.Struct]) -> None:
+    """Describe a backend's options, and add what any sink may have beside them: its name and middleware."""
     from unitrack.plugins import installed
 
-    own["properties"] |= {"name": {"type": "string"}} | {name: {} for name in installed().middleware}
-    own["additionalProperties"] = False
-    definitions[options.__name__] = own
-    return {"$ref": f"#/$defs/{options.__name__}"}
+    texts = described(options)
+    for key, value in definition["properties"].items():
+        value["description"] = texts.get(key, "")
+    definition["properties"] |= {"name": {"type": "string"}} | {name: {} for name in installed().middleware}
+    definition["additionalProperties"] = False
 
 
 def schema_text(backends: Mapping[str, type[msgspec.Struct]] | None = None) -> str:

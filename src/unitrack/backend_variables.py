@@ -9,7 +9,7 @@ import msgspec
 from unitrack.config import Resolved, Settings
 from unitrack.config.expansion import EnvironmentText
 from unitrack.config.resolving import DEFAULT
-from unitrack.config.sinks import written_form
+from unitrack.config.sinks import SinkSettings, written_form
 from unitrack.hookspecs import Backend, Variable
 
 
@@ -58,14 +58,27 @@ def with_variables(resolved: Resolved, backends: Mapping[str, Backend], environ:
     """Return the configuration that a run started now would have: with all that its backends' variables set."""
     known = [backends[sink.backend] for sink in resolved.settings.sinks if sink.backend in backends]
     resolved = with_key_variables(resolved, known, environ)
-    origins, entries = dict(resolved.origins), []
+    origins, sinks = dict(resolved.origins), []
     for sink in resolved.settings.sinks:
-        options = dict(sink.options)
-        if backend := backends.get(sink.backend):
-            for variable, text in option_variables(backend, options, origins, environ):
-                options[variable.option] = str(text)
-                origins[f"tracking.sinks.{sink.name}.{variable.option}"] = f"environment {variable.name}"
-        entries.append(written_form(msgspec.structs.replace(sink, options=options)))
-    tracking = msgspec.structs.replace(resolved.settings.tracking, sinks=tuple(entries), backend=None)
+        completed, its_origins = sink_with_variables(sink, backends, origins, environ)
+        sinks.append(completed)
+        origins |= its_origins
+    entries = tuple(written_form(sink) for sink in sinks)
+    tracking = msgspec.structs.replace(resolved.settings.tracking, sinks=entries, backend=None)
     settings = msgspec.structs.replace(resolved.settings, tracking=tracking)
     return msgspec.structs.replace(resolved, settings=settings, origins=origins)
+
+
+def sink_with_variables(
+    sink: SinkSettings, backends: Mapping[str, Backend], origins: Mapping[str, str], environ: Mapping[str, str]
+) -> tuple[SinkSettings, dict[str, str]]:
+    """Return the sink with the options that variables set, and the origins of these."""
+    backend = backends.get(sink.backend)
+    if backend is None:
+        return sink, {}
+    found = {one.option: (one.name, text) for one, text in option_variables(backend, sink.options, origins, environ)}
+    added = {option: text for option, (_, text) in found.items()}
+    its_origins = {
+        f"tracking.sinks.{sink.name}.{option}": f"environment {variable}" for option, (variable, _) in found.items()
+    }
+    return msgspec.structs.replace(sink, options=sink.options | added), its_origins

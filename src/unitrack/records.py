@@ -44,7 +44,8 @@ class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_d
 
 
 GROUP, JOB_TYPE, PARENT = "unitrack.group", "unitrack.job_type", "unitrack.parent"
-"""The tags that hold how a run is related to others: so each backend keeps them, whatever it shows natively."""
+RELATIONS = (GROUP, JOB_TYPE, PARENT)
+"""The tags that say how a run is related to others: so each backend keeps them, whatever it shows natively."""
 
 
 class RunStart(Record, frozen=True, tag="run_start"):

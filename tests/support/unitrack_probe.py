@@ -20,7 +20,7 @@ import msgspec
 from unitrack_troubles import make
 
 from unitrack import limits
-from unitrack.hookspecs import Backend, Checkpoint, Link, RunContext, SinkOptions, hookimpl
+from unitrack.hookspecs import Backend, Checkpoint, Link, RunContext, SinkOptions, Variable, hookimpl
 from unitrack.records import Artifact, Metrics, Params, Tags
 
 
@@ -45,6 +45,11 @@ class ProbeOptions(SinkOptions, frozen=True):
     confirms_at_end_only: bool = False
     store_name: str = ""
     limits: dict[str, float] = msgspec.field(default_factory=dict)
+    is_off: bool = False
+
+    def is_disabled(self) -> bool:
+        """As W&B's mode "disabled"."""
+        return self.is_off
 
     def store(self) -> str:
         """What it is called, for sinks that are told to share one."""
@@ -82,7 +87,20 @@ def _counted(store: str) -> Iterator[None]:
 @hookimpl
 def register_backends() -> list[Backend]:
     """Two backends of one sink, so that two couriers can be had; one that takes what is alike together."""
-    backend = Backend(name="probe", summary="for tests", sink="unitrack_probe:ProbeSink", options=ProbeOptions)
+    backend = Backend(
+        name="probe",
+        summary="for tests",
+        sink="unitrack_probe:ProbeSink",
+        options=ProbeOptions,
+        variables=(
+            Variable("PROBE_OUT", option="out"),
+            Variable("PROBE_FOLDER", option="out"),
+            Variable("PROBE_STORE", option="store_name", key="experiment.project", words={"old": "new"}),
+            Variable("PROBE_GROUP", key="experiment.group"),
+            Variable("PROBE_TAGS", key="experiment.tags"),
+            Variable("PROBE_OFF", option="is_off"),
+        ),
+    )
     return [
         backend,
         msgspec.structs.replace(backend, name="probe2"),

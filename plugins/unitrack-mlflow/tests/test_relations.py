@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from unitrack.errors import SinkUnavailableError
+from unitrack.errors import SinkMisconfiguredError
 from unitrack.hookspecs import RunContext
-from unitrack.records import Artifact
+from unitrack.records import PARENT, Artifact
 from unitrack.testing.driver import SinkDriver
 from unitrack_mlflow.options import DatasetOption
 from unitrack_mlflow.source import MlflowSource
@@ -21,17 +21,65 @@ OpenSink = Callable[..., Any]
 
 
 def test_a_run_is_shown_below_its_parent(open_sink: OpenSink, uri: str, run: RunContext, tmp_path: Path) -> None:
-    names = [f"{tmp_path.name} child {number}" for number in (1, 2)]
-    first, second = (SinkDriver.make_run(tmp_path / name, run_id=name, project=run.start.project) for name in names)
-    with pytest.raises(SinkUnavailableError, match=run.start.run_id):  # whose delivery is behind
-        open_sink(uri, first, parent_run_id=run.start.run_id)
+    """Also if the parent's delivery is behind the child's."""
+    project = run.start.project
+
+    def child(number: int, parent: str) -> RunContext:
+        name = f"{tmp_path.name} child {number}"
+        return SinkDriver.make_run(tmp_path / name, run_id=name, project=project, tags={PARENT: parent})
+
+    early = open_sink(uri, child(1, run.start.run_id))
     above = open_sink(uri, run)
-    by_ours = open_sink(uri, first, parent_run_id=run.start.run_id)
-    by_mlflows = open_sink(uri, second, parent_run_id=above.link.id)
+    late = open_sink(uri, child(2, run.start.run_id))
+    by_mlflows_id = open_sink(uri, child(3, above.link.id))
 
     experiment = above.stored.info.experiment_id
-    children = above.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{above.link.id}'")
-    assert {child.info.run_id for child in children} == {by_ours.link.id, by_mlflows.link.id}
+
+    def children() -> set[str]:
+        found = above.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{above.link.id}'")
+        return {child.info.run_id for child in found}
+
+    assert children() == {late.link.id, by_mlflows_id.link.id}
+    early.driver.end()
+    assert children() == {early.link.id, late.link.id, by_mlflows_id.link.id}
+    (start,) = [one for one in MlflowSource(uri).runs() if one.run_id in (early.link.id, early.driver.run.start.run_id)]
+    assert start.tags == {PARENT: run.start.run_id}
+
+
+def test_the_nested_runs_of_others_have_their_parent(database: str, tmp_path: Path) -> None:
+    """As plain MLflow writes them."""
+    client = MlflowClient(database)
+    experiment = client.create_experiment(tmp_path.name)
+    above = client.create_run(experiment).info.run_id
+    below = client.create_run(experiment, tags={"mlflow.parentRunId": above}).info.run_id
+    found = {one.run_id: one.tags for one in MlflowSource(database).runs()}
+    assert found == {above: {}, below: {PARENT: above}}
+
+
+def test_a_run_goes_on_in_an_mlflow_run_that_is_there(open_sink: OpenSink, uri: str, run: RunContext) -> None:
+    """As MLFLOW_RUN_ID says: `mlflow run` and Databricks jobs start the run before the script."""
+    client = MlflowClient(uri)
+    experiment = client.create_experiment(run.start.project)
+    theirs = client.create_run(experiment, tags={"by": "the launcher"}).info.run_id
+    opened = open_sink(uri, run, run_id=theirs)
+    opened.driver.metrics({"loss": 0.5}, step=1)
+    assert opened.link.id == theirs
+    assert opened.runs() == 1
+    tags = opened.stored.data.tags
+    assert (tags["by"], tags["team"], tags["unitrack.run_id"]) == ("the launcher", "vision", run.start.run_id)
+    again = open_sink(uri, run, run_id=theirs)
+    assert again.link.id == theirs
+
+
+def test_an_mlflow_run_that_cannot_be_used_is_refused(
+    open_sink: OpenSink, database: str, run: RunContext, tmp_path: Path
+) -> None:
+    with pytest.raises(SinkMisconfiguredError, match=r"there is no MLflow run 0000.* or the variable MLFLOW_RUN_ID"):
+        open_sink(database, run, run_id="0" * 32)
+    taken = open_sink(database, run).link.id
+    other = SinkDriver.make_run(tmp_path / "other", run_id="other")
+    with pytest.raises(SinkMisconfiguredError, match=f"{taken} holds unitrack's run {run.start.run_id} already"):
+        open_sink(database, other, run_id=taken)
 
 
 def test_a_parent_may_be_set_as_a_tag(open_sink: OpenSink, database: str, run: RunContext) -> None:

@@ -9,7 +9,7 @@ import pytest
 from wandb_reading import wait_until
 
 import unitrack
-from unitrack.records import Artifact, Metrics, RunEnd
+from unitrack.records import GROUP, JOB_TYPE, Artifact, Metrics, RunEnd
 from unitrack_wandb.source import WandbSource
 
 
@@ -25,7 +25,7 @@ def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
 
     settings = wandb.Settings(mode="offline", silent=True, console="off", x_disable_stats=True, reinit="create_new")
     config = {"lr": 0.1, "unitrack": "theirs"}
-    identity = {"id": "foreign", "project": "p", "name": "n", "tags": ["t"]}
+    identity = {"id": "foreign", "project": "p", "name": "n", "tags": ["t"], "group": "g", "job_type": "eval"}
     foreign = wandb.init(**identity, dir=str(tmp_path), config=config, settings=settings)
     foreign.log({"loss": 1.5, "nested": {"x": 2}, "text": "no", "step": 40})
     foreign.log({"user.y": 3}, step=7)
@@ -34,7 +34,7 @@ def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     start, params, tags, *metrics, end = WandbSource(str(tmp_path)).records("foreign")
     assert (start.run_id, start.project, start.name) == ("foreign", "p", "n")
     assert params.params == config
-    assert tags.tags == {"t": ""}
+    assert tags.tags == {"t": "", GROUP: "g", JOB_TYPE: "eval"}
     assert [(record.step, record.metrics) for record in metrics] == [
         (0, {"loss": 1.5, "nested.x": 2.0, "step": 40.0}),
         (7, {"user.y": 3.0}),

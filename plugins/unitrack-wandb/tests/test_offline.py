@@ -12,10 +12,12 @@ import pytest
 from wandb_reading import Drive, offline_folders, points_of, records_of, wait_until
 
 from unitrack.hookspecs import RunContext
-from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack.records import GROUP, JOB_TYPE, PARENT, Artifact, Metrics, Params, RunEnd, RunStart, Tags
 from unitrack.testing.driver import SinkDriver
 from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.source import WandbSource
+
+RELATED = {GROUP: "g", JOB_TYPE: "train", PARENT: "p1"}
 
 
 def bits(value: float) -> bytes:
@@ -24,9 +26,9 @@ def bits(value: float) -> bytes:
 
 def test_a_whole_run_reads_back(tmp_path: Path, drive: Drive) -> None:
     run = SinkDriver.make_run(
-        tmp_path / "run", "abc", name="my run", project="digits", tags={"team": "a"}, description="why"
+        tmp_path / "run", "abc", name="my run", project="digits", tags={"team": "a"} | RELATED, description="why"
     )
-    driver = drive(run=run, mode="offline", group="g", job_type="train")
+    driver = drive(run=run, mode="offline")
     driver.params({"lr": 1e-3, "model": {"depth": 4}})
     driver.params({"model": {"width": 8}, "none": None, "list": [1, 2.5, "x"]})
     first = driver.metrics({"loss": 0.5, "acc": 0.1}, step=3, time=1_700_000_000_123)
@@ -38,7 +40,11 @@ def test_a_whole_run_reads_back(tmp_path: Path, drive: Drive) -> None:
 
     [start] = WandbSource(str(run.folder)).runs()
     assert (start.run_id, start.name, start.project) == ("abc", "my run", "digits")
-    assert (start.description, start.tags, start.time) == ("why", {"team": "b", "stage": "dev"}, run.start.time)
+    assert (start.description, start.tags, start.time) == (
+        "why",
+        {"team": "b", "stage": "dev"} | RELATED,
+        run.start.time,
+    )
     kinds = [type(record) for record in WandbSource(str(run.folder)).records("abc")]
     assert kinds == [RunStart, Params, Tags, Metrics, Metrics, Metrics, Artifact, RunEnd]
     [params] = records_of(run.folder, Params)
@@ -52,7 +58,7 @@ def test_a_whole_run_reads_back(tmp_path: Path, drive: Drive) -> None:
     [folder] = offline_folders(run.folder)
     header = OfflineRun(folder).header
     assert set(header.tags) == {"team:b", "stage:dev"}
-    assert header.exit_code == 1
+    assert (header.group, header.job_type, header.exit_code) == ("g", "train", 1)
 
 
 @pytest.mark.parametrize(

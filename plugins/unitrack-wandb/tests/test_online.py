@@ -12,6 +12,7 @@ from wandb_reading import Drive
 
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
+from unitrack.records import GROUP, JOB_TYPE
 from unitrack.testing.driver import SinkDriver
 
 Online = dict[str, Any]
@@ -31,8 +32,9 @@ def deliver(driver: SinkDriver, count: int) -> None:
 
 
 def test_a_whole_run_arrives(server: StandInServer, online: Online, tmp_path: Path, drive: Drive) -> None:
-    run = SinkDriver.make_run(tmp_path / "run", "abc", name="my run", tags={"team": "a"}, description="why")
-    driver = drive(run=run, **online, group="g", job_type="train", entity="team")
+    tags = {"team": "a", GROUP: "g", JOB_TYPE: "train"}
+    run = SinkDriver.make_run(tmp_path / "run", "abc", name="my run", tags=tags, description="why")
+    driver = drive(run=run, **online, entity="team")
     driver.params({"lr": 0.1, "model": {"depth": 4}})
     driver.tags({"stage": "dev"})
     driver.metrics({"v": 1.0, "_x": 2.0}, step=5, time=1_700_000_000_123)
@@ -50,7 +52,7 @@ def test_a_whole_run_arrives(server: StandInServer, online: Online, tmp_path: Pa
     assert arrived.files["plots/a[1].txt"] == b"curve"
     assert arrived.exit_code == 1
     assert arrived.config["model"] == {"value": {"depth": 4}}
-    assert arrived.config["unitrack"]["value"]["tags"] == {"team": "a", "stage": "dev"}
+    assert arrived.config["unitrack"]["value"]["tags"] == tags | {"stage": "dev"}
     attributes = arrived.attributes
     assert set(attributes["tags"]) == {"team:a", "stage:dev"}
     assert (attributes["displayName"], attributes["notes"]) == ("my run", "why")

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import pluggy
 import pytest
-from stand_in_server import StandInServer
+from stand_in_server import API_KEY, StandInServer
 
+import unitrack
 import unitrack_wandb
+from unitrack.errors import ConfigError
 from unitrack.hookspecs import PluginSpec
 from unitrack_wandb import WandbOptions
 from unitrack_wandb.check import check
@@ -50,6 +52,53 @@ def test_a_relative_folder_is_anchored(tmp_path: Path) -> None:
     assert WandbOptions(dir="runs").anchored(tmp_path).dir == str(tmp_path / "runs")
     assert WandbOptions(dir="/runs").anchored(tmp_path).dir == "/runs"
     assert WandbOptions().anchored(tmp_path).dir is None
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_data_lands_where_wandbs_own_variables_say(
+    server: StandInServer, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    variables = {
+        "BASE_URL": server.url, "API_KEY": API_KEY, "ENTITY": "team", "PROJECT": "theirs", "RUN_GROUP": "fold 1",
+        "JOB_TYPE": "train", "TAGS": "mlp,baseline", "NAME": "named", "NOTES": "why",
+    }  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    with unitrack.start_run(sinks="wandb", delivery="thread") as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+    found = server.runs[run.id]
+    assert run.links()["wandb"].location == f"team/theirs/{run.id}"
+    assert [row["loss"] for row in found.history] == [0.5]
+    assert set(found.attributes["tags"]) == {"mlp", "baseline"}
+    named = ("displayName", "notes", "groupName", "jobType")
+    assert [found.attributes[key] for key in named] == ["named", "why", "fold 1", "train"]
+
+
+@pytest.mark.parametrize("mode", ["offline", "dryrun"])
+def test_a_mode_by_variable(monkeypatch: pytest.MonkeyPatch, folder: Path, mode: str) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setenv("WANDB_DIR", "scratch")
+    with unitrack.start_run(sinks="wandb", delivery="thread") as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+    assert list((folder / "scratch" / "wandb").glob("offline-run-*"))
+
+
+def test_disabled_leaves_wandb_out_of_the_run(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with unitrack.start_run(sinks=["local", "wandb"], delivery="thread") as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+    assert list(run.finish().sinks) == ["local"]
+
+
+def test_an_address_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "wandb.example")
+    with pytest.raises(ConfigError, match=r"^environment WANDB_BASE_URL: sink 'wandb', base_url 'wandb.example' is no"):
+        unitrack.start_run(sinks="wandb")
 
 
 def findings(**options: Any) -> list[tuple[bool, str, str]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from unitrack.config import Settings, SinkSettings, resolve
+from unitrack.backend_variables import sink_with_variables, with_variables
+from unitrack.config import Resolved, SinkSettings, resolve
 from unitrack.errors import ConfigError, JournalError
+from unitrack.plugins import installed
 from unitrack.runfolder import RunFolder, find_run_folders
 
 
@@ -66,9 +69,14 @@ def _ids(folders: Iterable[RunFolder]) -> Iterator[tuple[RunFolder, str]]:
             continue  # one damaged run hides no other
 
 
-def choose_sink(settings: Settings, name: str) -> SinkSettings:
-    """The configured sink of this name; else the backend of this name with its default options."""
-    for sink in settings.sinks:
+def configured(file: Path | None = None) -> Resolved:
+    """The configuration that a run started here would have, from `file` if given, with its backends' variables."""
+    return with_variables(resolve(file), installed().backends, os.environ)
+
+
+def choose_sink(resolved: Resolved, name: str) -> SinkSettings:
+    """The configured sink of this name; else the backend of this name with the options that its variables set."""
+    for sink in resolved.settings.sinks:
         if sink.name == name:
             return sink
-    return SinkSettings(name, name)
+    return sink_with_variables(SinkSettings(name, name), installed().backends, resolved.origins, os.environ)[0]

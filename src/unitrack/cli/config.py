@@ -46,13 +46,9 @@ def config(
     """Show the configuration that holds here, and where each value comes from."""
     if context.invoked_subcommand is not None:
         return
-    import os
+    from unitrack.cli._choosing import configured
 
-    from unitrack.backend_variables import with_variables
-    from unitrack.config import resolve
-    from unitrack.plugins import installed
-
-    resolved = with_variables(resolve(file), installed().backends, os.environ)
+    resolved = configured(file)
     if as_json:
         _print_json(resolved)
     else:

@@ -8,12 +8,12 @@ import msgspec
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.table import Table
 
     from unitrack.cli._check_process import CheckOrder
-    from unitrack.config import Settings, SinkSettings
+    from unitrack.config import Resolved, SinkSettings
     from unitrack.hookspecs import Backend, Finding
 
 _TIMEOUT_S = 30.0
@@ -46,13 +46,12 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check each configured backend for real: package, options, reachability, credentials. Exit code 1 if any fails."""
+    from unitrack.cli._choosing import configured
     from unitrack.cli._console import make_console, print_json
-    from unitrack.config import resolve
     from unitrack.errors import ConfigError
 
     try:
-        settings = resolve().settings
-        checked = list(_check_all(settings, sinks or [], timeout))
+        checked = list(_check_all(configured(), sinks or [], timeout))
     except ConfigError as error:
         checked = [Checked(of="unitrack", ok=False, subject="configuration", message=str(error))]
     failed = [finding for finding in checked if not finding.ok]
@@ -66,17 +65,18 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _check_all(settings: Settings, names: list[str], timeout: float) -> Iterator[Checked]:
+def _check_all(resolved: Resolved, names: list[str], timeout: float) -> Iterator[Checked]:
     from concurrent.futures import ThreadPoolExecutor
 
     from unitrack.cli._choosing import choose_sink
     from unitrack.cli._own_checks import check_courier, check_root
     from unitrack.cli._version_bounds import check_namesake, check_versions
 
-    sinks = [choose_sink(settings, name) for name in names] or list(settings.sinks)
+    settings = resolved.settings
+    sinks = [choose_sink(resolved, name) for name in names] or list(settings.sinks)
     with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
         courier = threads.submit(check_courier, timeout)
-        waiting = [(sink, threads.submit(_check_sink, sink, timeout)) for sink in sinks]
+        waiting = [(sink, threads.submit(_check_sink, sink, resolved.origins, timeout)) for sink in sinks]
         own = (check_root(settings.tracking.root), *check_namesake(), *check_versions(), courier.result())
         yield from (_of("unitrack", finding) for finding in own)
         for sink, findings in waiting:
@@ -87,7 +87,7 @@ def _of(name: str, finding: Finding) -> Checked:
     return Checked(of=name, ok=finding.ok, subject=finding.subject, message=finding.message)
 
 
-def _check_sink(sink: SinkSettings, timeout: float) -> list[Finding]:
+def _check_sink(sink: SinkSettings, origins: Mapping[str, str], timeout: float) -> list[Finding]:
     from unitrack.cli._check_process import run_check
     from unitrack.errors import ConfigError
     from unitrack.hookspecs import Finding
@@ -104,10 +104,18 @@ def _check_sink(sink: SinkSettings, timeout: float) -> list[Finding]:
         options = convert_options(backend, sink.options, sink.name)
     except ConfigError as error:
         return [*findings, Finding(ok=False, subject="options", message=str(error))]
-    findings.append(Finding(ok=True, subject="options", message="valid"))
+    findings.append(Finding(ok=True, subject="options", message=_origins_of_options(sink, origins)))
+    if options.is_disabled():
+        return [*findings, Finding(ok=True, subject="mode", message="disabled: runs go on without this sink")]
     if backend.check is None:
         return findings
     return findings + run_check(_order(backend, backend.check, options), timeout)
+
+
+def _origins_of_options(sink: SinkSettings, origins: Mapping[str, str]) -> str:
+    """Where the options come from, for who wonders why data goes where it does."""
+    named = [f"{option} from {origins.get(f'tracking.sinks.{sink.name}.{option}', '?')}" for option in sink.options]
+    return "; ".join(["valid", *named])
 
 
 def _order(backend: Backend, check: str, options: msgspec.Struct) -> CheckOrder:

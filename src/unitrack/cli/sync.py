@@ -59,14 +59,13 @@ def sync(
 
     SINK is one that is configured here, or a backend, whose default options then hold.
     """
-    from unitrack.cli._choosing import choose_runs, choose_sink
+    from unitrack.cli._choosing import choose_runs, choose_sink, configured
     from unitrack.cli._console import from_here, make_console, print_json, visible
     from unitrack.cli._run_printing import print_run
     from unitrack.cli._run_state import read_run_state
-    from unitrack.config import resolve
     from unitrack.errors import UnitrackError
 
-    sink = choose_sink(resolve().settings, to) if to else None
+    sink = choose_sink(configured(), to) if to else None
     if watch and dead_letters:
         raise typer.BadParameter("--dead-letters tries them once: run it without --watch")
     if watch:

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from unitrack.errors import ArtifactStoreError, SinkUnavailableError
 from unitrack.hookspecs import RunSummary
-from unitrack.records import AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags, flatten
+from unitrack.records import PARENT, AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags, flatten
 from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
 from unitrack_mlflow.artifact_failures import artifact_trouble
 from unitrack_mlflow.artifact_listing import artifacts_of
@@ -148,6 +148,10 @@ class MlflowSource:
             for key, text in tags.items()
             if not key.startswith(hidden)
         }
+        if PARENT in user_tags:
+            user_tags.pop(marks.PARENT, None)  # the sink wrote both
+        elif marks.PARENT in user_tags and marks.RUN_ID not in tags:
+            user_tags[PARENT] = user_tags.pop(marks.PARENT)
         return RunStart(
             seq=0,
             time=run.info.start_time or 0,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unitrack.names import escape, shorten, unescape
+from unitrack.records import RELATIONS
 
 STEP = "step"
 """The metric column that holds the user's step; W&B's own `_step` holds the row's ordinal."""
@@ -77,8 +78,11 @@ def wandb_project(project: str) -> str:
 
 
 def flat_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Tags as W&B's flat labels, "key:value" or "key", cut to 64 characters; exact ones stand in config."""
-    labels = (f"{name}:{value}" if value else name for name, value in tags.items())
+    """Tags as W&B's flat labels, "key:value" or "key", cut to 64 characters; exact ones stand in config.
+
+    Those that say how runs are related have fields of their own in W&B.
+    """
+    labels = (f"{name}:{value}" if value else name for name, value in tags.items() if name not in RELATIONS)
     return tuple(dict.fromkeys(shorten(label, MAX_TAG) for label in labels if label))
 
 

@@ -23,6 +23,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     notes: str = ""
     tags: tuple[str, ...] = ()
+    group: str = ""
+    job_type: str = ""
     started: float = 0.0
     """Seconds since the epoch."""
     config: dict[str, Any] = {}
@@ -126,6 +128,8 @@ def _with_run(header: Header, record: pb.Record) -> Header:
         name=run.display_name or header.name,
         notes=run.notes or header.notes,
         tags=tuple(run.tags) or header.tags,
+        group=run.run_group or header.group,
+        job_type=run.job_type or header.job_type,
         started=run.start_time.ToMicroseconds() / 1e6 if run.HasField("start_time") else header.started,
     )
 

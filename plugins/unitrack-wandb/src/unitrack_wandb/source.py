@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
+from unitrack.records import (
+    GROUP,
+    JOB_TYPE,
+    AnyRecord,
+    Artifact,
+    ArtifactType,
+    Metrics,
+    Params,
+    RunEnd,
+    RunStart,
+    RunStatus,
+    Tags,
+)
 from unitrack_wandb import row_histograms
 from unitrack_wandb.attempts import STAGES
 from unitrack_wandb.media_reading import media_columns, media_files
@@ -103,8 +115,13 @@ def _start(header: Header, seq: int) -> RunStart:
         name=record.get("name", header.name or header.id),
         project=record.get("project", header.project),
         description=header.notes,
-        tags=record.get("tags", dict.fromkeys(header.tags, "")),
+        tags=record.get("tags", _foreign_tags(header)),
     )
+
+
+def _foreign_tags(header: Header) -> dict[str, str]:
+    relations = {GROUP: header.group, JOB_TYPE: header.job_type}
+    return dict.fromkeys(header.tags, "") | {tag: value for tag, value in relations.items() if value}
 
 
 def _params(config: dict[str, Any], ours: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from unitrack.records import ArtifactType, RunStatus
+from unitrack.records import GROUP, JOB_TYPE, PARENT, ArtifactType, RunStatus
 from unitrack.testing.conformance.base import BackendTests, MakeTrial
 from unitrack.testing.conformance.comparing import assert_same
 from unitrack.testing.trial import Trial
@@ -98,8 +98,9 @@ class KindConformance(BackendTests):
         self.check(trial)
 
     def test_identity(self, make_trial: MakeTrial) -> None:
-        """Name, project, description and the tags that a run starts with."""
-        trial = make_trial(name="training-v1", project="digits", description="why it was run", tags={"team": "vision"})
+        """Name, project, description, the tags that a run starts with, and how it is related to others."""
+        tags = {"team": "vision", GROUP: "fold 3", JOB_TYPE: "train", PARENT: "none-that-is-there"}
+        trial = make_trial(name="training-v1", project="digits", description="why it was run", tags=tags)
         trial.tags({"stage": "eval"})
         trial.end()
         self.check(trial)

@@ -117,7 +117,7 @@ def test_the_examples_of_the_documentation_work(folder: Path) -> None:
     examples = [yaml.safe_load(text) for text in blocks("yaml")]
     examples = [example for example in examples if example is not None]
     examples += [tomllib.loads(text)["tool"]["unitrack"] for text in blocks("toml")]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         VALIDATOR.validate(example)
         assert resolve(example).settings.sinks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tensorboard_dashboards import custom_scalars, histograms, rendered_texts, sounds
 from tensorboard_readers import images, points, python_reader
 
@@ -56,3 +57,12 @@ def test_media_reach_their_dashboards_and_come_back(tmp_path):
         path = Path(artifact.file)
         assert path.is_absolute()
         assert path.stat().st_size == artifact.size
+
+
+@pytest.mark.parametrize("variable", ["TENSORBOARD_LOGDIR", "TENSORBOARD_LOG_DIR", "TENSORBOARD_LOGGING_DIR"])
+def test_data_lands_where_the_usual_variables_say(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, str(tmp_path / "board"))
+    with unitrack.start_run("demo", sinks="tensorboard", root=tmp_path / "runs", delivery="inline") as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+    assert Path(run.links()["tensorboard"].location).is_relative_to(tmp_path / "board")
+    assert list((tmp_path / "board").rglob("events.out.tfevents.*"))

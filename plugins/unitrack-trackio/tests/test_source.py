@@ -91,3 +91,11 @@ def test_a_writer_that_was_killed_is_undone_first(open_sink, run):
     assert file.with_name(f"{file.name}-journal").exists()
     found = [one for one in TrackioSource(sink.link.location).records(sink.link.id) if isinstance(one, Metrics)]
     assert [(one.step, one.metrics["loss"]) for one in found] == [(step, step / 7) for step in range(50)]
+
+
+def test_the_project_by_trackios_own_variable(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_PROJECT", f"{tmp_path.name}-theirs")
+    with unitrack.start_run("tracked", sinks="trackio", root=tmp_path, delivery="thread") as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+    assert run.finish(timeout=60).ok
+    assert run.links()["trackio"].open_with.endswith(f"{tmp_path.name}-theirs")

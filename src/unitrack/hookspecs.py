@@ -372,10 +372,13 @@ class Source(Protocol):
     def records(self, run_id: str) -> Iterator[AnyRecord]:
         """The records of one run, streaming, original names restored; points of one metric in order of logging.
 
+        `run_id` is the run's id in the backend, or the one that unitrack gave it (`RunContext.start.run_id`).
+
         `Artifact.file` is an absolute path where the file lies on this machine, else a URI that `fetch` understands.
         Raises `KeyError` if there is no such run.
 
-        A source may have two more methods. `fetch(run_id, artifact, folder) -> Path` brings an artifact that is
-        elsewhere into a folder, or says where it lies. `summary(run_id) -> RunSummary` is for a backend that has what
-        is in it at hand: it must come to what `records` come to, without reading all points.
+        A source may have more methods. `fetch(run_id, artifact, folder) -> Path` brings an artifact that is elsewhere
+        into a folder, or says where it lies. `folder(run_id) -> Path` is the folder on this machine that is the run's
+        own. `summary(run_id) -> RunSummary` is for a backend that has what is in it at hand: it must come to what
+        `records` come to, without reading all points.
         """

@@ -96,6 +96,10 @@ class LocalSource:
             ended=end.time if end else None,
         )
 
+    def folder(self, run_id: str) -> Path:
+        """The run folder. Raises `KeyError`."""
+        return self._find(run_id)
+
     def _folders(self) -> Iterator[Path]:
         if (self._root / METADATA).exists():
             yield self._root

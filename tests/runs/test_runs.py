@@ -158,7 +158,10 @@ def test_what_is_not_there_is_named(run: unitrack.Run) -> None:
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        ("mlfow:sqlite:///x.db", "'mlfow:sqlite:///x.db': unknown .*did you mean 'mlflow'.*begin with `local:`"),
+        (
+            "mlfow:sqlite:///x.db",
+            "'mlfow:sqlite:///x.db': unknown backend 'mlfow': did you mean 'mlflow'. Installed: loc",
+        ),
         ("probe:x", "the plugin of 'probe' only writes"),
         ("local:", "names no place: write `local:` and a place after it"),
     ],

@@ -11,15 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unitrack.runs.errors import NotFoundError, SourceError
+    from unitrack.runs.errors import MissingLocationError, NotFoundError, SourceError
     from unitrack.runs.listing import Runs
     from unitrack.runs.stored_run import Point, StoredRun
     from unitrack.runs.summary import MetricSummary
 
-__all__ = ["MetricSummary", "NotFoundError", "Point", "Runs", "SourceError", "StoredRun", "runs"]
+__all__ = [
+    "MetricSummary",
+    "MissingLocationError",
+    "NotFoundError",
+    "Point",
+    "Runs",
+    "SourceError",
+    "StoredRun",
+    "runs",
+]
 
 _HOMES = {
     "MetricSummary": "summary",
+    "MissingLocationError": "errors",
     "NotFoundError": "errors",
     "Point": "stored_run",
     "Runs": "listing",
@@ -34,7 +44,8 @@ def runs(location: str | Path | None = None) -> Runs:
     A location is a backend's name, a colon and a place that its source takes: `tensorboard:LOGDIR`, `wandb:DIR`,
     `local:PATH`; a plain path means local runs, and None those under the configured root.
 
-    Raises `ConfigError` if the backend is unknown or not installed, `SourceError` if nothing can be read there.
+    Raises `ConfigError` if the backend is unknown or not installed, `SourceError` if nothing can be read there:
+    `MissingLocationError` if nothing is there.
     """
     from unitrack.runs.listing import open_location  # training, which only writes, does not pay for reading
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from unitrack.config import resolve
 from unitrack.hookspecs import Source
 from unitrack.records import RunStart
-from unitrack.runs.errors import NotFoundError, SourceError
+from unitrack.runs.errors import MissingLocationError, NotFoundError
 from unitrack.runs.location import DEFAULT_BACKEND, Location
 from unitrack.runs.reading import read_records, read_starts
 from unitrack.runs.stored_run import StoredRun
@@ -21,7 +21,7 @@ def open_location(location: str | Path | None) -> Runs:
         return Runs(Location(DEFAULT_BACKEND, resolve().settings.tracking.root))  # may not be there: no runs yet
     parsed = Location.parse(location)
     if parsed.backend == DEFAULT_BACKEND and not Path(parsed.place).expanduser().exists():
-        raise SourceError(f"there is no folder {parsed.place!r}: give a folder of runs, or that of one run")
+        raise MissingLocationError(f"there is no folder {parsed.place!r}: give a folder of runs, or that of one run")
     return Runs(parsed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from unitrack.errors import UnitrackError
@@ -36,6 +37,16 @@ def read_summary(source: Source, location: Location, run_id: str) -> RunSummary 
         return None
     with _looking_for(run_id, location):
         found: RunSummary = summary(run_id)
+    return found
+
+
+def read_folder(source: Source, location: Location, run_id: str) -> Path | None:
+    """The run's own folder on this machine; None if it has none. Raises as `read_records` does."""
+    folder = getattr(source, "folder", None)
+    if folder is None:
+        return None
+    with _looking_for(run_id, location):
+        found: Path = folder(run_id)
     return found
 
 

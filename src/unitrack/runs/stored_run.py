@@ -18,7 +18,7 @@ from unitrack.runs.bringing import bring
 from unitrack.runs.contents import Contents
 from unitrack.runs.errors import NotFoundError, SourceError
 from unitrack.runs.location import Location
-from unitrack.runs.reading import read_records, read_summary
+from unitrack.runs.reading import read_folder, read_records, read_summary
 from unitrack.runs.summary import MetricSummary
 
 
@@ -51,6 +51,11 @@ class StoredRun:
         self.description = start.description
         self.started = start.time
         """Milliseconds since the epoch; 0 if the backend does not know."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's own folder; None if the backend keeps it elsewhere than in a folder of this machine."""
+        return read_folder(self._source, self.location, self._key)
 
     @property
     def group(self) -> str | None:

@@ -46,17 +46,17 @@ def experiment_id(client: MlflowClient, store: Store, name: str, artifact_locati
     return str(found.experiment_id)
 
 
-def find(client: MlflowClient, store: Store, experiment: str, run_id: str) -> Run | None:
-    """The run of the experiment that carries unitrack's `run_id`, a deleted one too."""
+def find(client: MlflowClient, store: Store, experiments: list[str], run_id: str) -> Run | None:
+    """The run of these experiments that carries unitrack's `run_id`, a deleted one too."""
     quote = '"' if "'" in run_id else "'"
     where = f"tags.`{marks.RUN_ID}` = {quote}{run_id}{quote}"
     for wait in _TORN_READ_WAITS_S if store.is_folder else ():
         try:
-            return _oldest(client, experiment, where)
+            return _oldest(client, experiments, where)
         except (ValueError, MlflowException):
             # the file store reads all metrics of all runs to find one, also those that are half written just now
             time.sleep(wait)
-    return _oldest(client, experiment, where)
+    return _oldest(client, experiments, where)
 
 
 def require_free(found: Run | None, wanted: str, run_id: str, store: Store) -> Run:
@@ -85,7 +85,7 @@ def by_id(client: MlflowClient, run_id: str) -> Run | None:
     try:
         return client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # the latter: not an id at all
             return None
         raise
 
@@ -106,6 +106,6 @@ def _require_sense(stage: str | None, store: Store) -> None:
         raise SinkUnavailableError(f"{store.shareable} answers, but not as MLflow does; what is between here and it?")
 
 
-def _oldest(client: MlflowClient, experiment: str, where: str) -> Run | None:
-    found = client.search_runs([experiment], where, ViewType.ALL, order_by=["attributes.start_time ASC"])
+def _oldest(client: MlflowClient, experiments: list[str], where: str) -> Run | None:
+    found = client.search_runs(experiments, where, ViewType.ALL, order_by=["attributes.start_time ASC"])
     return min(found, key=lambda run: run.info.lifecycle_stage != "active", default=None)

@@ -150,7 +150,7 @@ class MlflowSink:
 
         def find_or_create() -> Run:
             # to create is no request to repeat: the run may be there though the answer was lost
-            found = runs.find(self._client, self._store, experiment, start.run_id)
+            found = runs.find(self._client, self._store, [experiment], start.run_id)
             return found or self._create(experiment, start)
 
         return self._ask(find_or_create)
@@ -195,7 +195,7 @@ class MlflowSink:
         if wanted is None or self._has_parent:
             return
         found = self._ask(lambda: runs.by_id(self._client, wanted))
-        found = found or self._ask(lambda: runs.find(self._client, self._store, self._experiment, wanted))
+        found = found or self._ask(lambda: runs.find(self._client, self._store, [self._experiment], wanted))
         if found is not None:
             self._write_tags({marks.PARENT: found.info.run_id})
             self._has_parent = True

@@ -39,6 +39,8 @@ class MlflowSource:
             # MLflow would create an empty store
             raise FileNotFoundError(f"there is no MLflow store at {self._store.shareable}")
         self._client: MlflowClient = connect(self._store, _REQUEST_TIMEOUT)
+        self._ids: dict[str, str] = {}
+        """Of runs that were asked for: their ids in MLflow."""
 
     def runs(self) -> Iterator[RunStart]:
         """The active runs of all active experiments."""
@@ -47,7 +49,8 @@ class MlflowSource:
                 yield self._start(run, name)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """The records of one run: its start, params, tags, points in order of time, artifacts, its end.
+        """The records of one run, by its id in MLflow or by that in unitrack: its start, params, tags, points in order
+        of time, artifacts, its end.
 
         Raises `KeyError` if there is no such run, or it was deleted; `ArtifactStoreError`, after everything else, if
         its artifacts can't be listed.
@@ -92,7 +95,7 @@ class MlflowSource:
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """Download an artifact that `records` named into `folder`; where it lies then."""
-        run = self._client.get_run(run_id)
+        run = self._active(run_id)
         tags = run.data.tags
         path = artifact.name
         if marks.RUN_ID in tags:
@@ -102,15 +105,18 @@ class MlflowSource:
         lies = stores.local_path(run.info.artifact_uri)
         if lies is not None and (lies / path).is_dir():  # MLflow can't download a "#" or a "?" in it
             return Path(shutil.copytree(lies / path, folder / path, dirs_exist_ok=True))
-        there = Path(self._client.download_artifacts(run_id, path, str(folder)))
+        there = Path(self._client.download_artifacts(run.info.run_id, path, str(folder)))
         if marks.RUN_ID in tags and there.is_dir():
             restore_names(there, run)
         return there
 
     def _active(self, run_id: str) -> Run:
-        run = runs.by_id(self._client, run_id)
+        run = runs.by_id(self._client, self._ids.get(run_id, run_id))
+        if run is None:
+            run = runs.find(self._client, self._store, [id_ for id_, _ in self._experiments()], run_id)
         if run is None or run.info.lifecycle_stage != "active":
             raise KeyError(run_id)
+        self._ids[run_id] = run.info.run_id
         return run
 
     def _experiments(self) -> Iterator[tuple[str, str]]:

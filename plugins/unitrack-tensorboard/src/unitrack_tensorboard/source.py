@@ -46,13 +46,13 @@ class TensorBoardSource:
             yield msgspec.structs.replace(self._start(folder, overview), run_id=run_id, seq=0)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """The records of one run. Raises `KeyError` if there is no such run."""
-        if run_id not in self._known:
-            self._known = self._folders()
-        if run_id not in self._known:
-            raise KeyError(f"no run {run_id!r} in {self._logdir}")
-        folder, _ = self._known[run_id]
-        return self._records(run_id, folder, Overview.load(folder))
+        """The records of one run, by its id here or by that in unitrack. Raises `KeyError` if there is no such run."""
+        own_id, folder = self._find(run_id)
+        return self._records(own_id, folder, Overview.load(folder))
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of its event files. Raises `KeyError` if there is no such run."""
+        return self._find(run_id)[1]
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """The file of an artifact that `records` named: where it lies, or made in `folder` if it is in an event file.
@@ -60,6 +60,17 @@ class TensorBoardSource:
         Raises `FileNotFoundError` if that is gone.
         """
         return fetch(artifact, folder)
+
+    def _find(self, run_id: str) -> tuple[str, Path]:
+        """The id here and the folder of the run with this id, or with this id in unitrack."""
+        if run_id not in self._known:
+            self._known = self._folders()
+        if run_id in self._known:
+            return run_id, self._known[run_id][0]
+        for own_id, (folder, overview) in self._known.items():
+            if overview and overview.start.run_id == run_id:
+                return own_id, folder
+        raise KeyError(f"no run {run_id!r} in {self._logdir}")
 
     def _records(self, run_id: str, folder: Path, overview: Overview | None) -> Iterator[AnyRecord]:
         numbers = count()

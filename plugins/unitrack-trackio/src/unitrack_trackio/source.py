@@ -28,19 +28,12 @@ class TrackioSource:
 
     def runs(self) -> Iterator[RunStart]:
         """The runs of all projects."""
-        for path in sorted(self._folder.glob("*.db")):
-            database = Database(path)
-            for run in database.runs():
-                yield _start(database, run)
+        for database, run in self._all():
+            yield _start(database, run)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """The records of one run. Raises `KeyError` if there is no such run."""
-        project, _, own_id = run_id.partition("/")
-        database = Database(self._folder / f"{Path(project).name}.db")
-        for run in database.runs():
-            if run.id == own_id:
-                return _records(database, run)
-        raise KeyError(run_id)
+        """The records of one run, by its id here or by that in unitrack. Raises `KeyError` if there is no such run."""
+        return _records(*self._find(run_id))
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """Copy an artifact that `records` named into `folder`; where it lies then.
@@ -55,13 +48,29 @@ class TrackioSource:
         if Path(trackio.TRACKIO_DIR).absolute() != self._folder.absolute():
             raise FileNotFoundError(f"to fetch artifacts set TRACKIO_DIR to {self._folder.absolute()}")
         project, spec, file = artifact.file.removeprefix("trackio:").split("/", 2)
-        [stored] = [run for run in Database(self._folder / f"{project}.db").runs() if f"{project}/{run.id}" == run_id]
+        _, stored = self._find(run_id)
         target = folder / spec.replace(":", "-")
         with_run(project, stored.name, {}, lambda run: run.use_artifact(spec).download(target))
         names = _record(stored).get("artifacts", {}).get(artifact.name, {}).get("names")
         if not file and names is not None:
             target = _with_original_names(target, names)
         return target / file
+
+    def _all(self) -> Iterator[tuple[Database, TrackioRun]]:
+        for path in sorted(self._folder.glob("*.db")):
+            database = Database(path)
+            yield from ((database, run) for run in database.runs())
+
+    def _find(self, run_id: str) -> tuple[Database, TrackioRun]:
+        project, _, own_id = run_id.partition("/")
+        database = Database(self._folder / f"{Path(project).name}.db")
+        for run in database.runs():
+            if run.id == own_id:
+                return database, run
+        for database, run in self._all():
+            if _record(run).get("run_id") == run_id:
+                return database, run
+        raise KeyError(run_id)
 
 
 def _with_original_names(folder: Path, names: dict[str, str]) -> Path:

@@ -25,7 +25,7 @@ from unitrack.records import (
 from unitrack_wandb import row_histograms
 from unitrack_wandb.attempts import STAGES
 from unitrack_wandb.media_reading import media_columns, media_files
-from unitrack_wandb.naming import ARTIFACTS, RECORD, STEP, metric_name, param_name
+from unitrack_wandb.naming import ARTIFACTS, RECORD, STEP, metric_name, param_name, wandb_id
 from unitrack_wandb.offline_file import NotAWandbFileError
 from unitrack_wandb.offline_run import Header, OfflineRun, decode
 
@@ -53,15 +53,23 @@ class WandbSource:
             yield _start(OfflineRun(folders[-1]).header, seq=0)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """The records of one run. Raises `KeyError` if there is no such run."""
-        folders = self._folders().get(run_id)
-        if not folders:
-            raise KeyError(f"no offline run {run_id!r} in {self._location}")
-        return _records([OfflineRun(folder) for folder in folders])
+        """The records of one run, by its W&B id or by that in unitrack. Raises `KeyError` if there is no such run."""
+        return _records([OfflineRun(folder) for folder in self._find(run_id)])
+
+    def folder(self, run_id: str) -> Path:
+        """The newest folder of the run. Raises `KeyError` if there is no such run."""
+        return self._find(run_id)[-1]
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """The file of an artifact that `records` named: where it lies, or made in `folder` if it stands in a row."""
         return row_histograms.fetch(artifact, folder)
+
+    def _find(self, run_id: str) -> list[Path]:
+        known = self._folders()
+        folders = known.get(run_id) or known.get(wandb_id(run_id))
+        if not folders:
+            raise KeyError(f"no offline run {run_id!r} in {self._location}")
+        return folders
 
     def _folders(self) -> dict[str, list[Path]]:
         """Run folders by id, oldest first: the SDK makes another one each time that a run is resumed offline.

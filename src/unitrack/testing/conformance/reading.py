@@ -27,6 +27,13 @@ class SourceConformance(BackendTests):
             assert listed[trial.link.id].name == trial.start.name
             assert listed[trial.link.id].time == trial.start.time
 
+    def test_a_run_is_found_by_its_id_in_unitrack(self, trial: Trial) -> None:
+        """Whatever its id in the backend is: one id finds a run everywhere."""
+        trial.metrics({"loss": 1.0}, 1)
+        trial.end()
+        source = self.source(trial.link)
+        assert list(source.records(trial.start.run_id)) == list(source.records(trial.link.id))
+
     def test_unknown_run_is_a_key_error(self, trial: Trial) -> None:
         """At the call or at the first record."""
         trial.end()

@@ -61,7 +61,7 @@ def test_learns(root: Path) -> None:
 def test_twice_gives_two_runs(invoke: Callable[..., Result], root: Path) -> None:
     for expected in ("digits", "digits-2"):
         result = invoke("demo", "--sinks", "local", "--steps", 2, "--dir", "d", "--json")
-        assert Path(json.loads(result.stdout)["run"]) == root / "d" / expected
+        assert Path(json.loads(result.stdout)["folder"]) == root / "d" / expected
 
 
 @needs_packages

@@ -156,7 +156,7 @@ def test_all_is_well_for_local_files(invoke: Invoke, root: Path) -> None:
     assert result.exit_code == 0
     checked = json.loads(result.stdout)
     assert all(one["ok"] for one in checked)
-    looked_at = {(one["of"], one["subject"]) for one in checked}
+    looked_at = {(one["sink"], one["subject"]) for one in checked}
     assert looked_at >= {("unitrack", "root"), ("unitrack", "courier"), ("local", "plugin"), ("local", "options")}
     assert ("local", "disk") in looked_at, "the backend's own check ran"
     assert list(root.iterdir()) == [], "nothing is left behind"
@@ -168,7 +168,7 @@ def test_bad_options_and_unknown_backends_fail_beside_good_ones(invoke: Invoke, 
     )
     result = invoke("doctor", "--json")
     assert result.exit_code == 1
-    failed = {one["of"]: one for one in json.loads(result.stdout) if not one["ok"]}
+    failed = {one["sink"]: one for one in json.loads(result.stdout) if not one["ok"]}
     assert set(failed) == {"probe", "mlfow"}
     assert failed["probe"]["subject"] == "options"
     assert "did you mean 'troubles'?" in failed["probe"]["message"]
@@ -182,6 +182,15 @@ def test_sinks_can_be_named(invoke: Invoke, root: Path) -> None:
     assert result.exit_code == 0
     assert "mlfow" not in result.stdout
     assert result.stdout.splitlines()[-1] == "all is well"
+
+
+def test_a_sink_that_nobody_knows_is_a_wrong_argument(
+    call_program: Callable[..., subprocess.CompletedProcess[str]], root: Path
+) -> None:
+    """In the configuration it is a finding, as an argument an error."""
+    result = call_program("doctor", "mlfow")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "unknown sink 'mlfow': did you mean 'mlflow'?" in result.stderr
 
 
 def test_a_configuration_that_cannot_be_read_is_a_finding(invoke: Invoke, root: Path) -> None:
@@ -221,7 +230,7 @@ def test_mlflow_that_refuses_connections(invoke: Invoke, root: Path) -> None:
     result = invoke("doctor", "--json", "--timeout", 60)
     assert result.exit_code == 1
     [failed] = [one for one in json.loads(result.stdout) if not one["ok"]]
-    assert (failed["of"], failed["subject"]) == ("mlflow", "server")
+    assert (failed["sink"], failed["subject"]) == ("mlflow", "server")
     assert "127.0.0.1:9" in failed["message"]
 
 
@@ -233,7 +242,7 @@ def test_wandb_offline_and_tensorboard_are_well(invoke: Invoke, root: Path) -> N
     )
     result = invoke("doctor", "--json", "--timeout", 60)
     assert result.exit_code == 0, result.stdout
-    looked_at = {(one["of"], one["subject"]) for one in json.loads(result.stdout)}
+    looked_at = {(one["sink"], one["subject"]) for one in json.loads(result.stdout)}
     assert looked_at >= {("wandb", "package"), ("tensorboard", "package"), ("tensorboard", "logdir")}
 
 

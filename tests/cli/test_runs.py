@@ -12,7 +12,11 @@ import pytest
 from typer.testing import Result
 
 import unitrack
-from unitrack import Run
+from unitrack import ConfigError, Run
+from unitrack.entry_points import EntryPoint
+from unitrack.installation import install_command
+from unitrack.plugins import Plugins
+from unitrack.runs import location
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -21,7 +25,7 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def two_runs(complete_run: Run) -> list[str]:
     """The ids of two runs, oldest first."""
-    with unitrack.start_run("newer", run_id="newer-1", sinks=["local"], delivery="inline") as run:
+    with unitrack.start_run("newer", project="digits", run_id="newer-1", sinks=["local"], delivery="inline") as run:
         run.log_metrics({f"m{number}": number / 3 for number in range(6)}, step=0)
     metadata = complete_run.path / "metadata.json"
     old = json.loads(metadata.read_text(encoding="utf-8")) | {"start_time_ms": 1_700_000_000_000}
@@ -31,7 +35,7 @@ def two_runs(complete_run: Run) -> list[str]:
 
 def test_json_holds_the_runs_newest_first(invoke: Invoke, two_runs: list[str]) -> None:
     shown = json.loads(invoke("runs", "--json").stdout)
-    assert [row["id"] for row in shown] == two_runs[::-1]
+    assert [row["run_id"] for row in shown] == two_runs[::-1]
     old = shown[1]
     assert (old["name"], old["project"], old["status"], old["started"]) == ("done", "p", "finished", 1_700_000_000_000)
     assert (old["params"], old["tags"]) == ({"lr": 0.5, "model.depth": 4}, {"kind": "test"})
@@ -40,30 +44,75 @@ def test_json_holds_the_runs_newest_first(invoke: Invoke, two_runs: list[str]) -
 
 def test_text_has_a_row_for_each(invoke: Invoke, two_runs: list[str]) -> None:
     header, newer, older = invoke("runs").stdout.splitlines()
-    assert header.split() == ["name", "id", "status", "started", "last", "metrics"]
-    assert newer.startswith("newer  newer-1  finished")
+    assert header.split() == ["name", "id", "project", "status", "started", "folder", "last", "metrics"]
+    assert newer.split()[:4] == ["newer", "newer-1", "digits", "finished"]
+    assert "  experiments/newer  " in newer
     assert newer.endswith("m0=0  m1=0.333333  m2=0.666667  m3=1  and 2 more")
     assert older.rstrip().endswith("loss=2")
 
 
+@pytest.mark.parametrize(
+    ("width", "headers"),
+    [
+        (200, "name id project status started folder last metrics"),
+        (60, "name id status last metrics"),
+        (40, "name id status started"),
+        (20, "name status"),
+        (10, "name"),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_whole_cells(
+    invoke: Invoke, two_runs: list[str], monkeypatch: pytest.MonkeyPatch, width: int, headers: str
+) -> None:
+    """One line a run, and no value is cut or broken."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = invoke("runs").stdout.splitlines()
+    assert lines[0].split() == headers.split()
+    assert [line.split()[0] for line in lines[1:]] == ["newer", "done"]
+    assert max(len(line.rstrip()) for line in lines) <= width
+
+
+def test_there_are_fewer_metrics_before_there_are_none(
+    invoke: Invoke, two_runs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert invoke("runs").stdout.splitlines()[1].rstrip().endswith("m0=0  m1=0.333333  and 4 more")
+
+
+def test_a_name_that_is_wider_than_the_terminal_is_whole(
+    invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unitrack.start_run("n" * 60, sinks=["local"], delivery="inline").finish()
+    monkeypatch.setenv("COLUMNS", "40")
+    assert [line.rstrip() for line in invoke("runs").stdout.splitlines()] == ["name", "n" * 60]
+
+
 def test_limit_keeps_the_newest(invoke: Invoke, two_runs: list[str]) -> None:
-    assert [row["id"] for row in json.loads(invoke("runs", "-n", 1, "--json").stdout)] == ["newer-1"]
+    assert [row["run_id"] for row in json.loads(invoke("runs", "-n", 1, "--json").stdout)] == ["newer-1"]
 
 
 def test_another_location(invoke: Invoke, two_runs: list[str], root: Path) -> None:
     shutil.copytree(root / "experiments" / "newer", root / "elsewhere" / "newer")
-    for location in ("elsewhere", "local:elsewhere"):
-        assert [row["id"] for row in json.loads(invoke("runs", location, "--json").stdout)] == ["newer-1"]
+    for place in ("elsewhere", "local:elsewhere"):
+        assert [row["run_id"] for row in json.loads(invoke("runs", place, "--json").stdout)] == ["newer-1"]
 
 
 def test_no_runs(invoke: Invoke, root: Path) -> None:
-    assert "no runs in local:" in invoke("runs").stdout
+    """Where it looked is said."""
+    assert invoke("runs").stdout == f"no runs in {root / 'experiments'} (tracking.root)\n"
+    (root / "empty").mkdir()
+    assert invoke("runs", "empty").stdout == "no runs in local:empty\n"
     assert json.loads(invoke("runs", "--json").stdout) == []
 
 
 def test_a_mistake_is_one_line_and_no_traceback(root: Path, call_program: Program) -> None:
-    for location, words in (("mlfow:x", "did you mean 'mlflow'?"), ("no/where", "there is no folder 'no/where'")):
-        result = call_program("runs", location)
+    for arguments, words in (
+        (("runs", "mlfow:x"), "unknown backend 'mlfow': did you mean 'mlflow'? Installed: local"),
+        (("runs", "foo:bar"), "unknown backend 'foo'; installed: local"),
+        (("show", "x", "--from", "nope:y"), "can't read 'nope:y': unknown backend 'nope'; installed: local"),
+        (("runs", "no/where"), "there is no folder 'no/where'"),
+    ):
+        result = call_program(*arguments)
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
         assert words in result.stderr
@@ -74,7 +123,8 @@ def test_show_from_a_location(invoke: Invoke, complete_run: Run, root: Path) -> 
     shutil.move(root / "experiments", root / "moved")
     for name in ("done", "done-1"):
         shown = json.loads(invoke("show", name, "--from", "local:moved", "--json").stdout)
-        assert (shown["run_id"], shown["status"], shown["path"]) == ("done-1", "finished", "local:moved")
+        assert (shown["run_id"], shown["status"], shown["location"]) == ("done-1", "finished", "local:moved")
+        assert shown["folder"] == str(root / "moved" / "done")
         assert shown["metrics"] == {"loss": {"points": 3, "last": 2.0, "last_step": 2, "min": 1.0, "max": 3.0}}
         assert [artifact["file"] for artifact in shown["artifacts"]] == [str(root / "moved/done/artifacts/notes.txt")]
     lines = [line.split() for line in invoke("show", "done", "--from", "moved").stdout.splitlines()]
@@ -85,3 +135,27 @@ def test_show_names_what_is_near(root: Path, complete_run: Run, call_program: Pr
     result = call_program("show", "doen", "--from", "experiments")
     assert result.returncode == 2
     assert "there is no run 'doen' in 'local:experiments': did you mean 'done'?" in result.stderr
+
+
+def test_a_backend_that_is_not_installed_comes_with_its_command(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was asked for, or something that nobody knows."""
+    alone = Plugins([EntryPoint("local", "unitrack.local", "unitrack-core", "1")])
+    monkeypatch.setattr(location, "installed", lambda: alone)
+    command = install_command("unitrack-core[wandb]")
+    with pytest.raises(ConfigError) as raised:
+        unitrack.runs("wandb:.")
+    assert str(raised.value) == f"can't read 'wandb:.': the backend 'wandb' is not installed: run `{command}`"
+    with pytest.raises(ConfigError) as raised:
+        unitrack.runs("foo:bar")
+    assert "unknown backend 'foo'; installed: local; not installed: mlflow (run `pip install" in str(raised.value)
+    assert f"wandb (run `{command}`)" in str(raised.value)
+
+
+def test_a_place_that_cannot_be_read_is_failed_work(root: Path, call_program: Program) -> None:
+    """Another argument would not help: exit code 1, not 2."""
+    (root / "broken.db").write_bytes(b"no database")
+    pytest.importorskip("unitrack_mlflow")
+    result = call_program("runs", "mlflow:sqlite:///broken.db")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "error: " in result.stderr
+    assert call_program("runs", "mlflow:sqlite:///nowhere.db").returncode == 2

@@ -86,7 +86,8 @@ def test_an_unknown_run_names_what_is_near(complete_run: Run, call_program: Prog
 
 
 def test_an_empty_root_has_no_runs(invoke: Invoke, root: Path) -> None:
-    assert invoke("status").stdout == "no runs here\n"
+    """Where it looked is said."""
+    assert invoke("status").stdout == f"no runs in {root / 'experiments'} (tracking.root)\n"
 
 
 def test_a_parked_sink_stays_parked_without_anybody_delivering(
@@ -179,6 +180,7 @@ def test_a_damaged_run_hides_no_other(invoke: Invoke, complete_run: Run, pending
     result = invoke("status")
     assert "stuck-1" in result.stdout
     assert result.stderr.startswith("experiments/done: not a run folder of unitrack")
+    assert result.exit_code == 1
 
 
 def test_is_quick_for_many_runs(invoke: Invoke, root: Path) -> None:

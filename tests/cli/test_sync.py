@@ -84,9 +84,17 @@ def test_one_run_that_cannot_be_synced_stops_no_other(invoke: Invoke, root: Path
 
 
 def test_an_unknown_sink_is_named(complete_run: Run, call_program: Program) -> None:
-    result = call_program("sync", "done", "--to", "mlfow")
-    assert result.returncode == 1
-    assert "did you mean 'mlflow'?" in result.stderr
+    """With runs and without."""
+    for arguments in (("done",), ()):
+        result = call_program("sync", *arguments, "--to", "mlfow")
+        assert result.returncode == 2
+        assert result.stderr.startswith("error: unknown sink 'mlfow': did you mean 'mlflow'? Configured here: ")
+
+
+def test_no_runs(invoke: Invoke, root: Path) -> None:
+    """That is something else than runs that are complete."""
+    assert invoke("sync").stdout == f"no runs in {root / 'experiments'} (tracking.root)\n"
+    assert invoke("sync", "--json").stdout == "[]\n"
 
 
 def test_a_run_folder_is_absolute_however_it_was_named(tmp_path, monkeypatch):

@@ -118,7 +118,7 @@ def test_an_owner_on_another_machine(tmp_path: Path) -> None:
     now = file.stat().st_mtime
     os.utime(file, (now, now - BEAT_GONE_S / 2))
     assert folder.life_of(owner) is Life.UNKNOWN
-    unitrack_cli = [sys.executable, "-m", "unitrack.cli", "sync", str(folder.path)]
+    unitrack_cli = [sys.executable, "-m", "unitrack", "sync", str(folder.path)]
     done = subprocess.run(unitrack_cli, capture_output=True, text=True)
     assert done.returncode == 1
     assert "unitrack sync --assume-dead" in done.stderr

@@ -66,9 +66,7 @@ def test_extras_name_the_plugins(built: Path) -> None:
 
 def test_the_wheels_find_each_other(python: Path) -> None:
     """All backends are found in an environment that has no SDK, and none is disabled."""
-    done = subprocess.run(
-        [python, "-m", "unitrack.cli", "plugins", "--json"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([python, "-m", "unitrack", "plugins", "--json"], capture_output=True, text=True, check=True)
     assert {backend for backend in ("local", *PLUGINS) if backend in done.stdout} == {"local", *PLUGINS}
     json.loads(done.stdout)
 

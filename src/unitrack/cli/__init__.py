@@ -12,15 +12,20 @@ from typing import Annotated
 
 import typer
 
+from unitrack.cli._help import Group, use_plain_help
 from unitrack.errors import UnitrackError
 
+FAILED = 1
+"""Exit code of a command that could not do its work: a server is away, a file is damaged."""
 USAGE_ERROR = 2
-"""Exit code of an error that the message explains; the one that wrong options have, too."""
+"""Exit code of a wrong argument, option or configuration."""
 
 app = typer.Typer(
     name="unitrack",
     help="One log call, every tracker.",
+    cls=Group,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,  # locals hold credentials
 )
 
@@ -45,6 +50,7 @@ def _options(
 for _module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
     if not _module.startswith("_"):
         importlib.import_module(f"{__name__}.{_module}").register(app)
+use_plain_help(app)
 
 
 def main() -> None:
@@ -55,4 +61,12 @@ def main() -> None:
         from unitrack.cli._console import visible
 
         print(f"error: {visible(error)}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        sys.exit(USAGE_ERROR if _is_of_usage(error) else FAILED)
+
+
+def _is_of_usage(error: UnitrackError) -> bool:
+    """Whether another argument or another configuration is what would help."""
+    from unitrack.errors import ConfigError, MissingPackageError
+    from unitrack.runs import MissingLocationError, NotFoundError
+
+    return isinstance(error, (ConfigError, MissingPackageError, MissingLocationError, NotFoundError))

@@ -6,8 +6,11 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+
+import msgspec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +23,8 @@ _OBEYED = re.compile(
 )
 """Control characters but tab and newline, those that reorder a line, and halves of characters."""
 _BLANKS_AT_ENDS = re.compile(r"(?<! ) +$", re.MULTILINE)  # the look-behind: a long gap inside a line is tried once
+_GAP = 2
+"""Characters between two columns of a table."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -63,6 +68,40 @@ def make_table(*headers: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table that is left out where it does not fit."""
+
+    header: str
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        """Characters that its widest cell takes."""
+        from rich.cells import cell_len
+
+        return max(map(cell_len, (self.header, *map(visible, self.cells))))
+
+
+def fit(columns: Sequence[Column], width: int) -> list[Column]:
+    """The columns that fit into `width` characters side by side, the most important first; always the first one."""
+    shown: list[Column] = []
+    for column in columns:
+        needed = sum(one.width + _GAP for one in shown) + column.width
+        if not shown or needed <= width:
+            shown.append(column)
+    return shown
+
+
+def print_columns(console: Console, columns: Sequence[Column]) -> None:
+    """Print a table in which no cell is cut or broken; a terminal may still break a line that is too long for it."""
+    needed = sum(column.width + _GAP for column in columns)
+    table = make_table(*(column.header for column in columns))
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*(cell(text or "-") for text in row))
+    console.width = max(console.width, needed)
+    console.print(table)
+
+
 def visible(value: object) -> str:
     """A value as text in which what a terminal would obey (escapes, changes of direction) is written out."""
     return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value))
@@ -77,7 +116,6 @@ def cell(value: object, style: str = "") -> Text:
 
 def print_json(content: Any) -> None:
     """Print structs, mappings and lists as indented JSON."""
-    import msgspec
     import typer
 
     typer.echo(visible(msgspec.json.format(msgspec.json.encode(content), indent=2).decode()))
@@ -85,7 +123,6 @@ def print_json(content: Any) -> None:
 
 def print_json_line(content: Any) -> None:
     """Print a struct as JSON in one line."""
-    import msgspec
     import typer
 
     typer.echo(visible(msgspec.json.encode(content).decode()))

@@ -79,7 +79,7 @@ def report_as_json(logged: Logged, rows: list[Row]) -> None:
     """Print all of it as JSON."""
     print_json(
         {
-            "run": str(logged.path),
+            "folder": str(logged.path),
             "logged": {"params": logged.params, "points": len(logged.points), "artifacts": logged.artifacts},
             "log_call_us": {"p50": _percentile(logged, 50), "p99": _percentile(logged, 99)},
             "log_share": _share(logged),

@@ -11,7 +11,7 @@ import msgspec
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Link
-from unitrack.manifest import Manifest
+from unitrack.manifest import LaneSpec, Manifest
 from unitrack.records import Artifact, RunStatus
 from unitrack.runfolder import RunFolder
 from unitrack.runs import MetricSummary, NotFoundError, StoredRun, runs
@@ -24,8 +24,10 @@ class RunContents(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     project: str
     description: str
-    path: str
-    """The run folder; of a run that was read from elsewhere the location."""
+    folder: str | None
+    """The run's own folder, absolute; None if it is in none on this machine."""
+    location: str
+    """Where it was read from: "BACKEND:PLACE"."""
     started: int
     """Milliseconds since the epoch, as is `ended`."""
     ended: int | None = None
@@ -46,26 +48,29 @@ def holds_run(path: Path) -> bool:
 def read_contents(path: Path) -> RunContents:
     """What a run folder holds. Raises `ConfigError` for a run that has no local files."""
     path = path.resolve()
-    manifest = _manifest(path)
+    folder = RunFolder(path)
     try:
         run = runs(path).find(path.name)
     except NotFoundError:
+        manifest = _manifest(folder)
         sinks = ", ".join(spec.name for spec in manifest.sinks) if manifest else "nothing"
         raise ConfigError(
             f"{path} holds no local files: the run logs to {sinks}; "
             f"see `unitrack status {path}`, or get them with `unitrack sync {path} --to local`"
         ) from None
-    return contents_of(run, path=str(path), links=dict(_links(path, manifest)))
+    return contents_of(run, links={spec.name: link for spec, link in links_of(folder)})
 
 
-def contents_of(run: StoredRun, path: str | None = None, links: Mapping[str, Link] | None = None) -> RunContents:
+def contents_of(run: StoredRun, links: Mapping[str, Link] | None = None) -> RunContents:
     """All of a run, read now."""
+    folder = run.folder
     return RunContents(
         run_id=run.id,
         name=run.name,
         project=run.project,
         description=run.description,
-        path=str(run.location) if path is None else path,
+        folder=None if folder is None else str(folder),
+        location=str(run.location),
         started=run.started,
         ended=run.ended,
         status=run.status,
@@ -77,15 +82,17 @@ def contents_of(run: StoredRun, path: str | None = None, links: Mapping[str, Lin
     )
 
 
-def _manifest(path: Path) -> Manifest | None:
+def links_of(folder: RunFolder) -> Iterator[tuple[LaneSpec, Link]]:
+    """The sinks of a run folder that have said where the run lies, and what they said; none for one not of unitrack."""
+    manifest = _manifest(folder)
+    for spec in manifest.sinks if manifest else ():
+        link = Ledger.load(folder.ledger_file(spec.name)).link
+        if link is not None:
+            yield spec, link
+
+
+def _manifest(folder: RunFolder) -> Manifest | None:
     try:
-        return RunFolder(path).read_manifest()
+        return folder.read_manifest()
     except JournalError:
         return None  # a folder in the document's layout that is not ours
-
-
-def _links(path: Path, manifest: Manifest | None) -> Iterator[tuple[str, Link]]:
-    for spec in manifest.sinks if manifest else ():
-        link = Ledger.load(RunFolder(path).ledger_file(spec.name)).link
-        if link is not None:
-            yield spec.name, link

@@ -26,7 +26,7 @@ def print_run(console: Console, run: RunState) -> None:
         seen = f"  on host {run.owner_host}, last sign of life {in_words(run.owner_silent_for)} ago"
         headline.append(seen, style="not bold")
     console.print(headline)
-    console.print(cell(from_here(run.path), "dim"), soft_wrap=True)
+    console.print(cell(from_here(run.folder), "dim"), soft_wrap=True)
     console.print(_sinks_table(run))
     for sink in run.sinks:
         if sink.last_error and (sink.state != "complete" or sink.dead_lettered):
@@ -34,10 +34,10 @@ def print_run(console: Console, run: RunState) -> None:
     for damage in dict.fromkeys(damage for sink in run.sinks for damage in sink.damages):  # sinks read one journal
         console.print(cell(f"damaged: {damage}", "red"), soft_wrap=True)
     if any(sink.state == "complete" and sink.dead_lettered for sink in run.sinks):
-        how = f"unitrack sync --dead-letters {shlex.quote(from_here(run.path))}"
+        how = f"unitrack sync --dead-letters {shlex.quote(from_here(run.folder))}"
         console.print(cell(f"try dead letters again, after a fix, with: {how}", "bold"), soft_wrap=True)
     if run.needs_sync and run.status != "running":
-        console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.path))}", "bold"), soft_wrap=True)
+        console.print(cell(f"go on with: unitrack sync {shlex.quote(from_here(run.folder))}", "bold"), soft_wrap=True)
     console.print()
 
 
@@ -49,7 +49,7 @@ def in_one_line(run: RunState) -> str:
         state = verdict(sink.state, sink.dead_lettered + sink.damaged)
         reason = f" ({sink.last_error})" if sink.last_error and sink.state in ("retrying", "parked", "pending") else ""
         parts.append(f"{sink.sink} {state}{pending}{reason}")
-    return visible(f"{time.strftime('%H:%M:%S')} {from_here(run.path)}  {run.status}: {'; '.join(parts)}")
+    return visible(f"{time.strftime('%H:%M:%S')} {from_here(run.folder)}  {run.status}: {'; '.join(parts)}")
 
 
 def _sinks_table(run: RunState) -> Table:

@@ -52,7 +52,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     name: str
     project: str
-    path: str
+    folder: str
+    """The run folder, absolute."""
     started: int
     """Milliseconds since the epoch."""
     status: Status
@@ -83,7 +84,7 @@ def read_run_state(folder: RunFolder) -> RunState:
         run_id=manifest.run.run_id,
         name=manifest.run.name,
         project=manifest.run.project,
-        path=str(folder.path.resolve()),
+        folder=str(folder.path.resolve()),
         started=manifest.run.time,
         status=_status(folder, manifest, sinks),
         owner_pid=manifest.owner.pid,

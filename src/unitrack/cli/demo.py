@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     sinks: Annotated[
-        str, typer.Option("--sinks", metavar="LIST", help="Backends, separated by commas.")
+        str, typer.Option("--sinks", metavar="BACKEND,...", help="Which backends to log to.")
     ] = "local,mlflow,wandb,tensorboard",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps to train.")] = 200,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Steps to train.")] = 200,
     dir_: Annotated[
         Path, typer.Option("--dir", metavar="FOLDER", help="Where everything is written; nothing is elsewhere.")
     ] = Path("unitrack-demo"),
@@ -34,8 +34,9 @@ def demo(
 ) -> None:
     """Train a small network, log it to all backends at once, read it back from each, and compare.
 
-    Needs no account, server or network. A backend that is not installed is named and left out. Exit code 1 if one
-    does not hold what was logged.
+    Needs no account, server or network. A backend that is not installed is named and left out.
+
+    Exit code 1 if a backend does not hold what was logged.
     """
     from unitrack.cli._console import make_console
     from unitrack.cli._demo_report import print_report, report_as_json
@@ -49,8 +50,7 @@ def demo(
     for name, why in chosen.left_out.items():
         typer.echo(f"without {name}: {why}", err=True)
     if not chosen.entries:
-        typer.echo("error: no sink is left", err=True)
-        raise typer.Exit(1)
+        raise typer.BadParameter("no sink is left", param_hint="--sinks")
     if not as_json:
         backends = "one backend" if len(chosen.entries) == 1 else f"{len(chosen.entries)} backends at once"
         make_console().print(f"A neural network learns handwritten digits; its run is logged to {backends}.\n")

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from unitrack.cli import _completion
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rich.table import Table
 
     from unitrack.cli._check_process import CheckOrder
-    from unitrack.config import Resolved, SinkSettings
+    from unitrack.config import SinkSettings
     from unitrack.hookspecs import Backend, Finding
 
 _TIMEOUT_S = 30.0
@@ -28,8 +30,8 @@ def register(app: typer.Typer) -> None:
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """One finding, and of what."""
 
-    of: str
-    """"unitrack", or the name of a sink."""
+    sink: str
+    """The name of a sink; "unitrack" for what concerns all."""
     ok: bool
     subject: str
     message: str
@@ -38,22 +40,30 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def doctor(
     sinks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SINK]...", help="Sinks configured here, or backends. Default: all configured."),
+        typer.Argument(
+            metavar="SINK",
+            help="Sinks configured here, or backends. Default: all configured.",
+            autocompletion=_completion.sinks,
+        ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds that one backend's check may take.")
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="What one backend's check may take.")
     ] = _TIMEOUT_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check each configured backend for real: package, options, reachability, credentials. Exit code 1 if any fails."""
-    from unitrack.cli._choosing import configured
+    from unitrack.cli import FAILED
+    from unitrack.cli._choosing import choose_sink, configured
     from unitrack.cli._console import make_console, print_json
     from unitrack.errors import ConfigError
 
     try:
-        checked = list(_check_all(configured(), sinks or [], timeout))
+        resolved = configured()
     except ConfigError as error:
-        checked = [Checked(of="unitrack", ok=False, subject="configuration", message=str(error))]
+        checked = [Checked(sink="unitrack", ok=False, subject="configuration", message=str(error))]
+    else:
+        chosen = [choose_sink(resolved, name) for name in sinks or []] or list(resolved.settings.sinks)
+        checked = list(_check_all(resolved.settings.tracking.root, chosen, resolved.origins, timeout))
     failed = [finding for finding in checked if not finding.ok]
     if as_json:
         print_json(checked)
@@ -62,29 +72,26 @@ def doctor(
         console.print(_table(checked))
         console.print(f"\n{len(failed)} of {len(checked)} checks failed" if failed else "\nall is well")
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-def _check_all(resolved: Resolved, names: list[str], timeout: float) -> Iterator[Checked]:
+def _check_all(root: str, sinks: list[SinkSettings], origins: Mapping[str, str], timeout: float) -> Iterator[Checked]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from unitrack.cli._choosing import choose_sink
     from unitrack.cli._own_checks import check_courier, check_root
     from unitrack.cli._version_bounds import check_namesake, check_versions
 
-    settings = resolved.settings
-    sinks = [choose_sink(resolved, name) for name in names] or list(settings.sinks)
     with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
         courier = threads.submit(check_courier, timeout)
-        waiting = [(sink, threads.submit(_check_sink, sink, resolved.origins, timeout)) for sink in sinks]
-        own = (check_root(settings.tracking.root), *check_namesake(), *check_versions(), courier.result())
+        waiting = [(sink, threads.submit(_check_sink, sink, origins, timeout)) for sink in sinks]
+        own = (check_root(root), *check_namesake(), *check_versions(), courier.result())
         yield from (_of("unitrack", finding) for finding in own)
         for sink, findings in waiting:
             yield from (_of(sink.name, finding) for finding in findings.result())
 
 
 def _of(name: str, finding: Finding) -> Checked:
-    return Checked(of=name, ok=finding.ok, subject=finding.subject, message=finding.message)
+    return Checked(sink=name, ok=finding.ok, subject=finding.subject, message=finding.message)
 
 
 def _check_sink(sink: SinkSettings, origins: Mapping[str, str], timeout: float) -> list[Finding]:
@@ -138,6 +145,6 @@ def _table(checked: list[Checked]) -> Table:
     before = ""
     for one in checked:
         mark = cell("ok", "green") if one.ok else cell("fail", "bold red")
-        table.add_row(mark, cell("" if one.of == before else one.of), cell(one.subject), cell(one.message))
-        before = one.of
+        table.add_row(mark, cell("" if one.sink == before else one.sink), cell(one.subject), cell(one.message))
+        before = one.sink
     return table

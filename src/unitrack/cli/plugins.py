@@ -37,7 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What configuration will call the backend.")],
-    directory: Annotated[Path, typer.Option("--dir", help="Where to make the folder unitrack-NAME.")] = Path(),
+    directory: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where to make unitrack-NAME.")] = Path(),
 ) -> None:
     """Write a plugin to start from: a distribution with a working backend, and the conformance suite as its tests."""
     from unitrack.cli._console import from_here

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from unitrack.cli import _completion
+
 if TYPE_CHECKING:
+    from unitrack.cli._console import Column
     from unitrack.runs import StoredRun
 
 _METRICS_IN_A_ROW = 4  # a row is to be taken in at a glance; `unitrack show` has all
@@ -21,9 +24,14 @@ def register(app: typer.Typer) -> None:
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One run."""
 
-    id: str
+    run_id: str
+    """The run's id in the backend."""
     name: str
     project: str
+    folder: str | None
+    """The run's own folder, absolute; None if it is in none on this machine."""
+    location: str
+    """Where it was read from: "BACKEND:PLACE"."""
     status: str
     started: int
     """Milliseconds since the epoch, as is `ended`."""
@@ -40,16 +48,19 @@ def runs(
     location: Annotated[
         str | None,
         typer.Argument(
-            metavar="[LOCATION]",
+            metavar="LOCATION",
             help="BACKEND:PLACE, such as mlflow:sqlite:///mlflow.db, or a folder. Default: the configured root.",
+            autocompletion=_completion.locations,
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only so many, the newest.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Only the newest N.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the runs that a backend holds, whoever wrote them, newest first: how they ended, and their last metrics."""
     import unitrack
-    from unitrack.cli._console import make_console, print_json, visible
+    from unitrack.cli import FAILED
+    from unitrack.cli._choosing import configured_root, no_runs
+    from unitrack.cli._console import make_console, print_columns, print_json, visible
 
     found = unitrack.runs(location)
     newest = sorted(found, key=lambda run: run.started, reverse=True)[:limit]
@@ -57,13 +68,14 @@ def runs(
     if as_json:
         print_json(rows)
     elif rows:
-        make_console().print(_table(rows))
+        console = make_console()
+        print_columns(console, _columns(rows, console.width))
     elif not problems:
-        typer.echo(f"no runs in {found.location}")
+        typer.echo(no_runs(configured_root()) if location is None else f"no runs in {found.location}")
     for problem in problems:
         typer.echo(visible(problem), err=True)
     if problems:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _read(found: list[StoredRun], *, with_artifacts: bool) -> tuple[list[Row], list[str]]:
@@ -81,10 +93,13 @@ def _read(found: list[StoredRun], *, with_artifacts: bool) -> tuple[list[Row], l
 
 def _row(run: StoredRun, *, with_artifacts: bool) -> Row:
     """Artifacts have to be looked for, run by run, and the table does not show them."""
+    folder = run.folder
     return Row(
-        id=run.id,
+        run_id=run.id,
         name=run.name,
         project=run.project,
+        folder=None if folder is None else str(folder),
+        location=str(run.location),
         status=run.status,
         started=run.started,
         ended=run.ended,
@@ -95,18 +110,26 @@ def _row(run: StoredRun, *, with_artifacts: bool) -> Row:
     )
 
 
-def _table(rows: list[Row]) -> Any:
-    from unitrack.cli._console import ago, cell, make_table
+def _columns(rows: list[Row], width: int) -> list[Column]:
+    """What fits of the table. Before a column gives way to the metrics, there are fewer of these."""
+    from unitrack.cli._console import Column, ago, fit, from_here
 
-    table = make_table("name", "id", "status", "started", "last metrics")
-    for row in rows:
-        started = ago(row.started) if row.started else "-"
-        cells = (row.name, row.id, row.status, started, _in_short(row.summary))
-        table.add_row(*(cell(value) for value in cells))
-    return table
+    name = Column("name", [row.name for row in rows])
+    status = Column("status", [row.status for row in rows])
+    id_ = Column("id", [row.run_id for row in rows])
+    started = Column("started", [ago(row.started) if row.started else "" for row in rows])
+    project = Column("project", [row.project for row in rows])
+    folder = Column("folder", [from_here(row.folder) if row.folder else "" for row in rows])
+    for number in range(_METRICS_IN_A_ROW, 0, -1):
+        metrics = Column("last metrics", [_in_short(row.summary, number) for row in rows])
+        by_importance = [name, status, id_, metrics, started, project, folder]
+        shown = fit([column for column in by_importance if column is name or any(column.cells)], width)
+        if metrics in shown:
+            break
+    return [column for column in (name, id_, project, status, started, folder, metrics) if column in shown]
 
 
-def _in_short(summary: dict[str, float]) -> str:
-    shown = [f"{name}={value:.6g}" for name, value in list(summary.items())[:_METRICS_IN_A_ROW]]
+def _in_short(summary: dict[str, float], number: int) -> str:
+    shown = [f"{name}={value:.6g}" for name, value in list(summary.items())[:number]]
     more = len(summary) - len(shown)
-    return "  ".join([*shown, f"and {more} more"] if more else shown) or "-"
+    return "  ".join([*shown, f"and {more} more"] if more else shown)

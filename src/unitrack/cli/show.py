@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unitrack.cli import _completion
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,13 +25,18 @@ def show(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A run folder, its name under the root, or a run id; with --from an id or a name there."
+            metavar="RUN",
+            help="A run folder, its name under the root, or a run id; with --from an id or a name there.",
+            autocompletion=_completion.local_runs,
         ),
     ],
     location: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="LOCATION", help="Where it lies: BACKEND:PLACE, such as wandb:DIR, or a folder."
+            "--from",
+            metavar="LOCATION",
+            help="Where it lies: BACKEND:PLACE, such as wandb:DIR, or a folder.",
+            autocompletion=_completion.locations,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -66,7 +73,7 @@ def _print(console: Console, contents: RunContents) -> None:
     headline = cell(contents.name, "bold")
     headline.append(f"  {contents.run_id}  {contents.status}, started {ago(contents.started)}", style="not bold")
     console.print(headline)
-    console.print(cell(from_here(contents.path), "dim"), soft_wrap=True)
+    console.print(cell(from_here(contents.folder or contents.location), "dim"), soft_wrap=True)
     if contents.description:
         console.print(cell(contents.description))
     _print_pairs(console, "params", contents.params)

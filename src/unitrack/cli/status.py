@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unitrack.cli import _completion
+
 if TYPE_CHECKING:
     from unitrack.cli._run_state import RunState
     from unitrack.runfolder import RunFolder
@@ -20,7 +22,9 @@ def status(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN|ROOT]...", help="Run folders, folders of runs, run ids. Default: the configured root."
+            metavar="RUN|FOLDER",
+            help="Runs, by folder or id, or folders of runs. Default: the configured root.",
+            autocompletion=_completion.local_runs,
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Also runs of which every sink has everything.")] = False,
@@ -30,25 +34,35 @@ def status(
 
     Without --all, of a folder of runs only those that are not complete.
     """
-    from unitrack.cli._choosing import choose_runs
-    from unitrack.cli._console import from_here, make_console, print_json, visible
-    from unitrack.cli._run_printing import print_run
+    from unitrack.cli import FAILED
+    from unitrack.cli._choosing import choose_runs, configured_root, no_runs
+    from unitrack.cli._console import from_here, print_json, visible
 
     chosen = choose_runs(runs or [])
     named = {str(choice.folder.path.resolve()) for choice in chosen if choice.named}
     states, unreadable = _read([choice.folder for choice in chosen])
-    shown = [state for state in states if all_ or not state.is_complete or state.path in named]
+    shown = [state for state in states if all_ or not state.is_complete or state.folder in named]
     if as_json:
         print_json(shown)
-        return
+    else:
+        _print(shown, states)
+    for problem in unreadable:
+        typer.echo(visible(from_here(problem)), err=True)
+    if not chosen and not as_json:
+        typer.echo(no_runs(configured_root()))
+    if unreadable:
+        raise typer.Exit(FAILED)
+
+
+def _print(shown: list[RunState], states: list[RunState]) -> None:
+    from unitrack.cli._console import make_console
+    from unitrack.cli._run_printing import print_run
+
     console = make_console()
     for state in shown:
         print_run(console, state)
-    for problem in unreadable:
-        typer.echo(visible(from_here(problem)), err=True)
-    hidden = len(states) - len(shown)
-    if hidden or not shown:
-        typer.echo(_summary(hidden, lacking=sum(_lacks_records(state) for state in states if state not in shown)))
+    if hidden := [state for state in states if state not in shown]:
+        typer.echo(_summary(len(hidden), lacking=sum(map(_lacks_records, hidden))))
 
 
 def _read(folders: list[RunFolder]) -> tuple[list[RunState], list[str]]:
@@ -69,7 +83,5 @@ def _lacks_records(state: RunState) -> bool:
 
 
 def _summary(complete: int, lacking: int) -> str:
-    if not complete:
-        return "no runs here"
     text = f"{complete} {'run is' if complete == 1 else 'runs are'} complete (--all shows them)"
     return f"{text}; {lacking} of them but for dead letters or damaged records" if lacking else text

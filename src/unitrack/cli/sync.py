@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unitrack.cli import _completion
+
 if TYPE_CHECKING:
     from unitrack.cli._run_state import RunState
     from unitrack.config import SinkSettings
@@ -28,11 +30,19 @@ def sync(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN|ROOT]...", help="Run folders, folders of runs, run ids. Default: all that are not complete."
+            metavar="RUN|FOLDER",
+            help="Runs, by folder or id, or folders of runs. Default: all that are not complete.",
+            autocompletion=_completion.local_runs,
         ),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="SINK", help="Deliver everything to this sink, a new one for the run.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="SINK",
+            help="Deliver everything to this sink, a new one for the run.",
+            autocompletion=_completion.sinks,
+        ),
     ] = None,
     dead_letters: Annotated[
         bool, typer.Option("--dead-letters", help="Also try again what backends have refused, after a fix.")
@@ -41,9 +51,9 @@ def sync(
         float | None,
         typer.Option(
             "--timeout",
-            metavar="S",
+            metavar="SECONDS",
             min=0,
-            help=f"Seconds for all runs together. Default: {_TIMEOUT_S:.0f}; with --watch no end.",
+            help=f"For all runs together. Default: {_TIMEOUT_S:.0f}; with --watch no end.",
         ),
     ] = None,
     watch: Annotated[
@@ -59,19 +69,26 @@ def sync(
 
     SINK is one that is configured here, or a backend, whose default options then hold.
     """
-    from unitrack.cli._choosing import choose_runs, choose_sink, configured
+    from unitrack.cli import FAILED
+    from unitrack.cli._choosing import choose_runs, choose_sink, configured, configured_root, no_runs
     from unitrack.cli._console import from_here, make_console, print_json, visible
     from unitrack.cli._run_printing import print_run
     from unitrack.cli._run_state import read_run_state
     from unitrack.errors import UnitrackError
+    from unitrack.plugins import installed
 
     sink = choose_sink(configured(), to) if to else None
+    if sink is not None:
+        installed().backend(sink.backend)  # raises for one that can't be used, once and not for each run
     if watch and dead_letters:
         raise typer.BadParameter("--dead-letters tries them once: run it without --watch")
     if watch:
         _watch(runs or [], sink, timeout, as_json=as_json)
         return
     folders = [choice.folder for choice in choose_runs(runs or [])]
+    if not folders and not as_json:
+        typer.echo(no_runs(configured_root()))
+        return
     if not runs and sink is None:
         folders = [folder for folder in folders if not _is_complete(folder, but_for_dead_letters=not dead_letters)]
     deadline = time.monotonic() + (_TIMEOUT_S if timeout is None else timeout)
@@ -105,7 +122,7 @@ def sync(
     elif not folders:
         typer.echo("nothing to deliver: every run is complete")
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _watch(runs: list[str], to: SinkSettings | None, timeout: float | None, *, as_json: bool) -> None:
@@ -113,6 +130,7 @@ def _watch(runs: list[str], to: SinkSettings | None, timeout: float | None, *, a
     import math
     import signal
 
+    from unitrack.cli import FAILED
     from unitrack.cli._console import from_here, print_json_line, visible
     from unitrack.cli._run_printing import in_one_line
     from unitrack.cli._sync_watch import SyncWatch
@@ -135,7 +153,7 @@ def _watch(runs: list[str], to: SinkSettings | None, timeout: float | None, *, a
     finally:
         signal.signal(signal.SIGTERM, before)
     if watch.is_anything_pending():
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _is_complete(folder: RunFolder, *, but_for_dead_letters: bool) -> bool:

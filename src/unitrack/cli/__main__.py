@@ -1,6 +1,0 @@
-"""`python -m unitrack.cli`, for where the script `unitrack` is not on the path."""
-
-from unitrack.cli import main
-
-if __name__ == "__main__":
-    main()

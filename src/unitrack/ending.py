@@ -21,13 +21,14 @@ from unitrack.run_state import RunState
 from unitrack.system.life import ends_container
 from unitrack.warning import warn_caller, warn_from_thread
 
-EndStatus = Literal["finished", "failed", "killed"]
+EndStatus = Literal["finished", "failed", "killed", "pruned"]
+"""A pruned run was stopped on purpose before its end, as a trial of a sweep that is not worth finishing."""
 
 
 def check_status(status: str) -> None:
     """Raise `InvalidValueError` for what no run can end as: in the journal it would be a damaged line."""
     if status not in get_args(EndStatus):
-        raise InvalidValueError(f"a run ends as 'finished', 'failed' or 'killed', got {status!r}")
+        raise InvalidValueError(f"a run ends as 'finished', 'failed', 'killed' or 'pruned', got {status!r}")
 
 
 class Ending(RunState):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -97,17 +97,36 @@ class FileLogging(RunState):
         name = _with_suffix(name, ".png" if hasattr(figure, "savefig") else ".html")
         self._log_bytes(figure_bytes(figure, name), name, "figure", step)
 
-    def log_image(self, image: Any, name: str, step: int | None = None) -> None:
+    def log_image(
+        self,
+        image: Any,
+        name: str,
+        step: int | None = None,
+        *,
+        caption: str | None = None,
+        boxes: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Any] | None = None,
+    ) -> None:
         """Log an image: a path, a PIL image, or an array of shape (H, W), (H, W, C) or (C, H, W) with C in 1, 3, 4,
-        uint8 or float in 0 ... 1.
+        uint8 or float in 0 ... 1. Does nothing with `save_plots: false`.
+
+        `boxes` and `masks` are those of `wandb.Image`, by the name of their group: `{"predicted": {"box_data": [{
+        "position": {"minX":, "maxX":, "minY":, "maxY":}, "class_id": 1}], "class_labels": {1: "car"}}}` and
+        `{"predicted": {"mask_data": integers in 0 ... 255 of shape (H, W), "class_labels": {1: "car"}}}`. Every backend
+        keeps them, W&B shows them.
         """
+        if not self._settings.artifacts.save_plots:
+            return
+        from unitrack.media.annotations import annotate
+
+        told = annotate(name, caption, boxes, masks)
         if isinstance(image, str | os.PathLike):
-            self._log_copy(Path(image), _with_suffix(name, Path(image).suffix), "image", step)
+            self._log_copy(Path(image), _with_suffix(name, Path(image).suffix), "image", step, told)
             return
         from unitrack.media.images import image_bytes
 
         name = _with_suffix(name, ".png")
-        self._log_bytes(image_bytes(image, name), name, "image", step)
+        self._log_bytes(image_bytes(image, name), name, "image", step, told)
 
     def log_histogram(self, values: Any, name: str, step: int | None = None, *, bins: int = 64) -> None:
         """Log a histogram of samples, or of the pair (counts, edges) that `numpy.histogram` returns, as JSON."""
@@ -128,26 +147,42 @@ class FileLogging(RunState):
             table_bytes(table, name, columns, self._validation.redacted), _with_suffix(name, ".json"), "table", step
         )
 
-    def log_audio(self, sound: Any, name: str, step: int | None = None, *, sample_rate: int = 44_100) -> None:
+    def log_audio(
+        self,
+        sound: Any,
+        name: str,
+        step: int | None = None,
+        *,
+        sample_rate: int = 44_100,
+        caption: str | None = None,
+    ) -> None:
         """Log a sound: a path, or an array of shape (samples,) or (samples, channels), float in -1 ... 1 or int16.
 
         `sample_rate`: of an array, in Hz.
         """
+        from unitrack.media.annotations import annotate
+
+        told = annotate(name, caption)
         if isinstance(sound, str | os.PathLike):
-            self._log_copy(Path(sound), _with_suffix(name, Path(sound).suffix), "audio", step)
+            self._log_copy(Path(sound), _with_suffix(name, Path(sound).suffix), "audio", step, told)
             return
         from unitrack.media.audio import audio_bytes
 
-        self._log_bytes(audio_bytes(sound, name, sample_rate), _with_suffix(name, ".wav"), "audio", step)
+        self._log_bytes(audio_bytes(sound, name, sample_rate), _with_suffix(name, ".wav"), "audio", step, told)
 
-    def log_video(self, video: Any, name: str, step: int | None = None, *, fps: float = 10.0) -> None:
+    def log_video(
+        self, video: Any, name: str, step: int | None = None, *, fps: float = 10.0, caption: str | None = None
+    ) -> None:
         """Log a video: a path, or frames of shape (T, H, W, C) or (T, C, H, W) as an animated GIF of `fps` frames/s."""
+        from unitrack.media.annotations import annotate
+
+        told = annotate(name, caption)
         if isinstance(video, str | os.PathLike):
-            self._log_copy(Path(video), _with_suffix(name, Path(video).suffix), "video", step)
+            self._log_copy(Path(video), _with_suffix(name, Path(video).suffix), "video", step, told)
             return
         from unitrack.media.video import video_bytes
 
-        self._log_bytes(video_bytes(video, name, fps), _with_suffix(name, ".gif"), "video", step)
+        self._log_bytes(video_bytes(video, name, fps), _with_suffix(name, ".gif"), "video", step, told)
 
     def log_html(self, html: str | os.PathLike[str], name: str, step: int | None = None) -> None:
         """Log a page: its HTML, or the path (a `pathlib.Path`) of a file that holds it."""
@@ -181,37 +216,76 @@ class FileLogging(RunState):
             raise
         self._log_made(saved, f"{name}/{saved.name}", "model")
 
-    def _log_copy(self, source: Path, name: str, kind: ArtifactType, step: int | None = None) -> None:
+    def _log_copy(
+        self,
+        source: Path,
+        name: str,
+        kind: ArtifactType,
+        step: int | None = None,
+        annotations: dict[str, Any] | None = None,
+    ) -> None:
         self._check_open()
         step = None if step is None else check_step(step)
         safe, size = self._validation.artifact(source, with_step(check_artifact_name(name), step))
         left_out: list[Path] = []
-        self._log_staged(self._stage.copy(self._journal.writer, source, safe, left_out), safe, kind, size, step)
+        staged = self._stage.copy(self._journal.writer, source, safe, left_out)
+        self._log_staged(staged, safe, kind, size, step, annotations)
         _warn_of_left_out(source, left_out)
 
-    def _log_bytes(self, data: bytes, name: str, kind: ArtifactType, step: int | None = None) -> None:
+    def _log_bytes(
+        self,
+        data: bytes,
+        name: str,
+        kind: ArtifactType,
+        step: int | None = None,
+        annotations: dict[str, Any] | None = None,
+    ) -> None:
         self._check_open()
         step = None if step is None else check_step(step)
         name = with_step(check_artifact_name(name), step)
         staged = self._stage.write(self._journal.writer, check_artifact_name(name), data)
-        self._log_made(staged, name, kind, step)
+        self._log_made(staged, name, kind, step, annotations)
 
-    def _log_made(self, staged: Path, name: str, kind: ArtifactType, step: int | None = None) -> None:
+    def _log_made(
+        self,
+        staged: Path,
+        name: str,
+        kind: ArtifactType,
+        step: int | None = None,
+        annotations: dict[str, Any] | None = None,
+    ) -> None:
         """Log a file that was made in the spool, and not taken over from somebody's."""
         try:
             safe, size = self._validation.artifact(staged, name)
         except BaseException:
             self._stage.discard(staged)
             raise
-        self._log_staged(staged, safe, kind, size, step)
+        self._log_staged(staged, safe, kind, size, step, annotations)
 
-    def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
+    def _log_staged(
+        self,
+        staged: Path,
+        name: str,
+        kind: ArtifactType,
+        size: int,
+        step: int | None,
+        annotations: dict[str, Any] | None,
+    ) -> None:
         file = staged.relative_to(self.path).as_posix()
+        told = self._without_secrets(annotations) if annotations else {}
         try:
-            self._log(Artifact, name=name, file=file, type=kind, size=size, step=step)
+            self._log(Artifact, name=name, file=file, type=kind, size=size, step=step, annotations=told)
         except UnitrackError:  # and not for Ctrl-C, which may come once the record is written
             self._stage.discard(staged)
             raise
+
+    def _without_secrets(self, annotations: dict[str, Any]) -> dict[str, Any]:
+        """Annotations redacted; the pixels of a mask are no text, whatever they look like."""
+        clean: dict[str, Any] = self._validation.redacted(annotations)
+        for group, mask in annotations.get("masks", {}).items():
+            if isinstance(kept := clean["masks"][group], dict):
+                kept["png"] = mask["png"]
+        return clean
 
 
 def _with_suffix(name: str, suffix: str) -> str:

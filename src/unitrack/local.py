@@ -144,6 +144,7 @@ class LocalSink:
                 "time": artifact.time,
                 "seq": artifact.seq,
                 **({} if artifact.step is None else {"step": artifact.step}),
+                **({"annotations": artifact.annotations} if artifact.annotations else {}),
             }
         self._write_metadata()
 

@@ -41,7 +41,13 @@ class _Line(msgspec.Struct):
 _decode_line = msgspec.json.Decoder(_Line).decode
 
 METADATA, PARAMS, METRICS, ARTIFACTS = "metadata.json", "params.json", "metrics.jsonl", "artifacts"
-_ENDS: dict[str, RunStatus] = {"completed": "finished", "finished": "finished", "failed": "failed", "killed": "killed"}
+_ENDS: dict[str, RunStatus] = {
+    "completed": "finished",
+    "finished": "finished",
+    "failed": "failed",
+    "killed": "killed",
+    "pruned": "pruned",
+}
 _LONGEST_TIME = 40
 """Characters: more is no time, and not worth parsing."""
 
@@ -235,6 +241,7 @@ def _read_artifacts(folder: Path, known: dict[str, Any], time: int) -> Iterator[
             type=kind if kind in get_args(ArtifactType) else "file",
             size=_integer(entry.get("size"), 0),
             step=None if entry.get("step") is None else _integer(entry["step"], 0),
+            annotations=_mapping(entry.get("annotations")),
         )
     known_paths = {base / name for name in known}
     for path in sorted(base.rglob("*")) if base.is_dir() else ():

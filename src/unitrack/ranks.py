@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from unitrack.ending import EndStatus, check_status, with_grace
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
 from unitrack.manifest import Manifest
+from unitrack.metric_definitions import Definition
 from unitrack.owner import Owner
 from unitrack.plugins import installed
 from unitrack.records import ArtifactType, RunStart
@@ -130,13 +131,30 @@ class JoinedRun(Run):
         """Log hyperparameters; see `Run.log_params`."""
         super().log_params({f"rank{self._rank}": self._validation.params(params)} if self._rank else params)
 
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
+    def set_tags(self, tags: Mapping[str, Any] | Sequence[str]) -> None:
         """Set tags; see `Run.set_tags`."""
         checked = self._validation.tags(tags)
         super().set_tags({f"rank{self._rank}.{tag}": value for tag, value in checked.items()} if self._rank else tags)
 
-    def _log_staged(self, staged: Path, name: str, kind: ArtifactType, size: int, step: int | None = None) -> None:
-        super()._log_staged(staged, self._named(name), kind, size, step)
+    def define_metric(self, name: str, *, step_metric: str | None = None, summary: str | None = None) -> None:
+        """Say how a metric is shown; see `Run.define_metric`."""
+        definition = Definition.of(name, self._named(step_metric), summary)
+        super().set_tags(definition.as_tag(self._named(name)))
+
+    def _own_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = self._params.get(f"rank{self._rank}", {}) if self._rank else self._params
+        return params
+
+    def _log_staged(
+        self,
+        staged: Path,
+        name: str,
+        kind: ArtifactType,
+        size: int,
+        step: int | None,
+        annotations: dict[str, Any] | None,
+    ) -> None:
+        super()._log_staged(staged, self._named(name), kind, size, step, annotations)
 
     def _named(self, name: Any) -> Any:
         return f"rank{self._rank}/{name}" if self._rank and isinstance(name, str) and name else name

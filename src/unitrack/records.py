@@ -16,7 +16,7 @@ from unitrack.limits import MAX_STEP
 
 SCHEMA_VERSION = 1
 
-RunStatus = Literal["running", "finished", "failed", "killed"]
+RunStatus = Literal["running", "finished", "failed", "killed", "pruned"]
 ArtifactType = Literal[
     "file", "folder", "text", "json", "figure", "image", "model", "histogram", "table", "audio", "video", "html"
 ]
@@ -123,6 +123,8 @@ class Artifact(Record, frozen=True, tag="artifact"):
     type: ArtifactType = "file"
     size: int = 0
     step: int | None = None
+    annotations: dict[str, Any] = {}
+    """What is said about a picture or a sound: `caption`, `boxes` and `masks`; see `media.annotations.annotate`."""
 
 
 class RunEnd(Record, frozen=True, tag="run_end"):

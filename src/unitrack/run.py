@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from time import time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unitrack.checked_metrics import CheckedMetrics
 from unitrack.checkpoints import Checkpoints
@@ -16,6 +17,9 @@ from unitrack.limits import MAX_STEP
 from unitrack.params import merged, what_changes
 from unitrack.records import Metrics, Params, Tags
 from unitrack.validation import check_step
+
+if TYPE_CHECKING:
+    from unitrack.mappings import RunConfig, RunSummary
 
 _EXACT_INT = 2**53
 """Up to here every int is a float64."""
@@ -31,6 +35,20 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
     Use it as a context manager, or call `finish()`. An exception that leaves the `with` block ends the run as
     "failed", Ctrl-C and SIGTERM as "killed". `str(run)` is its id.
     """
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The params that this process has logged, as a mapping: `run.config["lr"]`, `run.config.update(...)`."""
+        from unitrack.mappings import RunConfig
+
+        return RunConfig(self)
+
+    @cached_property
+    def summary(self) -> RunSummary:
+        """Values for the whole run, as a mapping: `run.summary["best"] = 0.97`."""
+        from unitrack.mappings import RunSummary
+
+        return RunSummary(self)
 
     def links(self) -> dict[str, Link]:
         """Where the run lies in each backend that has opened it so far: id, location, URL, the command to open it."""
@@ -84,6 +102,41 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
         if failure is not None:
             raise failure
 
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Log numbers and media together at a step.
+
+        `values`: numbers as for `log_metrics`; `unitrack.Image`, `Audio`, `Video`, `Histogram`, `Table`, `Html` and
+        `Figure`, lists of them ("name/0", "name/1"), figures and PIL images as they are; mappings of these, whose names
+        become "outer.inner". The numbers are one record. Raises what `log_metrics` and the methods of the media raise.
+        """
+        from unitrack.media_values import split
+
+        numbers, media = split(values)
+        at = check_step(self._next_step if step is None else step)
+        if numbers or not media:
+            self.log_metrics(numbers, at)
+        for name, one in media:
+            one.log_to(self, name, at)
+        with self._journal.lock:
+            self._next_step = max(self._next_step, at + 1)
+
+    def define_metric(self, name: str, *, step_metric: str | None = None, summary: str | None = None) -> None:
+        """Say how a metric is shown: over which other metric, and which of its values stands for the whole run.
+
+        `name`: a metric, or a glob such as "val/*". `step_metric`: the metric on the x-axis, such as "epoch", where a
+        backend can show one (W&B). `summary`: "last" (the default), "min", "max", "mean" or "first"; W&B shows it, and
+        `unitrack.runs` reads it. The tag `unitrack.metric.<name>` keeps both. Raises `InvalidValueError` for others.
+        """
+        from unitrack.metric_definitions import Definition
+
+        self.set_tags(Definition.of(name, step_metric, summary).as_tag(name))
+
+    def _own_params(self) -> dict[str, Any]:
+        return self._params
+
+    def _log_at_newest_step(self, metrics: Mapping[str, Any]) -> None:
+        self.log_metrics(metrics, max(self._next_step - 1, 0))
+
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Log one metric; see `log_metrics`."""
         self.log_metrics({name: value}, step)
@@ -109,8 +162,8 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
         """Log one hyperparameter; see `log_params`."""
         self.log_params({name: value})
 
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags; values become strings, and a later value replaces an earlier one."""
+    def set_tags(self, tags: Mapping[str, Any] | Sequence[str]) -> None:
+        """Set tags: names and values, or names alone. Values become strings; a later one replaces an earlier one."""
         checked = self._validation.tags(tags)
         if checked:
             self._log(Tags, tags=checked)

@@ -72,6 +72,11 @@ class RunState:
         """The run folder, absolute."""
         return self._folder.path
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has been finished by this process."""
+        return self._report is not None
+
     def __str__(self) -> str:
         return self.id
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -40,7 +40,7 @@ from unitrack.warning import warn_caller
 if TYPE_CHECKING:
     from unitrack.config import ExperimentConfig
 
-Resume = Literal["never", "allow", "must"]
+Resume = Literal["never", "allow", "must", "auto"]
 SinkChoice = str | Mapping[str, Mapping[str, Any] | None]
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
@@ -53,7 +53,7 @@ def start_run(
     project: str | None = None,
     sinks: SinkChoice | Sequence[SinkChoice] | None = None,
     config: ExperimentConfig | Mapping[str, Any] | str | Path | None = None,
-    tags: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | Sequence[str] | None = None,
     description: str | None = None,
     parent: Run | str | None = None,
     group: str | None = None,
@@ -68,10 +68,12 @@ def start_run(
 
     What is not given here comes from the environment, then from `unitrack.yaml` (see docs/configuration.md). `config`
     is such a file, a mapping like it, or an `ExperimentConfig`. `sinks` is a name of a backend, `{name: {options}}`, or
-    a list of these.
+    a list of these. `tags` are names and values, or a list of names.
     `parent` (a run, or its id), `group` and `job_type` say how the run is related to others, in every backend.
     `run_id` names the run: with `resume="never"` it must be new, with "must" it must exist under `root`, with "allow"
-    it may. The default is "never", and "allow" where the launcher says that it has restarted the job.
+    it may. With "auto" and no `run_id` it goes on with the run of this project, and of this name if one is given, that
+    was started last, if that one failed or was killed. The default is "never", and "allow" where the launcher says that
+    it has restarted the job.
 
     Raises `ConfigError` (a `ValueError`) for anything in the configuration that can't work: an unknown backend, a
     package that is missing, a bad option, a root that can't be written. Never for a backend that is down.
@@ -85,7 +87,15 @@ def start_run(
 def start_resolved(
     resolved: Resolved, *, params: Any = None, run_id: str | None = None, resume: Resume | None = None
 ) -> Run:
-    """Start a run whose configuration is already resolved; see `start_run`."""
+    """Start a run whose configuration is already resolved, and make it the current one; see `start_run`."""
+    from unitrack.current import started
+
+    run = _start(resolved, params, run_id, resume)
+    started.add(run)
+    return run
+
+
+def _start(resolved: Resolved, params: Any, run_id: str | None, resume: Resume | None) -> Run:
     plugins = installed()
     warn_of_unknown(os.environ, resolved.settings, plugins)
     if resolved.settings.tracking.mode != "disabled":
@@ -96,29 +106,33 @@ def start_resolved(
     settings = resolved.settings
     if resume is None:
         resume = "allow" if is_restart() else "never"
-    if resume not in ("never", "allow", "must"):
-        raise ConfigError(f"resume must be 'never', 'allow' or 'must', got {resume!r}")
+    if resume not in get_args(Resume):
+        raise ConfigError(f"resume must be 'never', 'allow', 'must' or 'auto', got {resume!r}")
     if run_id is not None and not _RUN_ID.fullmatch(run_id):
         raise ConfigError(f"run_id {run_id!r} must be 1 to 64 letters, digits, '_', '-' or '.', starting with one")
     if resume == "must" and run_id is None:
         raise ConfigError("resume='must' needs the run_id to resume")
     if settings.tracking.mode == "disabled":
-        return _disabled(_new_start(settings, run_id))
+        return _disabled(_new_start(settings, run_id), params)
     rank = find_rank(settings.tracking.rank)
     if rank and settings.tracking.ranks == "zero":
         _seed(resolved)
-        return _disabled(_new_start(settings, run_id))
+        return _disabled(_new_start(settings, run_id), params)
     if rank is not None and settings.tracking.ranks == "all":
         run_id = run_id or shared_run_id()
     lanes = tuple(_lanes(resolved, plugins))
     if not lanes:
-        return _disabled(_new_start(settings, run_id))  # each sink is switched off by its own options
+        return _disabled(_new_start(settings, run_id), params)  # each sink is switched off by its own options
     validation = ValidationChain(settings.safeguards, plugins.validators())
     root = Path(settings.tracking.root).absolute()  # couriers may work in another folder
     if rank and run_id is not None:
         _seed(resolved)
         return join_as_rank(root, run_id, rank, settings)
     existing = find_run(root, run_id) if run_id is not None else None
+    if resume == "auto" and run_id is None:
+        from unitrack.unfinished import find_unfinished
+
+        existing = find_unfinished(root, settings.experiment.project, settings.experiment.name)
     if existing is not None and resume == "never":
         raise RunExistsError(f"run {run_id!r} exists in {existing.path}; pass resume='allow' to go on with it")
     if existing is None and resume == "must":
@@ -138,17 +152,17 @@ def start_resolved(
     return run
 
 
-def _disabled(start: RunStart) -> Run:
+def _disabled(start: RunStart, params: Any) -> Run:
     from unitrack.disabled import DisabledRun
 
-    return DisabledRun(start)
+    return DisabledRun(start, params)
 
 
 def _call_layer(
     name: str | None,
     project: str | None,
     sinks: SinkChoice | Sequence[SinkChoice] | None,
-    tags: Mapping[str, Any] | None,
+    tags: Mapping[str, Any] | Sequence[str] | None,
     description: str | None,
     delivery: str | None,
     root: str | os.PathLike[str] | None,
@@ -160,7 +174,9 @@ def _call_layer(
         "name": name,
         "project": project,
         "description": description,
-        "tags": None if tags is None else {plain_text(tag): plain_text(value) for tag, value in tags.items()},
+        "tags": {plain_text(tag): plain_text(value) for tag, value in tags.items()}
+        if isinstance(tags, Mapping)
+        else tags,
     }
     tracking = {
         "sinks": sinks if sinks is None or isinstance(sinks, str | Mapping) else list(sinks),

@@ -1,21 +1,51 @@
-"""The document's trackers: a configuration that starts runs, and logs to the one that is active where it is called."""
+"""Trackers: a configuration that starts runs, and logs to the one that is active where it is called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from unitrack.config import ExperimentConfig, resolve
+from unitrack.current import StartedRuns
 from unitrack.ending import EndStatus
 from unitrack.errors import NoActiveRunError
+from unitrack.experiment_tracker import ExperimentTracker
 from unitrack.run import Run
 from unitrack.start import start_resolved
 
+START_TIMEOUT_S = 60.0
+"""How long `MLflowTracker.start_run` waits for MLflow: its courier imports mlflow first, which takes 5 to 8 s."""
 
-class Tracker:
-    """Starts runs from one configuration: the document's `ExperimentTracker`.
+
+class StartedRun(str):
+    """The id of a run that a tracker has started: text for JSON, YAML and paths, and a context manager that ends it."""
+
+    run: Run
+
+    def __new__(cls, id_: str, run: Run) -> Self:
+        """Make the text `id_` that knows its run."""
+        started = super().__new__(cls, id_)
+        started.run = run
+        return started
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run: as "failed" if an exception leaves the block."""
+        self.run.__exit__(kind, error, traceback)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied it is text: the run stays in its process."""
+        return str, (str(self),)
+
+
+class Tracker(ExperimentTracker):
+    """Starts runs from one configuration, and logs to the active one.
 
     `config` is what `start_run` takes as `config`; it is resolved here, so a mistake in it raises here. Each thread
     and each asyncio task has its own active run; one that started none logs to the run that the tracker started
@@ -25,25 +55,29 @@ class Tracker:
     def __init__(self, config: ExperimentConfig | Mapping[str, Any] | str | Path | None = None) -> None:
         self._resolved = resolve(config)
         self._config = config
-        self._active: ContextVar[tuple[Run, ...] | None] = ContextVar("active", default=None)
-        self._started: list[Run] = []
+        self._runs = StartedRuns()
 
-    def start_run(self, run_name: str | None = None) -> Run:
-        """Start a run and make it the active one. `str(run)` is its id."""
+    def start_run(self, run_name: str | None = None) -> StartedRun:
+        """Start a run, make it the active one, and return its id: text that ends the run as a context manager.
+
+        `.run` is the `Run`.
+        """
         resolved = self._resolved
         if run_name is not None:
             resolved = resolve(self._config, call={"experiment": {"name": run_name}})
         run = start_resolved(resolved)
-        self._active.set((*(self._active.get() or ()), run))
-        self._started.append(run)
-        return run
+        started = StartedRun(self._id_of(run), run)
+        self._runs.add(run)
+        return started
+
+    def _id_of(self, run: Run) -> str:
+        """What `start_run` returns."""
+        return run.id
 
     @property
     def active_run(self) -> Run | None:
         """The run that log calls made here go to."""
-        here = self._active.get()
-        candidates = self._started if here is None else [run for run in here if run in self._started]
-        return candidates[-1] if candidates else None
+        return self._runs.current
 
     def _require_run(self) -> Run:
         run = self.active_run
@@ -65,29 +99,54 @@ class Tracker:
 
     def end_run(self, status: EndStatus = "finished") -> None:
         """Finish the active run; without one, do nothing."""
-        run = self.active_run
-        if run is None:
-            return
-        self._started.remove(run)
-        if (here := self._active.get()) is not None:
-            self._active.set(tuple(one for one in here if one is not run))
-        run.finish(status)
+        if run := self.active_run:
+            run.finish(status)
 
 
 class LocalExperimentTracker(Tracker):
-    """The document's local tracker: run folders under `base_dir`."""
+    """Run folders under `base_dir`. `start_run` returns the folder's name: `Path(base_dir) / run_id` is the run."""
 
     def __init__(self, base_dir: str | Path = "experiments") -> None:
         super().__init__({"tracking": {"root": str(base_dir), "sinks": ["local"]}})
 
+    def _id_of(self, run: Run) -> str:
+        return run.path.name
+
 
 class MLflowTracker(Tracker):
-    """The document's MLflow tracker: runs of `experiment_name` in the store at `tracking_uri`."""
+    """Runs of the experiment `experiment_name` in the MLflow store at `tracking_uri`.
 
-    def __init__(self, tracking_uri: str, experiment_name: str) -> None:
+    `start_run` returns MLflow's own id of the run, for which it waits at most `start_timeout` seconds. It raises
+    `RuntimeError` if MLflow has not taken the run by then; log calls never wait for MLflow.
+    """
+
+    def __init__(self, tracking_uri: str, experiment_name: str, *, start_timeout: float = START_TIMEOUT_S) -> None:
         super().__init__(
             {
                 "experiment": {"project": experiment_name},
                 "tracking": {"sinks": [{"mlflow": {"tracking_uri": tracking_uri}}]},
             }
         )
+        self._start_timeout = start_timeout
+
+    def _id_of(self, run: Run) -> str:
+        report = run.flush(timeout=self._start_timeout).sinks.get("mlflow")
+        if link := run.links().get("mlflow"):
+            return link.id
+        if report is None:
+            return run.id  # tracking is disabled
+        run.finish("failed", timeout=0.0)
+        why = report.last_error or f"no answer within {self._start_timeout:g} s"
+        raise RuntimeError(f"Failed to start MLflow run: {why}")
+
+
+def _let_yaml_write_ids() -> None:
+    """PyYAML writes no subclass of `str` unless it is told how."""
+    import yaml
+
+    names = ("SafeDumper", "Dumper", "CSafeDumper", "CDumper")
+    for dumper in (getattr(yaml, name) for name in names if hasattr(yaml, name)):
+        yaml.add_representer(StartedRun, yaml.representer.SafeRepresenter.represent_str, Dumper=dumper)
+
+
+_let_yaml_write_ids()

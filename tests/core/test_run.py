@@ -536,8 +536,9 @@ class TestErrorsOfStartRun:
             ({"sinks": ["lokal"]}, "did you mean 'local'"),
             ({"sinks": [{"local": {"paht": 1}}]}, "'paht'"),
             ({"sinks": []}, "sinks"),
-            ({"sinks": "local"}, r"sinks=\['local'\]"),
-            ({"sinks": {"local": {}}}, "sinks must be a list"),
+            ({"sinks": 5}, "sinks: expected names of backends, or a mapping of options by name, got 5"),
+            ({"sinks": {}}, "expected a list, not empty"),
+            ({"sinks": "lokal"}, "did you mean 'local'"),
             ({"sinks": [{"probe": {"out": 5}}]}, "out"),
             ({"sinks": [{"probe": {"outt": "x"}}]}, "did you mean 'out'"),
             ({"delivery": "proces"}, "delivery"),
@@ -644,8 +645,15 @@ def test_disabled_leaves_no_trace(root: Path, monkeypatch: pytest.MonkeyPatch) -
         assert run.name == "a"
         assert run.id
         assert repr(run)
-        assert not run.path.exists()
+        (run.path / "plots").mkdir()  # training may write there, and elsewhere than in the root
+        run.log({"loss": "no number", "image": object()})
+        run.define_metric("")
+        run.config["lr"] = 0.1
+        run.summary["best"] = 0.5
+        assert (run.config["lr"], run.summary["best"]) == (0.1, 0.5)
+        assert unitrack.current_run() is run
     assert run.finish().ok
+    assert unitrack.current_run() is None
     assert list(root.iterdir()) == []
     tracker = unitrack.Tracker({"tracking": {"root": str(root / "t")}})
     tracker.start_run("x")

@@ -287,7 +287,8 @@ def test_tags_become_strings_without_secrets() -> None:
         "api_key": "[redacted]",
         "url": "https://[redacted]@h",
     }
-    for bad in (None, ["a"], {1: "a"}):
+    assert chain.tags(["mlp", "baseline"]) == {"mlp": "", "baseline": ""}
+    for bad in (None, "a", [1], {1: "a"}):
         with pytest.raises(InvalidTypeError):
             chain.tags(bad)  # type: ignore[arg-type]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from unitrack.delivery.ledger import LaneState, Ledger, lines_after
 from unitrack.delivery.report import SinkReport, read_report
+from unitrack.ending import EndStatus
 from unitrack.journal_lines import Damage
 from unitrack.manifest import Manifest
 from unitrack.runfolder import RunFolder
@@ -17,10 +18,10 @@ from unitrack.system.life import Life
 
 _STUCK_S = 60.0  # a large upload takes as long; nothing else does
 
-Status = Literal["running", "ended", "finished", "failed", "killed"]
+Status = Literal["running", "ended", "finished", "failed", "killed", "pruned"]
 """`ended`: nobody logs to the run any more, and not every sink has confirmed how it ended."""
 
-_ENDED: dict[str, Status] = {"finished": "finished", "failed": "failed", "killed": "killed"}
+_ENDED: dict[str, Status] = {one: one for one in get_args(EndStatus)}
 
 
 class SinkState(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ import functools
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -67,6 +67,8 @@ def _checked_section(section: str, given: Mapping[Any, Any], problems: list[Prob
     types = _types_of(section)
     for key, value in given.items():
         path = (section, str(key))  # YAML has keys that are no text, too
+        if path == ("experiment", "tags") and is_list_of_text(value):
+            value = dict.fromkeys(value, "")
         if key not in types:
             problems.append((path, f"unknown key{_suggest(key, section)}"))
         elif value is None:
@@ -82,6 +84,11 @@ def _checked_section(section: str, given: Mapping[Any, Any], problems: list[Prob
                 problems.append((path, _mismatch(key, value, types[key])))
             else:
                 yield key, converted
+
+
+def is_list_of_text(value: object) -> TypeGuard[Sequence[str]]:
+    """Whether it is a list such as `["mlp", "baseline"]`, the short form of tags without values."""
+    return isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value)
 
 
 def _converted(key: str, value: object, type_: Any) -> object:

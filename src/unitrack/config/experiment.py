@@ -16,7 +16,12 @@ class _Unset(str):
     """A default that can be told from the same text when a caller writes it."""
 
 
+class _UnsetSeed(int):
+    """The same for a number."""
+
+
 _TRACKING_URI = _Unset("sqlite:///mlflow.db")
+_SEED = _UnsetSeed(Reproducibility().random_seed)
 
 
 @dataclass
@@ -24,8 +29,9 @@ class ExperimentConfig:
     """An experiment's configuration, checked when it is made; each field means what the key of its name means in the
     file (docs/configuration.md). Only `name` is required.
 
-    A `tracking_uri` that is given, without `backend` or `sinks`, selects MLflow; the default selects nothing. It is a
-    database and not "mlruns", for MLflow 3 refuses to write to folders.
+    A `tracking_uri` that is given, without `backend` or `sinks`, selects MLflow, and a `random_seed` that is given
+    seeds; the defaults do neither. That of `tracking_uri` is a database and not "mlruns", for MLflow 3 refuses to write
+    to folders.
 
     Raises `ConfigError`, a `ValueError`, for a missing name and for values of a wrong type or out of range.
     """
@@ -34,9 +40,9 @@ class ExperimentConfig:
     project: str = "codex-ml"
     tracking_uri: str = _TRACKING_URI
     artifact_location: str | None = None
-    tags: dict[str, str] | None = None
+    tags: dict[str, str] | Sequence[str] | None = None
     description: str = ""
-    random_seed: int = Reproducibility().random_seed
+    random_seed: int = _SEED
     _: KW_ONLY
     parent: str | None = None
     group: str | None = None

@@ -35,6 +35,12 @@ def schema(backends: Mapping[str, type[msgspec.Struct]] | None = None) -> dict[s
             described_key |= {"title": f"{name}.{key}", "description": texts[key]}
             if key.endswith("_bytes"):
                 described_key["anyOf"] = [{"type": described_key.pop("type")}, {"type": "string", "pattern": PATTERN}]
+    tags = definitions["Experiment"]["properties"]["tags"]
+    listed = {"type": "array", "items": {"type": "string", "minLength": 1}}
+    tags["anyOf"] = [
+        {key: tags.pop(key) for key in ("type", "additionalProperties", "propertyNames") if key in tags},
+        listed,
+    ]
     tracking = definitions["Tracking"]["properties"]
     tracking["sinks"] = _sinks_schema(tracking["sinks"], backends or {}, references)
     for backend, options in (backends or {}).items():

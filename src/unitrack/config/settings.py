@@ -99,7 +99,7 @@ class Artifacts(Section, frozen=True):
     save_model: bool = True
     """Whether `log_model` stores models."""
     save_plots: bool = True
-    """Whether `log_figure` stores figures."""
+    """Whether `log_figure` and `log_image` store their pictures."""
     save_config: bool = False
     """Whether the resolved configuration is stored with the run."""
 

@@ -10,21 +10,31 @@ from typing import Any
 from unitrack.installation import CORE
 
 _FRAMEWORKS = ("torch", "tensorflow", "jax", "numpy", "scikit-learn", "xgboost", "lightgbm", "transformers")
-"""Packages whose versions change results; a full list is `pip freeze`, which belongs in an artifact."""
+"""Packages whose versions change results: they have params of their own, to sort and filter by."""
 _GIT_TIMEOUT_S = 5
 
 
 def capture_environment() -> dict[str, Any]:
-    """Python version, platform, versions of the installed ML packages, and `capture_git`."""
-    from importlib.metadata import PackageNotFoundError, version
-
+    """Python version, platform, `capture_git`, the versions of the ML packages as "torch_version" and the like, and
+    below `packages` those of all installed distributions, by their names in lower case.
+    """
+    packages = _installed_versions()
     captured: dict[str, Any] = {"python_version": sys.version, "platform": platform.platform(), **capture_git()}
     for package in (*_FRAMEWORKS, CORE):
-        try:
-            captured[f"{package.removesuffix('-core').replace('-', '_')}_version"] = version(package)
-        except PackageNotFoundError:
-            continue
-    return captured
+        if package in packages:
+            captured[f"{package.removesuffix('-core').replace('-', '_')}_version"] = packages[package]
+    return captured | {"packages": packages}
+
+
+def _installed_versions() -> dict[str, str]:
+    from importlib.metadata import distributions
+
+    found: dict[str, str] = {}
+    for distribution in distributions():
+        name = distribution.name  # None where the metadata is damaged
+        if name:
+            found.setdefault(name.lower().replace("_", "-"), distribution.version)  # the first is what is imported
+    return dict(sorted(found.items()))
 
 
 def capture_git() -> dict[str, Any]:

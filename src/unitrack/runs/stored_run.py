@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 from unitrack.errors import ArtifactStoreError
 from unitrack.hookspecs import RunSummary, Source
+from unitrack.metric_definitions import Definition, definition_for, definitions
 from unitrack.records import GROUP, JOB_TYPE, PARENT, AnyRecord, Artifact, Metrics, RunStart, RunStatus
 from unitrack.runs.bringing import bring
 from unitrack.runs.contents import Contents
@@ -114,8 +116,14 @@ class StoredRun:
 
     @property
     def summary(self) -> dict[str, float]:
-        """The last value of each metric: that at its highest step, of several there the one logged last."""
-        return dict(self._brief.last)
+        """One value of each metric: that at its highest step, of several there the one logged last.
+
+        Of metrics of which `define_metric` said so it is the least, the greatest, the mean or the first.
+        """
+        known = definitions(self.tags)
+        if not any(one.summary for one in known.values()):
+            return dict(self._brief.last)
+        return {name: _of_whole_run(name, metric, known) for name, metric in self.metrics.items()}
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -161,6 +169,13 @@ class StoredRun:
     def records(self) -> Iterator[AnyRecord]:
         """All records of the run, streaming."""
         return read_records(self._source, self.location, self._key)
+
+
+def _of_whole_run(name: str, metric: MetricSummary, known: Mapping[str, Definition]) -> float:
+    definition = definition_for(name, known)
+    kind = definition.summary if definition and definition.summary else "last"
+    value: float | None = getattr(metric, kind)
+    return math.nan if value is None else value  # the least of points that are all NaN
 
 
 def _no_such(what: str, name: str, known: list[str], run: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from unitrack.validation.artifacts import check_artifact_name, check_source_file, is_member_name
 from unitrack.validation.chain import ValidationChain
-from unitrack.validation.metrics import check_step, to_float
+from unitrack.validation.metrics import check_step, to_float, validate_metric
 from unitrack.validation.names import check_name
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "check_step",
     "is_member_name",
     "to_float",
+    "validate_metric",
 ]

@@ -65,10 +65,14 @@ class ValidationChain(MetricChecks):
             checked[name] = value
         return as_mapping(checked)
 
-    def tags(self, tags: Mapping[str, Any]) -> dict[str, str]:
+    def tags(self, tags: Mapping[str, Any] | Sequence[str]) -> dict[str, str]:
         """Tags as strings, checked, without secrets."""
+        if isinstance(tags, list | tuple):
+            tags = dict.fromkeys(tags, "")
         if not isinstance(tags, Mapping):
-            raise InvalidTypeError(f"tags must be a mapping of names to strings, got {type(tags).__name__}")
+            raise InvalidTypeError(
+                f"tags must be a mapping of names to strings, or a list of names, got {type(tags).__name__}"
+            )
         checked = {
             check_name(name, "tag", self.limits.max_name_length): plain_text(value) for name, value in tags.items()
         }

@@ -76,6 +76,19 @@ def _check_single(name: str, value: Any) -> None:
         )
 
 
+def validate_metric(name: str, value: Any) -> float:
+    """Return a metric's value as float64, as `log_metrics` takes it.
+
+    Raises `InvalidTypeError` (a `TypeError`) for what is no single number, and `InvalidValueError` (a `ValueError`) for
+    NaN, infinity, and names that can't be accepted.
+    """
+    check_name(name, "metric", Limits().max_name_length)
+    number = to_float(name, value)
+    if not math.isfinite(number):
+        raise InvalidValueError(f"Metric {name} is NaN or Inf: {number!r}")
+    return number
+
+
 class MetricChecks:
     """The part of the chain that checks metrics.
 

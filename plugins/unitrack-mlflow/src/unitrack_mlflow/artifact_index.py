@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from mlflow import MlflowClient
@@ -29,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: int
     size: int = 0
     """Bytes."""
+    annotations: dict[str, Any] = {}
     views: tuple[str, ...] = ()
     """Files among the run's artifacts that were made of it for MLflow's own views."""
 

@@ -42,6 +42,7 @@ def artifacts_of(client: MlflowClient, run: Run, count: Iterator[int]) -> Iterat
             type=entry.type,
             size=entry.size,
             step=entry.step,
+            annotations=entry.annotations,
         )
 
 

@@ -88,7 +88,14 @@ class ArtifactWriter:
             self._tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
         elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
             views = self._ask(lambda: logged_models.register(self._client, self._run, artifact, staged, flavor))
-        entry = Entry(type=artifact.type, step=artifact.step, time=artifact.time, size=artifact.size, views=views)
+        entry = Entry(
+            type=artifact.type,
+            step=artifact.step,
+            time=artifact.time,
+            size=artifact.size,
+            annotations=artifact.annotations,
+            views=views,
+        )
         self._ask(lambda: self._index.add(path, entry))
 
     def flush(self) -> None:

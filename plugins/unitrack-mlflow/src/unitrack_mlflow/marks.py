@@ -21,7 +21,9 @@ INFINITE = "unitrack.nonfinite"
 """Says, for people, where infinite points are."""
 NAMES = "unitrack.names."
 """+ kind and a digest: a key and the name it stands for; see `keys`."""
-TAGS = (RUN_ID, PROJECT, NAME, CHANGED, TEXT, PATH, LONG, INFINITE, NAMES)
+STATUS = "unitrack.status"
+"""How the run ended, where MLflow has no word for that."""
+TAGS = (RUN_ID, PROJECT, NAME, STATUS, CHANGED, TEXT, PATH, LONG, INFINITE, NAMES)
 """How tags begin that aren't the user's."""
 
 DESCRIPTION = "mlflow.note.content"

@@ -30,7 +30,7 @@ from unitrack_mlflow.options import MlflowOptions
 from unitrack_mlflow.points import AppendedPoints
 
 _Answer = TypeVar("_Answer")
-_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+_STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED", "pruned": "KILLED"}
 
 
 class MlflowSink:
@@ -118,6 +118,8 @@ class MlflowSink:
     def end_run(self, status: RunStatus, time: int) -> None:
         """The run's status and end time. It is asked for again, since MLflow takes any 200 for a yes."""
         with self._writing():
+            if status == "pruned" or self._has_status:  # MLflow has no word for it
+                self._write_tags({marks.STATUS: status})
             self._ask(lambda: self._client.set_terminated(self._run_id, _STATUS[status], time))
             runs.require_active(self._ask(lambda: self._client.get_run(self._run_id)), self._store)
             self._show_below_parent()
@@ -169,6 +171,7 @@ class MlflowSink:
         self._artifact_uri: str = run.info.artifact_uri
         self._experiment: str = run.info.experiment_id
         self._has_parent = marks.PARENT in data.tags
+        self._has_status = marks.STATUS in data.tags
         self._metrics.restore(data.metrics, data.tags, ("", marks.INFINITY))
         self._params.restore(data.params, data.tags)
         self._tags.restore((key for key in data.tags if not key.startswith(marks.TAGS)), data.tags)

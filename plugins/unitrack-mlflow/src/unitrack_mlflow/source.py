@@ -71,7 +71,7 @@ class MlflowSource:
                 yield from list(artifacts_of(self._client, run, count))
         except (ArtifactStoreError, SinkUnavailableError) as error:
             trouble = ArtifactStoreError(str(error))
-        status = _STATUS.get(run.info.status)
+        status = _status_of(run)
         if status is not None:
             yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)
         if trouble is not None:
@@ -84,7 +84,7 @@ class MlflowSource:
         params: dict[str, Any] = {}
         for found in self._params(run):
             params |= flatten(found)
-        status = _STATUS.get(run.info.status)
+        status = _status_of(run)
         return RunSummary(
             params=params,
             tags=start.tags,
@@ -203,3 +203,8 @@ class MlflowSource:
                 return json.loads(Path(path).read_text(encoding="utf-8"))
         except (MlflowException, OSError):
             return text  # deleted since; the shortened text still says so
+
+
+def _status_of(run: Run) -> RunStatus | None:
+    status = _STATUS.get(run.info.status)
+    return "pruned" if status == "killed" and run.data.tags.get(marks.STATUS) == "pruned" else status

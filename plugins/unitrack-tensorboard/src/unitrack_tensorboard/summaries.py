@@ -38,7 +38,7 @@ _EXACT = struct.Struct("<d")
 _EXACT_LATE = struct.Struct("<dQ")
 _BIN = struct.Struct("<ddd")
 
-_STATUS = {"finished": STATUS_SUCCESS, "failed": STATUS_FAILURE, "killed": STATUS_FAILURE}
+_STATUS = {"finished": STATUS_SUCCESS, "failed": STATUS_FAILURE, "killed": STATUS_FAILURE, "pruned": STATUS_SUCCESS}
 
 _EXACT_INTEGERS = 2**53
 """Up to here float64 holds every integer."""

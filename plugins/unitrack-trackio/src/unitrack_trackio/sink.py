@@ -117,6 +117,7 @@ class TrackioSink:
                 "size": artifact.size,
                 "time": artifact.time,
                 "step": artifact.step,
+                **({"annotations": artifact.annotations} if artifact.annotations else {}),
             }
         self._changed = True
 

@@ -125,6 +125,7 @@ def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
             type=entry["type"],
             size=entry["size"],
             step=entry["step"],
+            annotations=entry.get("annotations", {}),
         )
     if "status" in record:
         yield RunEnd(seq=next(seq), time=record["ended"], status=record["status"])

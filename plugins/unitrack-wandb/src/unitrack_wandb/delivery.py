@@ -21,6 +21,7 @@ class SentArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     time: int
     step: int | None = None
     files: dict[str, int] = {}
+    annotations: dict[str, Any] = {}
 
 
 @learned
@@ -32,6 +33,7 @@ class Delivered(msgspec.Struct, kw_only=True):
     params: dict[str, Any] = {}
     tags: dict[str, str] = {}
     artifacts: dict[str, SentArtifact] = {}
+    pruned: bool = False
 
     @classmethod
     def restored(cls, checkpoint: Checkpoint | None, start: RunStart) -> Delivered:
@@ -53,7 +55,12 @@ class Delivered(msgspec.Struct, kw_only=True):
     def record(self, artifact: Artifact, files: dict[str, int]) -> None:
         """Take in an artifact that was saved as `files`."""
         self.artifacts[artifact.name] = SentArtifact(
-            name=artifact.name, type=artifact.type, time=artifact.time, step=artifact.step, files=files
+            name=artifact.name,
+            type=artifact.type,
+            time=artifact.time,
+            step=artifact.step,
+            files=files,
+            annotations=artifact.annotations,
         )
 
     def files(self) -> dict[str, int]:
@@ -76,4 +83,6 @@ class Delivered(msgspec.Struct, kw_only=True):
         }
         if self.artifacts:
             record["artifacts"] = msgspec.to_builtins(list(self.artifacts.values()))
+        if self.pruned:  # W&B has no word for it: its run has finished
+            record["status"] = "pruned"
         return {RECORD: record}

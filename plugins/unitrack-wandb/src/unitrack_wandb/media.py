@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from unitrack.media.annotations import classes_of
 from unitrack.media.histograms import Histogram
 from unitrack.media.tables import Table
 from unitrack.names import shorten
@@ -39,7 +40,7 @@ def viewable(artifact: Artifact, path: Path, run: Any, row: int) -> Any:
     make = _maker(artifact)
     assert make is not None, f"{artifact.name} is not shown"
     try:
-        value = make(path)
+        value = make(path, artifact.annotations)
         # Placing it ourselves lets a redelivered row have its file again. It also keeps the SDK from making a W&B
         # artifact of each table, in a folder of the user's home.
         if hasattr(value, "bind_to_run"):
@@ -49,7 +50,7 @@ def viewable(artifact: Artifact, path: Path, run: Any, row: int) -> Any:
     return value
 
 
-def _maker(artifact: Artifact) -> Callable[[Path], Any] | None:
+def _maker(artifact: Artifact) -> Callable[[Path, dict[str, Any]], Any] | None:
     suffix = Path(artifact.name).suffix.lower()
     for maker, types, suffixes in _MAKERS:
         if artifact.type in types and suffix in suffixes:
@@ -57,27 +58,38 @@ def _maker(artifact: Artifact) -> Callable[[Path], Any] | None:
     return None
 
 
-def _image(path: Path) -> Any:
+def _image(path: Path, annotations: dict[str, Any]) -> Any:
     if importlib.util.find_spec("PIL") is None:
         raise ImportError("wandb.Image needs pillow")
-    return wandb.Image(str(path))
+    boxes = {group: _labelled(one) for group, one in annotations.get("boxes", {}).items()}
+    masks = {
+        group: _labelled({key: value for key, value in one.items() if key != "png"} | {"mask_data": classes_of(one)})
+        for group, one in annotations.get("masks", {}).items()
+    }
+    return wandb.Image(str(path), caption=annotations.get("caption"), boxes=boxes or None, masks=masks or None)
 
 
-def _page(path: Path) -> Any:
+def _labelled(group: dict[str, Any]) -> dict[str, Any]:
+    """Return boxes or a mask with the numbers of classes as W&B wants them; JSON has made them text."""
+    labels = group.get("class_labels")
+    return group | {"class_labels": {int(number): label for number, label in labels.items()}} if labels else group
+
+
+def _page(path: Path, annotations: dict[str, Any]) -> Any:
     if path.suffix != _PAGE:
         raise ValueError("wandb.Html would take the path for the text of a page")
     return wandb.Html(str(path), inject=False)  # else it links to a style sheet on the web
 
 
-def _sound(path: Path) -> Any:
-    return wandb.Audio(str(path))
+def _sound(path: Path, annotations: dict[str, Any]) -> Any:
+    return wandb.Audio(str(path), caption=annotations.get("caption"))
 
 
-def _video(path: Path) -> Any:
-    return wandb.Video(str(path))
+def _video(path: Path, annotations: dict[str, Any]) -> Any:
+    return wandb.Video(str(path), caption=annotations.get("caption"))
 
 
-def _histogram(path: Path) -> Any:
+def _histogram(path: Path, annotations: dict[str, Any]) -> Any:
     """W&B has at most 512 bins; more are joined, each with its neighbours."""
     found = msgspec.json.decode(path.read_bytes(), type=Histogram)
     if len(found.edges) != len(found.counts) + 1:
@@ -88,7 +100,7 @@ def _histogram(path: Path) -> Any:
     return wandb.Histogram(np_histogram=(counts, edges))
 
 
-def _table(path: Path) -> Any:
+def _table(path: Path, annotations: dict[str, Any]) -> Any:
     """W&B shows its first 10,000 rows."""
     found = msgspec.json.decode(path.read_bytes(), type=Table)
     if any(len(row) != len(found.columns) for row in found.data):
@@ -96,7 +108,7 @@ def _table(path: Path) -> Any:
     return wandb.Table(columns=list(found.columns), data=found.data, allow_mixed_types=True)
 
 
-_MAKERS: tuple[tuple[Callable[[Path], Any], tuple[ArtifactType, ...], frozenset[str]], ...] = (
+_MAKERS: tuple[tuple[Callable[[Path, dict[str, Any]], Any], tuple[ArtifactType, ...], frozenset[str]], ...] = (
     (_image, ("figure", "image"), _IMAGES),
     (_page, ("figure", "html"), frozenset({_PAGE})),
     (_sound, ("audio",), _SOUNDS),

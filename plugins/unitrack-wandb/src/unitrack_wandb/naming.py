@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from unitrack import metric_definitions
 from unitrack.names import escape, shorten, unescape
 from unitrack.records import RELATIONS
 
@@ -80,10 +81,14 @@ def wandb_project(project: str) -> str:
 def flat_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
     """Tags as W&B's flat labels, "key:value" or "key", cut to 64 characters; exact ones stand in config.
 
-    Those that say how runs are related have fields of their own in W&B.
+    Those that say how runs are related, and what `define_metric` says, have places of their own in W&B.
     """
-    labels = (f"{name}:{value}" if value else name for name, value in tags.items() if name not in RELATIONS)
+    labels = (f"{name}:{value}" if value else name for name, value in tags.items() if not _has_a_place(name))
     return tuple(dict.fromkeys(shorten(label, MAX_TAG) for label in labels if label))
+
+
+def _has_a_place(tag: str) -> bool:
+    return tag in RELATIONS or tag.startswith(metric_definitions.PREFIX)
 
 
 def _wrap(name: str, reserved: bool) -> str:

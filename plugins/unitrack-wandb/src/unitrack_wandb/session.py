@@ -6,14 +6,16 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
+from unitrack.metric_definitions import Definition, definitions
 from unitrack_wandb import account
 from unitrack_wandb.errors import sink_error
-from unitrack_wandb.naming import RECORD, STEP, flat_tags, wandb_project
+from unitrack_wandb.naming import RECORD, STEP, flat_tags, metric_key, wandb_project
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.sdk import MailboxClosedError, wandb
 
@@ -23,6 +25,8 @@ _live_lock = threading.Lock()
 _core_lock = threading.Lock()
 _RELEASE_S = 5.0
 """How long to wait for wandb-core to free the id of a run that ended; it takes milliseconds (0.31, measured)."""
+_SUMMARIES = {"last": "last", "min": "min", "max": "max", "mean": "mean"}
+"""What W&B can keep of a metric for its summary; it knows no first value."""
 _RETRIES = 1000
 """The time limits of the options bound the SDK's own retries. By itself (0.31, measured) it gives an upload up after
 some 15 tries, under a rate limit within 16 s, and then reports success."""
@@ -84,7 +88,19 @@ class Session:
             )
         opened.define_metric(STEP, hidden=True)
         opened.define_metric("*", step_metric=STEP)
+        self.definitions = definitions(config[RECORD]["tags"])
+        self._defined: dict[str, Definition] = {}
         return opened
+
+    def define(self, metrics: Mapping[str, Definition]) -> None:
+        """Define metrics, each once as long as nothing else is said of it."""
+        for name, definition in metrics.items():
+            if self._defined.get(name) != definition:
+                self._defined[name] = definition
+                axis = STEP if definition.step_metric is None else metric_key(definition.step_metric)
+                self.run.define_metric(
+                    metric_key(name), step_metric=axis, summary=_SUMMARIES.get(definition.summary or "")
+                )
 
     @staticmethod
     def _init_when_free(**arguments: Any) -> Any:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from unitrack import hookimpl
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
+from unitrack.metric_definitions import definition_for, definitions
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags
 from unitrack_wandb import account
 from unitrack_wandb.attempts import Attempt, Attempts
@@ -32,7 +33,7 @@ from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.session import Session
 
-EXIT_CODES: dict[RunStatus, int] = {"running": 1, "finished": 0, "failed": 1, "killed": 137}
+EXIT_CODES: dict[RunStatus, int] = {"running": 1, "finished": 0, "failed": 1, "killed": 137, "pruned": 0}
 """W&B knows a run's end by its exit code; 137 is what a shell reports after SIGKILL."""
 
 
@@ -113,13 +114,16 @@ class WandbSink:
         for record in tags:
             self._state.tags |= record.tags
         self._live().run.tags = flat_tags(self._state.tags)
+        self._live().definitions = definitions(self._state.tags)
         self._configure(self._state.identity(self._run.start))
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
         """One row for each record."""
         for record in metrics:
-            row = {metric_key(name): value for name, value in record.values().items()}
+            values = record.values()
+            self._define(values)
+            row = {metric_key(name): value for name, value in values.items()}
             row[STEP] = record.step
             row["_timestamp"] = record.time / 1000
             self._log(row)
@@ -143,7 +147,8 @@ class WandbSink:
         if self._ended == status and self._checkpoint is not None:
             return
         session = self._live()
-        if self._changed:
+        self._state.pruned = status == "pruned"
+        if self._changed or self._state.pruned:
             self._configure(self._state.identity(self._run.start))
         session.finish(EXIT_CODES[status])
         self._ended = status
@@ -180,6 +185,11 @@ class WandbSink:
         if self._session is None:
             raise SinkUnavailableError("the W&B run is not open", reopen=True)
         return self._session
+
+    def _define(self, names: Iterable[str]) -> None:
+        """Tell W&B what `define_metric` said of metrics, each by its name: of globs that overlap W&B may take any."""
+        if known := self._live().definitions:
+            self._live().define({name: found for name in names if (found := definition_for(name, known))})
 
     def _log(self, row: dict[str, Any]) -> None:
         step, self._state.rows = self._state.rows, self._state.rows + 1

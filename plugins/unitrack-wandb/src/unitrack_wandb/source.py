@@ -111,7 +111,7 @@ def _records(parts: list[OfflineRun]) -> Iterator[AnyRecord]:
     for part in parts:
         yield from _artifacts(part, seq, time)
     if last.exit_code is not None:
-        yield RunEnd(seq=next(seq), time=time, status=_status(last.exit_code))
+        yield RunEnd(seq=next(seq), time=time, status=_status(last))
 
 
 def _start(header: Header, seq: int) -> RunStart:
@@ -207,10 +207,13 @@ def _artifact(part: OfflineRun, seq: int, entry: dict[str, Any], path: str) -> A
         type=type_,
         size=sum(entry["files"].values()),
         step=entry.get("step"),
+        annotations=entry.get("annotations", {}),
     )
 
 
-def _status(exit_code: int) -> RunStatus:
-    if exit_code in _KILLED:
+def _status(header: Header) -> RunStatus:
+    if header.exit_code in _KILLED:
         return "killed"
-    return "failed" if exit_code else "finished"
+    if header.exit_code:
+        return "failed"
+    return "pruned" if header.record and header.record.get("status") == "pruned" else "finished"

@@ -49,7 +49,7 @@ FILES: dict[ArtifactType, tuple[str, bytes]] = {
     "html": ("page.html", b"<p>page</p>"),
 }
 
-STATUSES: tuple[RunStatus, ...] = ("finished", "failed", "killed")
+STATUSES: tuple[RunStatus, ...] = ("finished", "failed", "killed", "pruned")
 
 
 class KindConformance(BackendTests):

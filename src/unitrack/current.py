@@ -1,0 +1,108 @@
+"""The current run: what log calls go to that have no handle.
+
+Each thread and each asyncio task has its own: the run that it started last and that has not ended. One that started
+none logs to the run that the process started last.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from unitrack.errors import NoActiveRunError
+from unitrack.run import Run
+
+if TYPE_CHECKING:
+    from unitrack.experiment_tracker import ExperimentTracker
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class StartedRuns:
+    """Runs in the order in which they were started, and which of them is current where it is asked for."""
+
+    def __init__(self) -> None:
+        self._here: ContextVar[tuple[Run, ...]] = ContextVar("started_here")
+        self._anywhere: list[Run] = []
+
+    def add(self, run: Run) -> None:
+        """Make a run the current one of this thread or task."""
+        self._here.set((*_open(self._here.get(())), run))
+        self._anywhere = [*_open(self._anywhere), run]
+
+    @property
+    def current(self) -> Run | None:
+        """The run that was started last here and has not ended; where none was ever started, the last one of all."""
+        started = self._here.get(None)
+        return next(iter(reversed(_open(self._anywhere if started is None else started))), None)
+
+
+def _open(runs: list[Run] | tuple[Run, ...]) -> list[Run]:
+    return [run for run in runs if not run.has_ended]
+
+
+started = StartedRuns()
+"""All runs of this process."""
+
+
+def current_run() -> Run | None:
+    """The run that `unitrack.log_metrics` and its like log to: the last one that this thread or asyncio task started
+    and that has not ended. One that started none has the run that the process started last. None without a run.
+    """
+    return started.current
+
+
+def _require_run() -> Run:
+    run = started.current
+    if run is None:
+        raise NoActiveRunError("no current run: call unitrack.start_run() first, or `with unitrack.start_run():`")
+    return run
+
+
+def _of_current_run(method: Callable[Concatenate[Run, _Arguments], _Result]) -> Callable[_Arguments, _Result]:
+    """Return the method as a function that calls that of the current run."""
+
+    @functools.wraps(method)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        result: _Result = getattr(_require_run(), method.__name__)(*args, **kwargs)
+        return result
+
+    _, *arguments = inspect.signature(method).parameters.values()
+    call.__signature__ = inspect.signature(method).replace(parameters=arguments)  # type: ignore[attr-defined]
+    call.__doc__ = f"Call `{method.__name__}` of the current run.\n\n{inspect.getdoc(method)}"
+    return call
+
+
+log = _of_current_run(Run.log)
+log_metrics = _of_current_run(Run.log_metrics)
+log_metric = _of_current_run(Run.log_metric)
+log_params = _of_current_run(Run.log_params)
+log_param = _of_current_run(Run.log_param)
+set_tags = _of_current_run(Run.set_tags)
+define_metric = _of_current_run(Run.define_metric)
+log_artifact = _of_current_run(Run.log_artifact)
+log_artifacts = _of_current_run(Run.log_artifacts)
+log_text = _of_current_run(Run.log_text)
+log_dict = _of_current_run(Run.log_dict)
+log_figure = _of_current_run(Run.log_figure)
+log_image = _of_current_run(Run.log_image)
+log_histogram = _of_current_run(Run.log_histogram)
+log_table = _of_current_run(Run.log_table)
+log_audio = _of_current_run(Run.log_audio)
+log_video = _of_current_run(Run.log_video)
+log_html = _of_current_run(Run.log_html)
+log_model = _of_current_run(Run.log_model)
+
+
+def log_environment(tracker: ExperimentTracker | None = None) -> None:
+    """Log what it takes to run this again as params of the tracker's active run, or of the current run.
+
+    Python, platform, git commit, and the versions of all installed packages. Raises `NoActiveRunError` without a run.
+    """
+    from unitrack.reproduce.environment import capture_environment
+
+    (_require_run() if tracker is None else tracker).log_params(capture_environment())

@@ -1,0 +1,75 @@
+"""What is said about a picture or a sound, as plain values that any backend can keep."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unitrack.errors import InvalidTypeError, InvalidValueError
+
+
+def annotate(
+    name: str,
+    caption: str | None,
+    boxes: Mapping[str, Any] | None = None,
+    masks: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what is said about a picture as plain values; `masks` as PNG in base64, a class a gray value.
+
+    Raises `InvalidTypeError` and `InvalidValueError`, naming the picture and what is wrong with it.
+    """
+    found: dict[str, Any] = {}
+    if caption is not None:
+        if not isinstance(caption, str):
+            raise InvalidTypeError(f"image {name!r}: caption must be text, got {type(caption).__name__}")
+        found["caption"] = caption
+    if boxes:
+        found["boxes"] = {group: _boxes(name, group, given) for group, given in boxes.items()}
+    if masks:
+        found["masks"] = {group: _mask(name, group, given) for group, given in masks.items()}
+    return found
+
+
+def _boxes(name: str, group: str, given: Any) -> dict[str, Any]:
+    from unitrack.params import to_plain
+
+    where = f"image {name!r}, boxes {group!r}"
+    if not isinstance(given, Mapping) or not isinstance(given.get("box_data"), Sequence):
+        raise InvalidTypeError(f'{where}: expected {{"box_data": [{{"position": {{...}}, "class_id": 1}}]}}')
+    for box in given["box_data"]:
+        if not isinstance(box, Mapping) or not isinstance(box.get("position"), Mapping):
+            raise InvalidTypeError(f'{where}: each box needs a "position": {{"minX":, "maxX":, "minY":, "maxY":}}')
+    plain: dict[str, Any] = to_plain(dict(given))
+    return plain
+
+
+def _mask(name: str, group: str, given: Any) -> dict[str, Any]:
+    from PIL import Image as Pillow
+
+    from unitrack.media.arrays import as_array
+    from unitrack.params import to_plain
+
+    where = f"image {name!r}, masks {group!r}"
+    if not isinstance(given, Mapping) or "mask_data" not in given:
+        raise InvalidTypeError(
+            f'{where}: expected {{"mask_data": array of shape (H, W), "class_labels": {{1: "car"}}}}'
+        )
+    classes = as_array(given["mask_data"])
+    if classes.ndim != 2 or classes.dtype.kind not in "biu":
+        raise InvalidTypeError(f"{where}: mask_data must be integers of shape (H, W), got {classes.shape}")
+    if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) <= 255:
+        raise InvalidValueError(f"{where}: classes must be in 0 ... 255")
+    buffer = io.BytesIO()
+    Pillow.fromarray(classes.astype("uint8")).save(buffer, format="PNG")
+    kept = {"png": base64.b64encode(buffer.getvalue()).decode()}
+    return kept | {key: to_plain(value) for key, value in given.items() if key != "mask_data"}
+
+
+def classes_of(mask: Mapping[str, Any]) -> Any:
+    """Return the classes of a mask that `annotate` made: an array of uint8 of shape (H, W)."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    return np.asarray(Pillow.open(io.BytesIO(base64.b64decode(mask["png"]))))

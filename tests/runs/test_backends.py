@@ -32,6 +32,7 @@ def test_the_same_run_from_each_backend(root: Path) -> None:
     expected = unitrack.runs(run.path).find(run.id)
     for name, link in run.links().items():
         found = unitrack.runs(f"{name}:{link.location}").find(link.id)
+        assert unitrack.runs(f"{name}:{link.location}").find(run.id).id == found.id, f"by its id in unitrack, {name}"
         assert (found.name, found.project, found.status) == ("everywhere", "p", "finished"), name
         assert found.started == expected.started, name
         assert found.ended is not None and found.ended >= found.started, name

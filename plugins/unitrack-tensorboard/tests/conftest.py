@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> RunContext:
 
 @pytest.fixture
 def logdir(run: RunContext) -> Path:
-    return run.folder / "tensorboard"
+    return run.folder.parent / "tensorboard"
 
 
 @pytest.fixture

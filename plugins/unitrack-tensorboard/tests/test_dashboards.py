@@ -120,7 +120,7 @@ def test_tags_and_description_are_texts(open_sink, tmp_path, reader):
     sink = open_sink(run=run)
     sink.tags({"old": "2", "new": "<script>"})
     sink.flush()
-    with reader(run.folder / "tensorboard") as opened:
+    with reader(run.folder.parent / "tensorboard") as opened:
         text = texts(opened, "run-b")["unitrack/run"][-1][1]
     assert "A *fine* run" in text
     assert text.endswith("tag | value\n--- | ---\nteam | a&#124;b\nold | 2\nnew | &lt;script&gt;")
@@ -141,7 +141,7 @@ def test_figures_and_images_are_shown_at_their_steps(open_sink, logdir, folder, 
     sink.artifact("plots/roc.png", png(6, 2), "image", step=7)
     sink.end()
     with reader(logdir) as opened:
-        assert images(opened, "run-a")["artifacts/plots/roc.png"] == [
+        assert images(opened, "run-a")["plots/roc.png"] == [
             (5, b"4", b"3", png(4, 3)),
             (7, b"6", b"2", png(6, 2)),
         ]
@@ -157,8 +157,8 @@ def test_the_steps_of_a_figure_are_one_series(open_sink, folder, logdir, reader)
     with reader(logdir) as opened:
         shown = images(opened, "run-a")
     assert {tag: [step for step, *_ in series] for tag, series in shown.items()} == {
-        "artifacts/plots/roc.png": [5, 7],
-        "artifacts/plots/roc-9.png": [3],
+        "plots/roc.png": [5, 7],
+        "plots/roc-9.png": [3],
     }
     assert sorted(path.name for path in (folder / "artifacts/plots").iterdir()) == [f"roc-{n}.png" for n in (5, 7, 9)]
 
@@ -169,7 +169,7 @@ def test_an_image_without_a_step_is_the_next_revision(open_sink, logdir, reader)
         sink.artifact("a.png", png(width, 1), "image")
     sink.end()
     with reader(logdir) as opened:
-        assert [(step, width) for step, width, *_ in images(opened, "run-a")["artifacts/a.png"]] == [
+        assert [(step, width) for step, width, *_ in images(opened, "run-a")["a.png"]] == [
             (0, b"1"),
             (1, b"2"),
             (2, b"3"),
@@ -182,8 +182,8 @@ def test_a_late_image_is_in_a_sibling_folder(open_sink, logdir, reader):
     sink.artifact("a.png", png(2, 1), "image", step=4)
     sink.end()
     with reader(logdir) as opened:
-        assert images(opened, "run-a")["artifacts/a.png"][0][0] == 9
-        assert images(opened, "run-a/late-1")["artifacts/a.png"][0][0] == 4
+        assert images(opened, "run-a")["a.png"][0][0] == 9
+        assert images(opened, "run-a/late-1")["a.png"][0][0] == 4
 
 
 @pytest.mark.parametrize("content", [b"<svg/>", b"", png(4, 3)[:20]])
@@ -206,10 +206,10 @@ def test_texts_and_json_are_shown(open_sink, logdir, folder, reader):
     sink.end()
     with reader(logdir) as opened:
         shown = texts(opened, "run-a")
-    assert shown["artifacts/notes.md"] == [(3, "# Title")]
-    assert shown["artifacts/log.txt"] == [(0, "````\na\n```\nünï\n````")]
-    assert shown["artifacts/env.yaml"] == [(0, "```yaml\na: 1\n```")]
-    assert shown["artifacts/config.json"] == [(0, '```json\n{"a": 1}\n```')]
+    assert shown["notes.md"] == [(3, "# Title")]
+    assert shown["log.txt"] == [(0, "````\na\n```\nünï\n````")]
+    assert shown["env.yaml"] == [(0, "```yaml\na: 1\n```")]
+    assert shown["config.json"] == [(0, '```json\n{"a": 1}\n```')]
     assert (folder / "artifacts/log.txt").read_text() == "a\n```\nünï"
 
 

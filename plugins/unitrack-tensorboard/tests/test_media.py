@@ -46,7 +46,7 @@ def test_histograms_are_exact_and_at_their_steps(open_sink, logdir, reader):
     sink.artifact("weights-7.json", histogram([3.5], [-1, 1]), "histogram", step=7)
     sink.end()
     with reader(logdir) as opened:
-        assert histograms(opened, "run-a", "artifacts/weights") == [
+        assert histograms(opened, "run-a", "weights") == [
             (5, [(*edges, count) for edges, count in zip(pairwise(fine), [0.0, 2.0, 0.0], strict=True)]),
             (7, [(-1.0, 1.0, 3.5)]),
         ]
@@ -60,8 +60,8 @@ def test_a_text_that_is_called_like_an_image_hides_none(open_sink, logdir, reade
         sink.artifact(name, content, kind, step=step)
     sink.end()
     with reader(logdir) as opened:
-        assert [step for step, *_ in images(opened, "run-a")["artifacts/roc.png"]] == [7]
-        [(_, text)] = texts(opened, "run-a")["artifacts/roc.png (text)"]
+        assert [step for step, *_ in images(opened, "run-a")["roc.png"]] == [7]
+        [(_, text)] = texts(opened, "run-a")["roc.png (text)"]
         assert "how it was made" in text
 
 
@@ -71,8 +71,8 @@ def test_a_late_histogram_is_in_a_sibling_folder(open_sink, logdir, reader):
         sink.artifact(f"w-{step}.json", histogram([step], [0, 1]), "histogram", step=step)
     sink.end()
     with reader(logdir) as opened:
-        assert histograms(opened, "run-a", "artifacts/w") == [(9, [(0.0, 1.0, 9.0)])]
-        assert histograms(opened, "run-a/late-1", "artifacts/w") == [(4, [(0.0, 1.0, 4.0)])]
+        assert histograms(opened, "run-a", "w") == [(9, [(0.0, 1.0, 9.0)])]
+        assert histograms(opened, "run-a/late-1", "w") == [(4, [(0.0, 1.0, 4.0)])]
 
 
 def test_a_histogram_and_a_text_of_one_name_are_both_shown(open_sink, logdir, reader):
@@ -81,8 +81,8 @@ def test_a_histogram_and_a_text_of_one_name_are_both_shown(open_sink, logdir, re
     sink.artifact("w.json", b"{}", "json")
     sink.end()
     with reader(logdir) as opened:
-        assert histograms(opened, "run-a", "artifacts/w") == [(0, [(0.0, 1.0, 1.0)])]
-        assert texts(opened, "run-a")["artifacts/w.json"] == [(0, "```json\n{}\n```")]
+        assert histograms(opened, "run-a", "w") == [(0, [(0.0, 1.0, 1.0)])]
+        assert texts(opened, "run-a")["w.json"] == [(0, "```json\n{}\n```")]
 
 
 def test_sounds_are_played_at_their_steps(open_sink, logdir, reader):
@@ -91,7 +91,7 @@ def test_sounds_are_played_at_their_steps(open_sink, logdir, reader):
     sink.artifact("speech-2.wav", wav(5), "audio", step=2)
     sink.end()
     with reader(logdir) as opened:
-        assert sounds(opened, "run-a", "artifacts/speech.wav") == [
+        assert sounds(opened, "run-a", "speech.wav") == [
             (1, "audio/wav", wav(8)),
             (2, "audio/wav", wav(5)),
         ]
@@ -102,7 +102,7 @@ def test_a_video_moves_among_the_images(open_sink, logdir, reader):
     sink.artifact("rollout-3.gif", gif(4), "video", step=3)
     sink.end()
     with reader(logdir) as opened:
-        [(step, width, height, encoded)] = images(opened, "run-a")["artifacts/rollout.gif"]
+        [(step, width, height, encoded)] = images(opened, "run-a")["rollout.gif"]
     assert (step, width, height) == (3, b"4", b"3")
     assert encoded == gif(4)
     assert Image.open(io.BytesIO(encoded)).n_frames == 4
@@ -114,7 +114,7 @@ def test_a_table_is_a_table_of_the_text_dashboard(open_sink, logdir, reader):
     sink.artifact("errors-2.json", json.dumps({"columns": ["n", "what"], "data": rows}).encode(), "table", step=2)
     sink.end()
     with reader(logdir) as opened:
-        [(step, shown)] = rendered_texts(opened, "run-a", "artifacts/errors.json")
+        [(step, shown)] = rendered_texts(opened, "run-a", "errors.json")
     assert step == 2
     assert shown.count("<tr>") == 4
     for cell in ("1", "a&#124;b c", "null", "&lt;b&gt;*x*&lt;/b&gt;", "[1.5]", "ü"):
@@ -128,7 +128,7 @@ def test_a_long_table_is_cut_and_says_so(open_sink, logdir, folder, columns):
     sink.artifact("all.json", content, "table")
     sink.end()
     with python_reader(logdir) as opened:
-        [(_, shown)] = rendered_texts(opened, "run-a", "artifacts/all.json")
+        [(_, shown)] = rendered_texts(opened, "run-a", "all.json")
     assert shown.count("<tr>") == 1 + views.MAX_SHOWN_ROWS
     assert "... and 1,034 more rows" in shown
     assert (folder / "artifacts/all.json").read_bytes() == content
@@ -141,7 +141,7 @@ def test_a_wide_table_is_cut_by_its_size(open_sink, logdir):
     sink.artifact("wide.json", content, "table")
     sink.end()
     with python_reader(logdir) as opened:
-        [(_, text)] = texts(opened, "run-a")["artifacts/wide.json"]
+        [(_, text)] = texts(opened, "run-a")["wide.json"]
     assert len(text) < views.MAX_SHOWN_TABLE_CHARACTERS + 1000
     assert "... and 99 more rows" in text
 

@@ -108,7 +108,7 @@ sink = SinkDriver(TensorBoardSink(TensorBoardOptions()), SinkDriver.make_run(fol
 sink.open()
 sink.metrics({"x": 0.0}, 0)
 sink.flush()
-[(_, _, events)] = parts(folder / "run-a/tensorboard/run-a")
+[(_, _, events)] = parts(folder / "tensorboard/run-a")
 committed = events.stat().st_size
 for step in range(1, 1001):
     sink.metrics({"x": float(step)}, step)
@@ -122,7 +122,7 @@ limit(10_000)
 try:
     sink.batch([Artifact(seq=9, time=0, name="big", file="big", type="folder")])
 except SinkUnavailableError:
-    assert list((folder / "run-a/tensorboard/run-a/artifacts").iterdir()) == []
+    assert list((folder / "tensorboard/run-a/artifacts").iterdir()) == []
     print("unavailable")
 try:
     sink.flush()

@@ -63,11 +63,11 @@ def test_it_shows_a_run(open_sink, get, tmp_path: Path):
     assert [(step, value) for _, step, value in points] == [(0, 0.0), (1, 1.0), (2, 2.0)]
     late = fetch("plugin/scalars/scalars", run="run-a/late-1", tag="train/loss")
     assert [(step, value) for _, step, value in late] == [(1, 1.0)]
-    [shown] = fetch("plugin/text/text", run="run-a", tag="artifacts/notes.md")
+    [shown] = fetch("plugin/text/text", run="run-a", tag="notes.md")
     assert "<h1>Title</h1>" in shown["text"]
     [table] = fetch("plugin/text/text", run="run-a", tag="unitrack/params")
     assert "<td>lr</td>" in table["text"]
-    [[_, step, bins]] = fetch("plugin/histograms/histograms", run="run-a", tag="artifacts/weights")
+    [[_, step, bins]] = fetch("plugin/histograms/histograms", run="run-a", tag="weights")
     assert (step, bins) == (3, [[0.0, 1.0, 2.0]])
     [category] = fetch("plugin/custom_scalars/layout")["category"]
     assert category["chart"] == [{"title": "loss", "multiline": {"tag": ["train/.*"]}}]

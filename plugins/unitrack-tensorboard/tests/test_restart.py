@@ -146,7 +146,7 @@ def test_images_that_reached_the_disk_before_the_flush_are_there_once(open_sink,
             sink.artifact(f"a-{step}.png", png(step + 1, 1), "image", step=step)
     sink.end()
     with reader(logdir) as opened:
-        assert [step for step, *_ in images(opened, "run-a")["artifacts/a.png"]] == [0, 1, 2]
+        assert [step for step, *_ in images(opened, "run-a")["a.png"]] == [0, 1, 2]
 
 
 def test_retrying_a_flush_without_opening_again_writes_once(open_sink, logdir, reader):

@@ -144,3 +144,17 @@ def test_a_call_that_may_not_be_repeated_says_so(open_sink, folder, monkeypatch)
     with pytest.raises(SinkUnavailableError) as failed:
         sink.flush()
     assert not failed.value.reopen
+
+
+def test_a_run_of_before_the_common_logdir_goes_on_where_it_is(open_sink, run):
+    """Earlier versions made a logdir in each run folder."""
+    old = run.folder / "tensorboard"
+    first = open_sink(logdir=str(old))
+    first.metrics({"loss": 1.0}, 0)
+    first.flush()
+    again = open_sink(first.checkpoint)
+    again.metrics({"loss": 2.0}, 1)
+    again.end()
+    assert again.link.location == str(old)
+    assert sourced(old) == {"loss": [(0, 1.0), (1, 2.0)]}
+    assert not (run.folder.parent / "tensorboard").exists()

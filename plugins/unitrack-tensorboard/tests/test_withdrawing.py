@@ -32,7 +32,7 @@ def test_both_readers_show_one_curve(behind, reader, logdir):
         found = points(opened)
         assert [(step, round(value, 5)) for step, value in found["loss"]] == sorted(stays + anew)
         assert len(found["lr"]) == len(LATE)
-        assert [step for step, *_ in images(opened, "run-a")["artifacts/a.png"]] == [8]
+        assert [step for step, *_ in images(opened, "run-a")["a.png"]] == [8]
     assert sourced(logdir)["loss"] == stays + anew
     assert sourced(logdir)["lr"] == [(step, value / 2) for step, value in LATE]
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from unitrack.hookspecs import Finding
-from unitrack_tensorboard.options import TensorBoardOptions
+from unitrack_tensorboard.options import DEFAULT_LOGDIR, TensorBoardOptions
 
 
 def check(options: TensorBoardOptions) -> Iterator[Finding]:
@@ -16,7 +16,7 @@ def check(options: TensorBoardOptions) -> Iterator[Finding]:
     yield Finding(ok=True, subject="package", message=f"tensorboard {version('tensorboard')}")
     yield _data_server()
     if options.logdir is None:
-        yield Finding(ok=True, subject="logdir", message="`tensorboard` in each run folder")
+        yield Finding(ok=True, subject="logdir", message=f"`{DEFAULT_LOGDIR}` in the folder that holds the run folders")
     else:
         yield _logdir(Path(options.logdir).expanduser().absolute())
 

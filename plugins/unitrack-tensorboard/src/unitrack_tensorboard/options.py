@@ -14,6 +14,9 @@ from unitrack.hookspecs import SinkOptions
 ChartLayout = dict[str, dict[str, list[str]]]
 """Category -> chart -> regular expressions; a tag is in the chart if one matches at its beginning."""
 
+DEFAULT_LOGDIR = "tensorboard"
+"""Under the root, beside the run folders."""
+
 
 class TensorBoardOptions(SinkOptions, frozen=True, kw_only=True):
     """What `sinks: [{tensorboard: {...}}]` may say."""
@@ -21,7 +24,7 @@ class TensorBoardOptions(SinkOptions, frozen=True, kw_only=True):
     logdir: str | None = None
     """The folder that `tensorboard --logdir` gets. Each run is in a folder of it, named like the run folder, or
     `<run folder>-<run id>` where another run has that name; so runs that share a logdir are shown side by side.
-    Default: `tensorboard` in the run folder."""
+    Default: `tensorboard` beside the run folder, so that all runs under a root are in one view."""
 
     layout: ChartLayout = msgspec.field(default_factory=dict)
     """Charts of the Custom Scalars dashboard: {"losses": {"both": ["train/loss", "val/loss"]}}."""

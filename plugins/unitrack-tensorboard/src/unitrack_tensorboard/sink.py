@@ -27,11 +27,11 @@ from unitrack_tensorboard import layout, summaries
 from unitrack_tensorboard.artifacts import keep
 from unitrack_tensorboard.event_file import EventFile
 from unitrack_tensorboard.failures import classified
-from unitrack_tensorboard.options import TensorBoardOptions
+from unitrack_tensorboard.options import DEFAULT_LOGDIR, TensorBoardOptions
 from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.placement import Placement
-from unitrack_tensorboard.tags import ARTIFACT, ARTIFACTS, metric_tag
-from unitrack_tensorboard.views import add_view, series
+from unitrack_tensorboard.tags import ARTIFACT, TagNames
+from unitrack_tensorboard.views import add_view, dashboard_of, series
 from unitrack_tensorboard.withdrawing import Aside, Withdrawal
 
 
@@ -45,6 +45,8 @@ class _Committed(msgspec.Struct, frozen=True):
     """Bytes of that part's file in each folder, by the folder's number."""
     points: dict[str, list[int]] = {}
     """`Placement.state`."""
+    media: dict[str, str] = {}
+    """`TagNames.media`."""
     generation: int = 0
     """How often points were withdrawn."""
 
@@ -63,6 +65,9 @@ class TensorBoardSink:
     _files: dict[int, EventFile]
     """Of this start, by folder."""
     _placement: Placement
+    _names: TagNames
+    _tags: dict[str, str]
+    """The tags of metrics that this start has seen, by name."""
     _link: Link
     _aside: Aside
     _generation: int
@@ -72,13 +77,12 @@ class TensorBoardSink:
     def __init__(self, options: TensorBoardOptions) -> None:
         """Nothing is touched before `open_run`."""
         self._options = options
-        self._tags: dict[str, str] = {}
 
     @hookimpl
     def open_run(self, run: RunContext, checkpoint: Checkpoint | None) -> Link:
         """Roll back to `checkpoint` and show the run."""
         self._run = run
-        logdir = Path(self._options.logdir).absolute() if self._options.logdir else run.folder / "tensorboard"
+        logdir = Path(self._options.logdir).absolute() if self._options.logdir else _default_logdir(run)
         with classified(logdir):
             # In a folder of its own also for a logdir of one: HParams shows no metrics of a run named ".".
             self._root = claim_folder(logdir, run, _writer)
@@ -96,7 +100,7 @@ class TensorBoardSink:
         """Write the event files anew without the points that training went back behind."""
         if steps:
             with classified(self._root, reopen=True):
-                self._withdraw({metric_tag(name): step for name, step in steps.items()})
+                self._withdraw({self._names.of_metric(name): step for name, step in steps.items()})
         return self._link
 
     @hookimpl
@@ -156,7 +160,8 @@ class TensorBoardSink:
             self._committed = _Committed(self._part, lengths)
         self._kept_generation = self._generation
         checkpoint: Checkpoint = msgspec.to_builtins(self._committed)
-        return {**checkpoint, "points": self._placement.state(), "generation": self._generation}
+        state = {"points": self._placement.state(), "media": self._names.media, "generation": self._generation}
+        return {**checkpoint, **state}
 
     @hookimpl
     def close(self) -> None:
@@ -181,6 +186,8 @@ class TensorBoardSink:
         # Above all that were ever there, as a TensorBoard that runs may still hold a deleted one open.
         self._part = max(time.time_ns() // 1_000_000, committed.part + 1, *(part + 1 for part in found))
         self._placement = Placement(committed.points)
+        self._names = TagNames(committed.points, committed.media)
+        self._tags = {}
         self._files = {}
 
     def _withdraw(self, steps: dict[str, int]) -> None:
@@ -205,13 +212,15 @@ class TensorBoardSink:
         file.append(event)
 
     def _append_artifact(self, artifact: Artifact, path: Path) -> None:
-        tag = f"{ARTIFACTS}{series(artifact)}"
+        dashboard = dashboard_of(artifact.type)
+        tag = self._names.of_artifact(series(artifact), artifact.type, dashboard)
         step = self._placement.revision(tag) if artifact.step is None else artifact.step
         own = Event(wall_time=artifact.time / 1000, step=step)
         summaries.add_own(own.summary, ARTIFACT, msgspec.json.encode(artifact))
         self._append(0, own)
         view = Event(wall_time=artifact.time / 1000, step=step)
         if add_view(view.summary, tag, artifact, path):
+            self._names.show(tag, dashboard)
             folder, _ = self._placement.place(tag, step)
             self._append(folder, view)
             self._files[folder].spill()
@@ -223,7 +232,7 @@ class TensorBoardSink:
                 raise RecordRejectedError(f"step {record.step} is no int64")
             for name in record.values():
                 if name not in known:
-                    known[name] = _checked_tag(name)
+                    known[name] = _checked(self._names.of_metric(name), name)
         return known
 
     def _save_overview(self) -> None:
@@ -232,14 +241,24 @@ class TensorBoardSink:
             self._saved = self._overview
 
 
+def _default_logdir(run: RunContext) -> Path:
+    """One for all runs under a root, so that TensorBoard shows them in one view.
+
+    A run that has one in its own folder goes on there, where it was the default once. So does a run beside one that is
+    called "tensorboard", as a run folder is no place for others.
+    """
+    own, shared = run.folder / DEFAULT_LOGDIR, run.folder.parent / DEFAULT_LOGDIR
+    is_run_folder = (shared / ".unitrack").is_dir()
+    return own if own.is_dir() or is_run_folder else shared
+
+
 def _writer(root: Path) -> str | None:
     """The id of the run that unitrack wrote to a folder."""
     found = Overview.load(root)
     return found.start.run_id if found else None
 
 
-def _checked_tag(name: str) -> str:
-    tag = metric_tag(name)
+def _checked(tag: str, name: str) -> str:
     try:
         tag.encode()
     except UnicodeEncodeError as error:  # a lone surrogate

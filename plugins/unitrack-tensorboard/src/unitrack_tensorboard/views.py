@@ -36,8 +36,16 @@ MAX_SHOWN_BINS = 10_000
 
 _Content = TypeVar("_Content")
 
-_DASHBOARDS: dict[ArtifactType, str] = {"figure": "images", "image": "images", "video": "images", "audio": "audio"}
-"""Of the types whose files have a suffix of their own."""
+_DASHBOARDS: dict[ArtifactType, str] = {
+    "figure": "images",
+    "image": "images",
+    "video": "images",
+    "audio": "audio",
+    "histogram": "histograms",
+    "table": "text",
+    "text": "text",
+    "json": "text",
+}
 _CALLED_LIKE = {".wav": "audio"} | dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"), "images")
 
 _IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -53,6 +61,11 @@ def add_view(summary: Summary, tag: str, artifact: Artifact, path: Path) -> bool
     return path.stat().st_size <= max_bytes and add(summary, tag, path)
 
 
+def dashboard_of(type_: ArtifactType) -> str:
+    """The dashboard that shows artifacts of a type; "" if none does."""
+    return _DASHBOARDS.get(type_, "")
+
+
 def series(artifact: Artifact) -> str:
     """The name under which an artifact is shown: its own without the step that `log_figure` and the like put in
     ("roc-7.png"), so that one slider shows all steps. A histogram's is without ".json" too: a text of that name would
@@ -63,8 +76,9 @@ def series(artifact: Artifact) -> str:
     path = path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem)
     name = (path.with_suffix("") if artifact.type == "histogram" and path.suffix == ".json" else path).as_posix()
     suffix = path.suffix.lower()
-    shown_by, called_like = _DASHBOARDS.get(artifact.type), _CALLED_LIKE.get(suffix)
-    return name if shown_by == called_like else f"{name} ({artifact.type})"
+    shown_by = _DASHBOARDS.get(artifact.type)
+    is_called_right = _CALLED_LIKE.get(suffix) == (shown_by if shown_by in _CALLED_LIKE.values() else None)
+    return name if is_called_right else f"{name} ({artifact.type})"
 
 
 def _add_image(summary: Summary, tag: str, path: Path) -> bool:

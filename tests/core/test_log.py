@@ -169,9 +169,7 @@ def test_which_value_stands_for_the_run(root: Path) -> None:
         ):
             with pytest.raises(TypeError, match=message):
                 run.define_metric(*arguments)
-        with pytest.raises(
-            ValueError, match="summary must be one of 'last', 'min', .* got 'best'"
-        ):
+        with pytest.raises(ValueError, match=r"summary must be one of 'last', 'min', .* got 'best'"):
             run.define_metric("a", summary="best")
     [found] = unitrack.runs("local:experiments")
     assert found.summary == {"val/acc": 3, "val/loss": 1, "mean": 2, "first": 2, "plain": 3, "epoch": 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import sqlite3
 import threading
 import time
@@ -32,13 +33,15 @@ class Answering(http.server.BaseHTTPRequestHandler):
     """Answers every request with one status."""
 
     status: ClassVar[int]
+    body: ClassVar[bytes] = b""
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(self.status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(self.body)))
         self.send_header("Connection", "close")
         self.end_headers()
+        self.wfile.write(self.body)
 
     do_POST = do_GET
 
@@ -47,8 +50,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(status: int) -> Iterator[str]:
-    handler = type("Handler", (Answering,), {"status": status})
+def answering(status: int, body: bytes = b"") -> Iterator[str]:
+    handler = type("Handler", (Answering,), {"status": status, "body": body})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         threading.Thread(target=httpd.serve_forever, args=(0.05,), daemon=True).start()
         try:
@@ -67,6 +70,43 @@ def test_a_server_that_is_busy_is_tried_again_later(open_sink: OpenSink, run: Ru
 def test_a_server_that_refuses_is_for_somebody_to_mend(open_sink: OpenSink, run: RunContext, status: int) -> None:
     with answering(status) as url, pytest.raises(SinkMisconfiguredError, match=str(status)):
         open_sink(url, run)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_in_json_is_one_too(open_sink: OpenSink, run: RunContext, status: int) -> None:
+    """A proxy's: MLflow takes it for an error of its own, without a code."""
+    body = b'{"message": "who are you?"}'
+    with answering(status, body) as url, pytest.raises(SinkMisconfiguredError, match="credentials"):
+        open_sink(url, run)
+
+
+@pytest.mark.parametrize("body", [b"", b"no", b'{"message": "no"}'])
+@pytest.mark.parametrize(("status", "words"), [(401, "are missing or wrong"), (403, "don't allow this")])
+def test_doctor_tells_of_credentials_that_are_refused(status: int, words: str, body: bytes) -> None:
+    """The server is well."""
+    with answering(status, body) as url:
+        [reached, access] = list(check(MlflowOptions(tracking_uri=url)))[-2:]
+    assert (reached.ok, reached.subject) == (True, "server")
+    assert (access.ok, access.subject) == (False, "access")
+    assert f"the credentials {words}" in access.message
+
+
+def test_doctor_tells_of_a_network_that_does_not_answer(closed_url: str) -> None:
+    """Nothing is said against the credentials."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for url, words in (
+            (closed_url, "refuses connections; is the server running? Is tracking_uri right?"),
+            (f"http://127.0.0.1:{silent.getsockname()[1]}", "did not answer in time. Is tracking_uri right?"),
+            ("http://no-such-host.invalid", "has a host name that can't be resolved. Is tracking_uri right?"),
+        ):
+            *_, last = check(MlflowOptions(tracking_uri=url, request_timeout=1))
+            assert (last.ok, last.subject, last.message) == (False, "server", f"{url} {words}")
+
+
+def test_doctor_tells_of_a_server_that_is_ill() -> None:
+    with answering(503) as url:
+        *_, last = check(MlflowOptions(tracking_uri=url))
+    assert (last.ok, last.subject) == (False, "server")
 
 
 def test_a_server_that_is_down_is_noticed_at_once(open_sink: OpenSink, run: RunContext, closed_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -114,14 +115,39 @@ def test_doctor_offline(tmp_path: Path) -> None:
 
 
 def test_doctor_online(server: StandInServer, online: dict[str, Any]) -> None:
-    assert findings(**online)[-1][:2] == (True, "server")
-    server.graphql_status = 401
-    ok, _, message = findings(**online)[-1]
-    assert not ok
-    assert "wandb login" in message
+    assert [found[:2] for found in findings(**online)][-2:] == [(True, "server"), (True, "credentials")]
     ok, subject, message = findings(**online | {"api_key": None})[-1]
     assert (ok, subject) == (False, "credentials")
     assert "WANDB_API_KEY" in message
-    ok, subject, message = findings(**online | {"base_url": "http://127.0.0.1:9", "init_timeout": 1})[-1]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_doctor_tells_of_a_key_that_is_refused(server: StandInServer, online: dict[str, Any], status: int) -> None:
+    """The server is well."""
+    server.graphql_status = status
+    [reached, key] = findings(**online)[-2:]
+    assert reached == (True, "server", f"{server.url} answers")
+    assert key[:2] == (False, "credentials")
+    assert {401: "the API key was refused: run `wandb login`", 403: "the API key may not write there"}[status] in key[2]
+    assert "network" not in key[2]
+
+
+def test_doctor_tells_of_a_network_that_does_not_answer(online: dict[str, Any]) -> None:
+    """Nothing is said against the key: it was not looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for url, words in (
+            ("http://127.0.0.1:9", "refuses connections"),
+            (silent_url, "did not answer in time"),
+            ("http://no-such-host.invalid", "has a host name that can't be resolved"),
+        ):
+            ok, subject, message = findings(**online | {"base_url": url, "init_timeout": 1})[-1]
+            assert (ok, subject) == (False, "server")
+            assert message == f"{url} {words}: check the network, a proxy, and base_url; the API key was not looked at"
+
+
+def test_doctor_tells_of_a_server_that_is_ill(server: StandInServer, online: dict[str, Any]) -> None:
+    server.graphql_status = 500
+    ok, subject, message = findings(**online | {"init_timeout": 1})[-1]
     assert (ok, subject) == (False, "server")
-    assert "base_url" in message
+    assert f"{server.url} answers, but not about the API key" in message

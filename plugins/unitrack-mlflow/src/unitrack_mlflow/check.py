@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 from mlflow.exceptions import MlflowException
 
-from unitrack.errors import SinkError
+from unitrack.errors import SinkError, SinkUnavailableError
 from unitrack.hookspecs import Finding
 from unitrack_mlflow import stores
 from unitrack_mlflow.client import connect
@@ -41,7 +41,8 @@ def _reach_server(store: Store, timeout: int) -> Finding:
     try:
         answer = requests.get(url, timeout=timeout)
     except requests.RequestException as error:
-        message = f"{classify(error, store)} Is tracking_uri right?"
+        text = str(classify(error, store))
+        message = f"{text}{' ' if text.endswith('?') else '. '}Is tracking_uri right?"
         return Finding(ok=False, subject="server", message=message)
     # a proxy or a hosted MLflow may not know /health; whether it is one, the next call shows
     return Finding(ok=True, subject="server", message=f"{store.shareable} answers ({answer.status_code})")
@@ -64,6 +65,8 @@ def _ask(store: Store, timeout: int) -> Finding:
     try:
         with translated(store):
             connect(store, timeout).search_experiments(max_results=1)
+    except SinkUnavailableError as error:
+        return Finding(ok=False, subject="server", message=store.without_password(str(error)))
     except (SinkError, MlflowException) as error:
         return Finding(ok=False, subject="access", message=store.without_password(str(error)))
     return Finding(ok=True, subject="access", message=f"{store.shareable} lists its experiments to us")

@@ -49,10 +49,16 @@ def _session(max_retries: int, factor: float, jitter: float, retried: Collection
     """
     session: requests.Session = _make_session(max_retries, factor, jitter, retried if max_retries else (), *more)
     if _raise_if_told_when not in session.hooks["response"]:
-        session.hooks["response"].append(_raise_if_told_when)
+        session.hooks["response"] += [_raise_if_told_when, _raise_if_refused]
     return session
 
 
 def _raise_if_told_when(answer: requests.Response, *_: object, **__: object) -> None:
     if answer.status_code in (429, 503) and "Retry-After" in answer.headers:
+        raise requests.HTTPError(f"{answer.status_code} {answer.reason} for {answer.url}", response=answer)
+
+
+def _raise_if_refused(answer: requests.Response, *_: object, **__: object) -> None:
+    """Raise for a 401 or 403 in JSON that is not MLflow's own: MLflow keeps the body of one, but not the status."""
+    if answer.status_code in (401, 403) and answer.text.lstrip().startswith("{") and "error_code" not in answer.text:
         raise requests.HTTPError(f"{answer.status_code} {answer.reason} for {answer.url}", response=answer)

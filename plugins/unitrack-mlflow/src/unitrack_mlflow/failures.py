@@ -42,10 +42,14 @@ _RECORD_TEXT = re.compile(
     rf"sqlalche\.me/e/\w+/({DataError.code}|{IntegrityError.code})\b|\.(DataError|IntegrityError)\)"
 )
 """Those of them that may be about what was sent."""
+_CREDENTIALS = (
+    "the credentials are missing or wrong: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+    "MLFLOW_TRACKING_TOKEN"
+)
 _MEND = {
     "PERMISSION_DENIED": "the credentials don't allow this; see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-    "UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "CUSTOMER_UNAUTHORIZED": _CREDENTIALS,
+    "UNAUTHENTICATED": _CREDENTIALS,
     "ENDPOINT_NOT_FOUND": "is this URL an MLflow server, and the whole of its path right?",
     "NOT_FOUND": "is this URL an MLflow server, and the whole of its path right?",
     "NOT_IMPLEMENTED": "the server is too old, or not an MLflow server",
@@ -58,7 +62,9 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 _SQLITE_MEND = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_PERM", "SQLITE_AUTH")
 _NETWORK = {
     r"Connection refused": "refuses connections; is the server running?",
-    r"Name or service not known|Temporary failure in name resolution|Failed to resolve": "has a host name nobody knows",
+    r"Name or service not known|Temporary failure in name resolution|Failed to resolve": (
+        "has a host name that can't be resolved"
+    ),
     r"(Read|Connect) ?timed out|ConnectTimeoutError|ReadTimeoutError": "did not answer in time",
     r"Connection reset|Connection aborted|RemoteDisconnected": "broke the connection off",
     r"No route to host|Network is unreachable": "can't be reached over the network",

@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from unitrack.errors import SinkError
+from unitrack.errors import SinkError, SinkMisconfiguredError
 from unitrack.hookspecs import Finding
 from unitrack_wandb.options import WandbOptions
+
+_REACH_S = 10.0
+"""What any answer may take: less than `unitrack doctor` gives to the whole check."""
 
 
 def check(options: WandbOptions) -> Iterator[Finding]:
@@ -33,19 +36,28 @@ def _folder(folder: Path) -> Finding:
 
 
 def _server(options: WandbOptions) -> Iterator[Finding]:
+    """First whether the server answers anybody, then whether it takes the key."""
     from unitrack_wandb import account
+    from unitrack_wandb.reaching import why_unreachable
 
     try:
         account.find_api_key(options)
     except SinkError as error:
         yield Finding(ok=False, subject="credentials", message=str(error))
         return
+    url = account.base_url(options)
+    if (trouble := why_unreachable(url, min(options.init_timeout, _REACH_S))) is not None:
+        message = f"{url} {trouble}: check the network, a proxy, and base_url; the API key was not looked at"
+        yield Finding(ok=False, subject="server", message=message)
+        return
+    yield Finding(ok=True, subject="server", message=f"{url} answers")
     try:
         api = account.connect(options)
         entity = options.entity or api.default_entity
+    except SinkMisconfiguredError as error:
+        yield Finding(ok=False, subject="credentials", message=str(error))
     except Exception as error:
-        yield Finding(ok=False, subject="server", message=f"{error}; check base_url, the network and the API key")
-        return
-    yield Finding(
-        ok=True, subject="server", message=f"{account.base_url(options)} accepts the API key, entity {entity}"
-    )
+        message = f"{url} answers, but not about the API key: is base_url right, and is W&B up? ({error})"
+        yield Finding(ok=False, subject="server", message=message)
+    else:
+        yield Finding(ok=True, subject="credentials", message=f"the API key is accepted, entity {entity}")

@@ -125,7 +125,8 @@ def test_show_from_a_location(invoke: Invoke, complete_run: Run, root: Path) -> 
         shown = json.loads(invoke("show", name, "--from", "local:moved", "--json").stdout)
         assert (shown["run_id"], shown["status"], shown["location"]) == ("done-1", "finished", "local:moved")
         assert shown["folder"] == str(root / "moved" / "done")
-        assert shown["metrics"] == {"loss": {"points": 3, "last": 2.0, "last_step": 2, "min": 1.0, "max": 3.0}}
+        in_short = {"points": 3, "last": 2.0, "last_step": 2, "min": 1.0, "max": 3.0, "first": 3.0, "mean": 2.0}
+        assert shown["metrics"] == {"loss": in_short}
         assert [artifact["file"] for artifact in shown["artifacts"]] == [str(root / "moved/done/artifacts/notes.txt")]
     lines = [line.split() for line in invoke("show", "done", "--from", "moved").stdout.splitlines()]
     assert ["loss", "2", "1", "3", "3", "2"] in lines

@@ -20,7 +20,8 @@ def test_json_holds_the_run(invoke: Invoke, complete_run: Run) -> None:
     assert (shown["name"], shown["project"], shown["status"]) == ("done", "p", "finished")
     assert shown["params"] == {"lr": 0.5, "model.depth": 4}
     assert shown["tags"] == {"kind": "test"}
-    assert shown["metrics"] == {"loss": {"points": 3, "last": 2.0, "last_step": 2, "min": 1.0, "max": 3.0}}
+    in_short = {"points": 3, "last": 2.0, "last_step": 2, "min": 1.0, "max": 3.0, "first": 3.0, "mean": 2.0}
+    assert shown["metrics"] == {"loss": in_short}
     assert [artifact["name"] for artifact in shown["artifacts"]] == ["notes.txt"]
     assert shown["links"]["local"]["location"] == str(complete_run.path.parent)
 
@@ -48,7 +49,9 @@ def test_out_of_order_points_and_nan(invoke: Invoke, root: Path) -> None:
         for step, value in ((5, 0.5), (1, 9.0), (3, float("nan"))):
             run.log_metrics({"loss": value}, step=step)
     shown = json.loads(invoke("show", "odd", "--json").stdout)["metrics"]["loss"]
-    assert shown == {"points": 3, "last": 0.5, "last_step": 5, "min": 0.5, "max": 9.0}
+    assert shown == {
+        "points": 3, "last": 0.5, "last_step": 5, "min": 0.5, "max": 9.0, "first": 0.5, "mean": None
+    }  # fmt: skip
 
 
 def test_markup_in_names_is_text(invoke: Invoke, root: Path) -> None:

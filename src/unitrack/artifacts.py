@@ -7,10 +7,12 @@ import itertools
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from unitrack.disk_trouble import remedy
 from unitrack.errors import InvalidTypeError, JournalError
+from unitrack.folder_members import is_passed_over
 from unitrack.limits import MIB
 from unitrack.runfolder import RunFolder
 from unitrack.safe_files import FOLDER_MODE, open_private
@@ -59,10 +61,10 @@ class Stage:
         return place / PurePosixPath(name).name
 
     def copy(self, writer: str, source: Path, name: str, left_out: list[Path] | None = None) -> Path:
-        """A copy of a file or folder, without the members of a folder whose names `is_member_name` refuses.
+        """A copy of a file or folder, without the members that are passed over or whose names `is_member_name` refuses.
 
-        Those are added to `left_out`, relative to the folder. Raises `JournalError` if the disk won't take the copy;
-        nothing is left behind then.
+        The latter are added to `left_out`, relative to the folder. Raises `JournalError` if the disk won't take the
+        copy; nothing is left behind then.
         """
         copy = self.new_file(writer, name)
         try:
@@ -73,7 +75,7 @@ class Stage:
                     odd = sorted(name for name in names if not is_member_name(name))
                     if left_out is not None:
                         left_out.extend(Path(folder, name).relative_to(source) for name in odd)
-                    return odd
+                    return odd + [name for name in names if name not in odd and _is_passed_over(Path(folder, name))]
 
                 shutil.copytree(source, copy, copy_function=_copy_file, ignore=odd_names)
             else:
@@ -82,6 +84,19 @@ class Stage:
             self.discard(copy)
             raise _not_stored(name, copy, error) from error
         return copy
+
+    def gather(self, writer: str, name: str, files: Mapping[str, Path]) -> Path:
+        """A folder with copies of files, by their paths in it. Raises `JournalError` as `copy` does."""
+        folder = self.new_file(writer, name)
+        try:
+            for inside, source in files.items():
+                copy = folder / inside
+                copy.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+                _copy_file(source, copy)
+        except OSError as error:
+            self.discard(folder)
+            raise _not_stored(name, folder, error) from error
+        return folder
 
     def write(self, writer: str, name: str, data: bytes) -> Path:
         """A file with this content. Raises `JournalError` as `copy` does."""
@@ -101,6 +116,10 @@ class Stage:
             import shutil
 
             shutil.rmtree(copy.parent, ignore_errors=True)
+
+
+def _is_passed_over(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and is_passed_over(path)
 
 
 def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:

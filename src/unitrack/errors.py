@@ -44,7 +44,10 @@ class JournalError(UnitrackError, OSError):
 
 
 class DeliveryError(UnitrackError, RuntimeError):
-    """Raised by `flush()` and `finish()` when `on_sink_error: raise` is set and a sink is in trouble."""
+    """A sink is in trouble.
+
+    Raised by `flush()` and `finish()` with `on_sink_error: raise`, and by `MLflowTracker.start_run`.
+    """
 
 
 class MissingPackageError(UnitrackError, ImportError):

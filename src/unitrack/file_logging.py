@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from unitrack.artifacts import artifact_name, with_step
-from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError
+from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError, UnitrackError
+from unitrack.folder_members import members
+from unitrack.media.suffixes import Medium, with_suffix
 from unitrack.params import plain_text, to_plain
 from unitrack.records import Artifact, ArtifactType
+from unitrack.reproduce.code import SOURCES
 from unitrack.run_state import RunState
 from unitrack.validation import check_artifact_name, check_step
 from unitrack.validation.artifacts import MAX_FILE_NAME_BYTES
@@ -30,7 +33,8 @@ class FileLogging(RunState):
 
     Every method raises `InvalidValueError` for a name that leaves the run or content that is larger than
     `safeguards.max_artifact_bytes`, and `JournalError` if the disk is full. With a `step` the name gets it
-    ("roc-7.png"), so that a series is kept. A name without suffix gets the format's own.
+    ("roc-7.png"), so that a series is kept. A name that does not end in a suffix of the medium's gets one: what follows
+    a dot in "layer1.0.weight" is part of the name.
     """
 
     def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
@@ -39,14 +43,15 @@ class FileLogging(RunState):
         `artifact_path`: a folder among the artifacts ("plots/", or a name without suffix), or the whole name
         ("weights/best.pt"). Raises `ArtifactNotFoundError` (a `FileNotFoundError`), `InvalidValueError` for one that is
         larger than `safeguards.max_artifact_bytes` or whose path leaves the run, `JournalError` if the disk is full.
-        Files in a folder whose own names are not UTF-8, hold a backslash or have more than 240 bytes are left out; one
+        Of a folder, run folders, virtual environments, `.git` and `__pycache__` in it are left out. Files in a folder
+        whose own names are not UTF-8, hold a backslash or have more than 240 bytes are left out; one
         warning names them.
         """
         source = Path(path)
         self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
 
     def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`.
+        """Log each file below a folder, under `artifact_path` if given; see `log_artifact`, also for what is left out.
 
         A file whose name can't be an artifact's is left out; one warning names those.
         """
@@ -56,7 +61,7 @@ class FileLogging(RunState):
             raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
         prefix = f"{artifact_path.rstrip('/')}/" if artifact_path else ""
         left_out = []
-        for path in sorted(base.rglob("*")):
+        for path in members(base):
             if not path.is_file():
                 continue
             inside = path.relative_to(base)
@@ -67,6 +72,33 @@ class FileLogging(RunState):
                 continue
             self._log_copy(path, name, "file")
         _warn_of_left_out(base, left_out)
+
+    def log_code(
+        self,
+        root: str | os.PathLike[str] = ".",
+        name: str = "code",
+        *,
+        include: Sequence[str] = SOURCES,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        """Log the source files below `root` as the folder `name`.
+
+        `include`, `exclude`: globs, compared with the path below `root` and with the file's name. In a git repository
+        what it ignores is left out, elsewhere what `log_artifact` leaves out. Raises `ArtifactNotFoundError` if there
+        is no such folder or no file that matches, and `InvalidValueError` if they are larger than
+        `safeguards.max_artifact_bytes`.
+        """
+        from unitrack.reproduce.code import source_files
+
+        base = Path(root)
+        if not base.is_dir():
+            raise ArtifactNotFoundError(f"log_code: there is no folder {base} (looked from {Path.cwd()})")
+        self._check_open()
+        check_artifact_name(name)
+        files = source_files(base, _globs("include", include), _globs("exclude", exclude))
+        if not files:
+            raise ArtifactNotFoundError(f"log_code: no file below {base.resolve()} matches {', '.join(include)}")
+        self._log_made(self._stage.gather(self._journal.writer, name, files), name, "folder")
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as the file `name`, without what looks like a credential."""
@@ -94,7 +126,7 @@ class FileLogging(RunState):
             return
         from unitrack.media.figures import figure_bytes
 
-        name = _with_suffix(name, ".png" if hasattr(figure, "savefig") else ".html")
+        name = _with_suffix(name, "figure", ".png" if hasattr(figure, "savefig") else ".html")
         self._log_bytes(figure_bytes(figure, name), name, "figure", step)
 
     def log_image(
@@ -121,18 +153,19 @@ class FileLogging(RunState):
 
         told = annotate(name, caption, boxes, masks)
         if isinstance(image, str | os.PathLike):
-            self._log_copy(Path(image), _with_suffix(name, Path(image).suffix), "image", step, told)
+            self._log_copy(Path(image), _with_suffix(name, "image", Path(image).suffix), "image", step, told)
             return
         from unitrack.media.images import image_bytes
 
-        name = _with_suffix(name, ".png")
+        name = _with_suffix(name, "image", ".png")
         self._log_bytes(image_bytes(image, name), name, "image", step, told)
 
     def log_histogram(self, values: Any, name: str, step: int | None = None, *, bins: int = 64) -> None:
         """Log a histogram of samples, or of the pair (counts, edges) that `numpy.histogram` returns, as JSON."""
         from unitrack.media.histograms import histogram_bytes
 
-        self._log_bytes(histogram_bytes(values, name, bins), _with_suffix(name, ".json"), "histogram", step)
+        data = histogram_bytes(values, name, bins)
+        self._log_bytes(data, _with_suffix(name, "histogram", ".json"), "histogram", step)
 
     def log_table(
         self, table: Any, name: str, step: int | None = None, *, columns: Sequence[str] | None = None
@@ -143,9 +176,8 @@ class FileLogging(RunState):
         """
         from unitrack.media.tables import table_bytes
 
-        self._log_bytes(
-            table_bytes(table, name, columns, self._validation.redacted), _with_suffix(name, ".json"), "table", step
-        )
+        data = table_bytes(table, name, columns, self._validation.redacted)
+        self._log_bytes(data, _with_suffix(name, "table", ".json"), "table", step)
 
     def log_audio(
         self,
@@ -156,19 +188,18 @@ class FileLogging(RunState):
         sample_rate: int = 44_100,
         caption: str | None = None,
     ) -> None:
-        """Log a sound: a path, or an array of shape (samples,) or (samples, channels), float in -1 ... 1 or int16.
-
-        `sample_rate`: of an array, in Hz.
+        """Log a sound: a path, or an array of shape (samples,), (samples, channels) or (channels, samples), float in
+        -1 ... 1 or int16. The shorter axis is that of the channels, at most 64. `sample_rate`: of an array, in Hz.
         """
         from unitrack.media.annotations import annotate
 
         told = annotate(name, caption)
         if isinstance(sound, str | os.PathLike):
-            self._log_copy(Path(sound), _with_suffix(name, Path(sound).suffix), "audio", step, told)
+            self._log_copy(Path(sound), _with_suffix(name, "audio", Path(sound).suffix), "audio", step, told)
             return
         from unitrack.media.audio import audio_bytes
 
-        self._log_bytes(audio_bytes(sound, name, sample_rate), _with_suffix(name, ".wav"), "audio", step, told)
+        self._log_bytes(audio_bytes(sound, name, sample_rate), _with_suffix(name, "audio", ".wav"), "audio", step, told)
 
     def log_video(
         self, video: Any, name: str, step: int | None = None, *, fps: float = 10.0, caption: str | None = None
@@ -178,15 +209,15 @@ class FileLogging(RunState):
 
         told = annotate(name, caption)
         if isinstance(video, str | os.PathLike):
-            self._log_copy(Path(video), _with_suffix(name, Path(video).suffix), "video", step, told)
+            self._log_copy(Path(video), _with_suffix(name, "video", Path(video).suffix), "video", step, told)
             return
         from unitrack.media.video import video_bytes
 
-        self._log_bytes(video_bytes(video, name, fps), _with_suffix(name, ".gif"), "video", step, told)
+        self._log_bytes(video_bytes(video, name, fps), _with_suffix(name, "video", ".gif"), "video", step, told)
 
     def log_html(self, html: str | os.PathLike[str], name: str, step: int | None = None) -> None:
         """Log a page: its HTML, or the path (a `pathlib.Path`) of a file that holds it."""
-        name = _with_suffix(name, ".html")
+        name = _with_suffix(name, "html", ".html")
         if isinstance(html, os.PathLike):
             self._log_copy(Path(html), name, "html", step)
         elif not isinstance(html, str):
@@ -226,6 +257,8 @@ class FileLogging(RunState):
     ) -> None:
         self._check_open()
         step = None if step is None else check_step(step)
+        if source.is_dir() and source.resolve() == self.path.resolve():
+            raise InvalidValueError(f"{source} is the folder of this run: log what lies in it")
         safe, size = self._validation.artifact(source, with_step(check_artifact_name(name), step))
         left_out: list[Path] = []
         staged = self._stage.copy(self._journal.writer, source, safe, left_out)
@@ -288,10 +321,15 @@ class FileLogging(RunState):
         return clean
 
 
-def _with_suffix(name: str, suffix: str) -> str:
-    """Return `name` with a suffix, its own if it has one. Raises `InvalidValueError` for what can't be a name."""
-    check_artifact_name(name)
-    return name if PurePosixPath(name).suffix else f"{name}{suffix}"
+def _globs(what: str, globs: Sequence[str]) -> Sequence[str]:
+    if isinstance(globs, str) or not all(isinstance(glob, str) for glob in globs):
+        raise InvalidTypeError(f"log_code: {what} takes a list of globs such as ['*.py'], got {globs!r}")
+    return globs
+
+
+def _with_suffix(name: str, medium: Medium, default: str) -> str:
+    """Return `with_suffix` of a name. Raises `InvalidValueError` for what can't be a name."""
+    return with_suffix(check_artifact_name(name), medium, default)
 
 
 def _warn_of_left_out(folder: Path, left_out: Sequence[Path]) -> None:

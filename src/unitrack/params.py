@@ -11,9 +11,12 @@ import re
 import sys
 import uuid
 from collections.abc import Mapping, Set
+from types import ModuleType
 from typing import Any
 
 import msgspec
+
+from unitrack.errors import InvalidValueError
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _JSON_INT_MAX = 2**63 - 1
@@ -22,9 +25,10 @@ _JSON_INT_MAX = 2**63 - 1
 def to_plain(value: Any) -> Any:
     """`value` as dicts with string keys, lists, strings, ints, floats, bools and None.
 
-    Dataclasses, pydantic models, argparse namespaces, OmegaConf containers and msgspec structs become dicts; enums
-    their value; paths, dates and anything unknown a string. NaN and infinity become "nan", "inf" and "-inf", since
-    JSON has none. An object's repr loses its memory address, so that the same object looks the same in the next run.
+    Dataclasses, attrs classes, pydantic models, named tuples, argparse namespaces, OmegaConf containers and msgspec
+    structs become dicts; enums their value; paths, dates and anything unknown a string. NaN and infinity become "nan",
+    "inf" and "-inf", since JSON has none. An object's repr loses its memory address, so that the same object looks the
+    same in the next run.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -36,8 +40,15 @@ def to_plain(value: Any) -> Any:
         return int(value) if abs(value) <= _JSON_INT_MAX else _digits(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf is not None and omegaconf.OmegaConf.is_config(
+        value
+    ):  # before mappings: reading a missing value raises
+        return _config_to_plain(value, omegaconf)
     if isinstance(value, Mapping):
         return _plain_mapping(value)
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):  # a NamedTuple
+        return _plain_mapping(value._asdict())
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     if isinstance(value, Set):
@@ -54,9 +65,8 @@ def _object_to_plain(value: Any) -> Any:
     argparse = sys.modules.get("argparse")
     if argparse is not None and isinstance(value, argparse.Namespace):
         return to_plain(vars(value))
-    omegaconf = sys.modules.get("omegaconf")
-    if omegaconf is not None and omegaconf.OmegaConf.is_config(value):
-        return to_plain(omegaconf.OmegaConf.to_container(value, resolve=True))
+    if hasattr(type(value), "__attrs_attrs__"):
+        return {field.name: to_plain(getattr(value, field.name)) for field in type(value).__attrs_attrs__}
     if hasattr(value, "model_dump") and not isinstance(value, type):  # pydantic
         return to_plain(value.model_dump())
     if isinstance(value, os.PathLike):
@@ -70,6 +80,16 @@ def _object_to_plain(value: Any) -> Any:
     if isinstance(value, type) or callable(value):
         return _qualified_name(value)
     return plain_text(_ADDRESS.sub("", repr(value)))
+
+
+def _config_to_plain(config: Any, omegaconf: Any) -> Any:
+    """An OmegaConf container, interpolations resolved. A value that is missing is "???", as it is written."""
+    try:
+        return to_plain(omegaconf.OmegaConf.to_container(config, resolve=True))
+    except omegaconf.errors.OmegaConfBaseException as error:
+        key = f" {error.full_key!r}" if error.full_key else ""
+        reason = str(error).partition("\n")[0]
+        raise InvalidValueError(f"param{key} can't be resolved by OmegaConf: {reason}") from None
 
 
 def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -142,6 +162,20 @@ def merged(known: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any
 def as_mapping(params: Any) -> dict[str, Any]:
     """Whatever holds params as a dict of plain values. Raises `TypeError` for what is no set of named values."""
     plain = to_plain(params)
+    if not isinstance(plain, dict) and _holds_values(params):
+        plain = _plain_mapping({name: value for name, value in vars(params).items() if not name.startswith("_")})
     if not isinstance(plain, dict):
-        raise TypeError(f"params must be a mapping, a dataclass, a model or a namespace, got {type(params).__name__}")
+        raise TypeError(
+            "params must be a mapping, a dataclass, a model, a namespace or another object with attributes, "
+            f"got {type(params).__name__}"
+        )
     return plain
+
+
+def _holds_values(value: Any) -> bool:
+    """Whether it is an object with attributes, such as a hand-written configuration. Only for what is given itself:
+    what lies in params may be a model or an optimizer.
+    """
+    if isinstance(value, type | ModuleType) or callable(value) or isinstance(value, str | list | tuple | Set):
+        return False
+    return any(not name.startswith("_") for name in getattr(value, "__dict__", ()))

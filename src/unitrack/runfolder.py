@@ -250,16 +250,17 @@ class RunFolder:
 
 def find_run_folders(root: Path) -> Iterator[RunFolder]:
     """The run folders directly under `root`, in the order of their names; `root` itself if it is one."""
-    if _is_run_folder(root):
+    if is_run_folder(root):
         yield RunFolder(root)
         return
     if root.is_dir():
         for path in sorted(root.iterdir()):
-            if _is_run_folder(path):
+            if is_run_folder(path):
                 yield RunFolder(path)
 
 
-def _is_run_folder(path: Path) -> bool:
+def is_run_folder(path: Path) -> bool:
+    """Return whether a folder is that of a run."""
     return os.path.exists(path / ".unitrack" / "run.json")  # `Path.exists` raises for a folder of somebody else's
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from unitrack.config import ExperimentConfig, resolve
 from unitrack.current import StartedRuns
 from unitrack.ending import EndStatus
-from unitrack.errors import NoActiveRunError
+from unitrack.errors import DeliveryError, NoActiveRunError
 from unitrack.experiment_tracker import ExperimentTracker
 from unitrack.run import Run
 from unitrack.start import start_resolved
@@ -117,7 +117,7 @@ class MLflowTracker(Tracker):
     """Runs of the experiment `experiment_name` in the MLflow store at `tracking_uri`.
 
     `start_run` returns MLflow's own id of the run, for which it waits at most `start_timeout` seconds. It raises
-    `RuntimeError` if MLflow has not taken the run by then; log calls never wait for MLflow.
+    `DeliveryError` (a `RuntimeError`) if MLflow has not taken the run by then; log calls never wait for MLflow.
     """
 
     def __init__(self, tracking_uri: str, experiment_name: str, *, start_timeout: float = START_TIMEOUT_S) -> None:
@@ -137,7 +137,7 @@ class MLflowTracker(Tracker):
             return run.id  # tracking is disabled
         run.finish("failed", timeout=0.0)
         why = report.last_error or f"no answer within {self._start_timeout:g} s"
-        raise RuntimeError(f"Failed to start MLflow run: {why}")
+        raise DeliveryError(f"Failed to start MLflow run: {why}")
 
 
 def _let_yaml_write_ids() -> None:

@@ -8,12 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import unitrack
 from unitrack.runs import SourceError
 
-INSTALLED = [name for name in ("mlflow", "wandb", "tensorboard") if importlib.util.find_spec(f"unitrack_{name}")]
+INSTALLED = [
+    name for name in ("mlflow", "wandb", "tensorboard", "trackio") if importlib.util.find_spec(f"unitrack_{name}")
+]
+BOXES = {"predicted": {"box_data": [{"position": {"minX": 0.1, "maxX": 0.2, "minY": 0.3, "maxY": 0.4}, "class_id": 1}]}}
 AWKWARD = ("loss", "Loss", "val/mean@1", "a//b")
 
 
@@ -23,22 +27,28 @@ def test_the_same_run_from_each_backend(root: Path) -> None:
     """Names, steps out of order and values bit for bit; the local files say what was logged."""
     options = {"mlflow": {"tracking_uri": f"sqlite:///{root / 'mlflow.db'}"}, "wandb": {"mode": "offline"}}
     sinks = ["local", *({name: options.get(name, {})} for name in INSTALLED)]
-    with unitrack.start_run("everywhere", project="p", tags={"kind": "test"}, sinks=sinks) as run:
-        run.log_params({"lr": 0.1, "model": {"depth": 4}})
-        for step in (0, 1, 7, 3):
-            run.log_metrics({name: 0.1 * step + number for number, name in enumerate(AWKWARD)}, step=step)
-        run.log_text("hello", "notes.txt")
-    assert run.finish(timeout=100).ok
+    related = {"parent": "p1", "group": "folds", "job_type": "train"}
+    run = unitrack.start_run("everywhere", project="p", tags={"kind": "test"}, sinks=sinks, **related)
+    run.log_params({"lr": 0.1, "model": {"depth": 4}})
+    for step in (0, 1, 7, 3):
+        run.log_metrics({name: 0.1 * step + number for number, name in enumerate(AWKWARD)}, step=step)
+    run.log_text("hello", "notes.txt")
+    run.log({"image": unitrack.Image(np.zeros((2, 2)), caption="dark", boxes=BOXES)}, step=7)
+    run.define_metric("Loss", summary="min")
+    assert run.finish("pruned", timeout=100).ok
     expected = unitrack.runs(run.path).find(run.id)
+    assert expected.summary["Loss"] == 1
     for name, link in run.links().items():
         found = unitrack.runs(f"{name}:{link.location}").find(link.id)
         assert unitrack.runs(f"{name}:{link.location}").find(run.id).id == found.id, f"by its id in unitrack, {name}"
-        assert (found.name, found.project, found.status) == ("everywhere", "p", "finished"), name
+        assert (found.name, found.project, found.status) == ("everywhere", "p", "pruned"), name
         assert found.started == expected.started, name
         assert found.ended is not None and found.ended >= found.started, name
-        assert (found.params, found.tags) == ({"lr": 0.1, "model.depth": 4}, {"kind": "test"}), name
+        assert (found.params, found.tags) == ({"lr": 0.1, "model.depth": 4}, expected.tags), name
+        assert (found.parent, found.group, found.job_type) == ("p1", "folds", "train"), name
         assert found.summary == expected.summary, name
-        assert [artifact.name for artifact in found.artifacts] == ["notes.txt"], name
+        assert [artifact.name for artifact in found.artifacts] == ["notes.txt", "image-7.png"], name
+        assert [one.annotations for one in found.artifacts] == [one.annotations for one in expected.artifacts], name
         assert found.fetch("notes.txt", root / "fetched" / name).read_text() == "hello", name
         for metric in AWKWARD:
             # sorted: MLflow knows no order among the points of one millisecond
@@ -68,7 +78,7 @@ def test_a_store_that_is_not_there_is_not_made(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-@pytest.mark.parametrize("backend", ["local", *(name for name in (*INSTALLED, "trackio") if name != "mlflow")])
+@pytest.mark.parametrize("backend", ["local", *(name for name in INSTALLED if name != "mlflow")])
 def test_a_place_that_is_not_there_is_no_empty_list(root: Path, backend: str) -> None:
     if importlib.util.find_spec(f"unitrack_{backend}") is None and backend != "local":
         pytest.skip(f"needs unitrack-{backend}")

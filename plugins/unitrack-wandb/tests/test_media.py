@@ -12,16 +12,19 @@ from wandb_reading import Drive, offline_folders, points_of, records_of
 
 from unitrack.errors import SinkUnavailableError
 from unitrack.hookspecs import RunContext
+from unitrack.media.annotations import annotate
 from unitrack.media.audio import audio_bytes
 from unitrack.media.histograms import histogram_bytes
 from unitrack.media.images import image_bytes
 from unitrack.media.tables import table_bytes
 from unitrack.media.video import video_bytes
-from unitrack.records import Artifact, ArtifactType
+from unitrack.metric_definitions import Definition
+from unitrack.records import Artifact, ArtifactType, Tags
+from unitrack_wandb.offline_file import read_records
 from unitrack_wandb.offline_run import OfflineRun
 
 np = pytest.importorskip("numpy")
-pytest.importorskip("PIL")
+Pillow = pytest.importorskip("PIL.Image")
 
 ROWS = [[1, "a", None], [2.5, True, [1, 2]], [None, {"k": 1}, "ü"]]
 MEDIA: list[tuple[str, bytes, ArtifactType, str]] = [
@@ -197,3 +200,41 @@ def test_nothing_of_a_table_goes_to_the_home_folder(run: RunContext, drive: Driv
     driver.artifact("t.json", table_bytes(ROWS, "t", ["x", "y", "1"]), type="table", step=0)
     driver.end()
     assert {path for path in Path.home().rglob("*") if path.is_file()} - before == set()
+
+
+def test_what_is_said_about_a_picture_is_shown(run: RunContext, drive: Drive) -> None:
+    box = {"position": {"minX": 0.1, "maxX": 0.2, "minY": 0.3, "maxY": 0.4}, "class_id": 1}
+    told = annotate(
+        "p",
+        "a car",
+        {"predicted": {"box_data": [box], "class_labels": {1: "car"}}},
+        {"truth": {"mask_data": np.ones((2, 2), dtype=int), "class_labels": {1: "car"}}},
+    )
+    driver = drive(mode="offline")
+    driver.artifact("p.png", image_bytes(np.zeros((2, 2)), "p.png"), type="image", annotations=told)
+    driver.artifact("a.wav", audio_bytes(np.zeros(8), "s", 8000), type="audio", annotations=annotate("a", "silence"))
+    driver.end()
+    picture, sound = (row[f"artifacts/{name}"] for row, name in zip(rows_of(run), ("p.png", "a.wav"), strict=True))
+    assert (picture["caption"], sound["caption"]) == ("a car", "silence")
+    shown = json.loads((files_of(run) / picture["boxes"]["predicted"]["path"]).read_text(encoding="utf-8"))
+    assert [one["position"] for one in shown["box_data"]] == [box["position"]]
+    mask = Pillow.open(files_of(run) / picture["masks"]["truth"]["path"])
+    assert np.asarray(mask).tolist() == [[1, 1], [1, 1]]
+    assert [record.annotations for record in records_of(run.folder, Artifact)] == [told, {"caption": "silence"}]
+
+
+def test_definitions_of_metrics_are_wandbs_own(run: RunContext, drive: Drive) -> None:
+    """Those that come before the metric, after it, and after a restart."""
+    driver = drive(mode="offline")
+    driver.metrics({"val/acc": 1.0, "epoch": 0.0}, step=0)
+    tags = Definition.of("val/*", "epoch", "max").as_tag("val/*") | Definition.of("loss", None, "min").as_tag("loss")
+    driver.tags(tags)
+    driver.metrics({"val/acc": 2.0, "loss": 3.0, "epoch": 1.0, "plain": 1.0}, step=1)
+    driver.end()
+    [folder] = offline_folders(run.folder)
+    metrics = [one.metric for one in read_records(OfflineRun(folder).file) if one.WhichOneof("record_type") == "metric"]
+    defined = {one.name: (one.step_metric, one.summary.max, one.summary.min) for one in metrics if one.name}
+    assert defined["val/acc"] == ("epoch", True, False)
+    assert defined["loss"] == ("step", False, True)
+    assert OfflineRun(folder).header.tags == ()
+    assert records_of(run.folder, Tags)[0].tags == tags

@@ -39,8 +39,14 @@ def _boxes(name: str, group: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not isinstance(given.get("box_data"), Sequence):
         raise InvalidTypeError(f'{where}: expected {{"box_data": [{{"position": {{...}}, "class_id": 1}}]}}')
     for box in given["box_data"]:
-        if not isinstance(box, Mapping) or not isinstance(box.get("position"), Mapping):
-            raise InvalidTypeError(f'{where}: each box needs a "position": {{"minX":, "maxX":, "minY":, "maxY":}}')
+        if (
+            not isinstance(box, Mapping)
+            or not isinstance(box.get("position"), Mapping)
+            or not isinstance(box.get("class_id"), int)
+        ):
+            raise InvalidTypeError(
+                f'{where}: each box needs {{"position": {{"minX":, "maxX":, "minY":, "maxY":}}, "class_id": 1}}'
+            )
     plain: dict[str, Any] = to_plain(dict(given))
     return plain
 

@@ -18,7 +18,16 @@ def numpy(who: str) -> ModuleType:
 
 
 def as_array(values: Any) -> Any:
-    """An array, a tensor (copied from its device), or a sequence, as a NumPy array."""
+    """An array, a tensor (copied from its device), or a sequence, as a NumPy array.
+
+    Types of a few bits that NumPy does not know (bfloat16, float8 and the like) become float32, which holds them
+    exactly.
+    """
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return numpy("logging arrays").asarray(values)
+        values = values.detach().cpu()
+        try:
+            values = values.numpy()
+        except TypeError:  # torch has no NumPy type for bfloat16 and float8
+            values = values.float().numpy()
+    found = numpy("logging arrays").asarray(values)
+    return found.astype("float32") if found.dtype.isbuiltin == 2 else found  # of another package

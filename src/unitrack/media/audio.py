@@ -9,16 +9,24 @@ from typing import Any
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.media.arrays import as_array, numpy
 
+MAX_CHANNELS = 64
+"""More is no sound: a picture, say."""
+
 
 def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
-    """Sound of shape (samples,) or (samples, channels), float in -1 ... 1 or int16. `sample_rate`: in Hz.
+    """Sound of shape (samples,), (samples, channels) or (channels, samples), float in -1 ... 1 or int16.
 
-    Raises `InvalidTypeError` or `InvalidValueError` for others.
+    The shorter axis is that of the channels. `sample_rate`: in Hz. Raises `InvalidTypeError` or `InvalidValueError` for
+    others.
     """
     np = numpy("log_audio of an array")
     samples = as_array(sound)
     if samples.ndim not in (1, 2) or samples.size == 0:
         raise InvalidValueError(f"audio {name!r} has shape {samples.shape}, not (samples,) or (samples, channels)")
+    if samples.ndim == 2 and samples.shape[0] < samples.shape[1]:
+        samples = samples.T
+    if samples.ndim == 2 and samples.shape[1] > MAX_CHANNELS:
+        raise InvalidValueError(f"audio {name!r} of shape {samples.shape} would have more than {MAX_CHANNELS} channels")
     if np.issubdtype(samples.dtype, np.floating):
         if not np.isfinite(samples).all() or np.abs(samples).max() > 1:
             raise InvalidValueError(f"audio {name!r}: float samples must be in -1 ... 1, scale them first")

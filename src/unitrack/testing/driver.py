@@ -70,7 +70,14 @@ class SinkDriver:
         """Deliver one tags record."""
         self._sink.deliver([Tags(seq=next(self._seq), time=now_ms(), tags=dict(tags))])
 
-    def artifact(self, name: str, content: bytes, type: ArtifactType = "file", step: int | None = None) -> Artifact:
+    def artifact(
+        self,
+        name: str,
+        content: bytes,
+        type: ArtifactType = "file",
+        step: int | None = None,
+        annotations: dict[str, Any] | None = None,
+    ) -> Artifact:
         """Deliver one file artifact with this content, and return its record."""
         seq = next(self._seq)
         path = self.run.folder / ".spool" / "files" / str(seq) / Path(name).name
@@ -84,6 +91,7 @@ class SinkDriver:
             type=type,
             size=len(content),
             step=step,
+            annotations=annotations or {},
         )
         self._sink.deliver([record])
         return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError
+from unitrack.folder_members import members
 from unitrack.safe_files import leads_out
 from unitrack.validation.refusing import brief
 
@@ -65,7 +66,8 @@ def _begins_with_drive(name: str) -> bool:
 
 
 def check_source_file(path: Path, max_bytes: int) -> int:
-    """Return the size in bytes of a file or folder to log, without what `is_member_name` leaves out of a folder.
+    """Return the size in bytes of a file or folder to log, of a folder without what `is_member_name` and `members`
+    leave out.
 
     Raises `ArtifactNotFoundError` if it is missing, `InvalidValueError` if it is larger than `max_bytes`, holds a
     symbolic link that leads out of it, or is no regular file.
@@ -76,7 +78,7 @@ def check_source_file(path: Path, max_bytes: int) -> int:
         folder = path.resolve()
         size = sum(
             _member_size(member, folder)
-            for member in path.rglob("*")
+            for member in members(path)
             if all(map(is_member_name, member.relative_to(path).parts))
         )
     elif path.is_file():

@@ -45,7 +45,7 @@ def viewable(artifact: Artifact, path: Path, run: Any, row: int) -> Any:
         # artifact of each table, in a folder of the user's home.
         if hasattr(value, "bind_to_run"):
             value.bind_to_run(run, shorten(artifact.name, _KEY_CHARACTERS), row)
-    except (ImportError, OSError, ValueError, msgspec.MsgspecError):
+    except (ImportError, OSError, ValueError, TypeError, KeyError, msgspec.MsgspecError):
         return path.name
     return value
 

@@ -1,0 +1,25 @@
+"""The suffixes by which a medium's format is told: what else follows a dot belongs to the name (`layer1.0.weight`)."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+Medium = Literal["figure", "image", "audio", "video", "html", "histogram", "table"]
+
+_PICTURES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ico", ".ppm", ".pgm"))
+_KNOWN: dict[Medium, frozenset[str]] = {
+    "figure": _PICTURES | {".svg", ".svgz", ".pdf", ".eps", ".ps", ".pgf", ".html", ".json"},
+    "image": _PICTURES,
+    "audio": frozenset((".wav", ".mp3", ".ogg", ".oga", ".flac", ".m4a", ".aac", ".opus", ".aif", ".aiff", ".mid")),
+    "video": frozenset((".gif", ".mp4", ".webm", ".ogg", ".ogv", ".mov", ".avi", ".mkv", ".m4v")),
+    "html": frozenset((".html", ".htm")),
+    "histogram": frozenset((".json",)),
+    "table": frozenset((".json",)),
+}
+
+
+def with_suffix(name: str, medium: Medium, default: str) -> str:
+    """Return a medium's name with a suffix: its own if that is a format of the medium, else `default` after it."""
+    own = PurePosixPath(name).suffix.lower()
+    return name if own in _KNOWN[medium] or (own and own == default.lower()) else f"{name}{default}"

@@ -1,0 +1,112 @@
+"""What is logged of a folder, and of a project's code."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import unitrack
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name, encoding="utf-8")
+
+
+def stored(run: unitrack.Run) -> set[str]:
+    base = run.path / "artifacts"
+    return {path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file()}
+
+
+def start(**arguments: str) -> unitrack.Run:
+    return unitrack.start_run("a", sinks="local", delivery="inline", **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def project(root: Path) -> Path:
+    """A folder in which somebody trains: in it lie a repository, two environments, caches, and an earlier run."""
+    write(
+        root,
+        ".git/HEAD",
+        "env/pyvenv.cfg",
+        "env/lib/x.py",
+        "src/__pycache__/m.pyc",
+        "src/m.py",
+        "train.py",
+        "data/a.csv",
+    )
+    with start() as run:
+        run.log_text("x", "x.txt")
+    return root
+
+
+@pytest.mark.parametrize("method", ["log_artifact", "log_artifacts"])
+def test_a_working_folder_is_logged_without_what_is_there_by_accident(project: Path, method: str) -> None:
+    with start() as run:
+        getattr(run, method)(".")
+    prefix = f"{project.name}/" if method == "log_artifact" else ""
+    assert stored(run) == {f"{prefix}{name}" for name in ("src/m.py", "train.py", "data/a.csv")}
+
+
+def test_what_is_passed_over_counts_for_no_limit(project: Path) -> None:
+    with (project / "env" / "large.bin").open("wb") as file:
+        file.truncate(200 * 2**20)
+    with start() as run:
+        run.log_artifact(".")
+
+
+def test_each_can_be_logged_by_itself(project: Path) -> None:
+    with start() as run:
+        run.log_artifact(".git")
+        run.log_artifact("env", "environment/")
+        run.log_artifact("experiments/a/artifacts")
+    assert stored(run) == {".git/HEAD", "environment/env/pyvenv.cfg", "environment/env/lib/x.py", "artifacts/x.txt"}
+
+
+def test_a_run_is_not_copied_into_itself(root: Path) -> None:
+    with start() as run:
+        (run.path / "plots").mkdir()
+        write(run.path, "plots/a.txt")
+        for given in (run.path, f"{run.path}/.", run.path.relative_to(root)):
+            with pytest.raises(ValueError, match="is the folder of this run: log what lies in it"):
+                run.log_artifact(given)
+        run.log_artifact(run.path / "plots")
+    assert stored(run) == {"plots/a.txt"}
+
+
+def test_the_code_is_what_git_would_commit(root: Path) -> None:
+    write(root, "train.py", "src/m.py", "src/new.py", "notes.ipynb", "data.csv", "build/lib.py", ".gitignore")
+    (root / ".gitignore").write_text("build/\nexperiments/\n", encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", "add", "train.py", "src/m.py"], check=True)
+    with start() as run:
+        run.log_code()
+        run.log_code("src", "module")
+        run.log_code(name="all", include=["*"], exclude=["*.ipynb", "src/*"])
+    assert stored(run) == {
+        *("code/train.py", "code/src/m.py", "code/src/new.py", "code/notes.ipynb"),
+        *("module/m.py", "module/new.py"),
+        *("all/train.py", "all/data.csv", "all/.gitignore"),
+    }
+
+
+def test_the_code_of_a_folder_without_git(project: Path) -> None:
+    (project / ".git" / "HEAD").unlink()
+    with start() as run:
+        unitrack.log_code()
+    assert stored(run) == {"code/train.py", "code/src/m.py"}
+
+
+def test_code_that_is_not_there_is_named(root: Path) -> None:
+    write(root, "a.txt")
+    with start() as run:
+        with pytest.raises(FileNotFoundError, match="there is no folder nowhere"):
+            run.log_code("nowhere")
+        with pytest.raises(FileNotFoundError, match=r"no file below .* matches \*\.py, \*\.ipynb"):
+            run.log_code()
+        with pytest.raises(TypeError, match="include takes a list of globs"):
+            run.log_code(include="*.py")
+    assert stored(run) == set()

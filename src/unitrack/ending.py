@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
+from numbers import Real
 from types import TracebackType
 from typing import Literal, Self, get_args
 
@@ -27,7 +29,7 @@ EndStatus = Literal["finished", "failed", "killed", "pruned"]
 
 def check_status(status: str) -> None:
     """Raise `InvalidValueError` for what no run can end as: in the journal it would be a damaged line."""
-    if status not in get_args(EndStatus):
+    if not isinstance(status, str) or status not in get_args(EndStatus):
         raise InvalidValueError(f"a run ends as 'finished', 'failed', 'killed' or 'pruned', got {status!r}")
 
 
@@ -166,7 +168,11 @@ class Ending(RunState):
             self._journal = FinishedJournal(self)  # type: ignore[assignment]  # it answers every use with an error
 
     def _deadline(self, timeout: float | None) -> float:
-        return time.monotonic() + (self._settings.tracking.finish_timeout if timeout is None else timeout)
+        if timeout is None:
+            timeout = self._settings.tracking.finish_timeout
+        elif isinstance(timeout, bool) or not isinstance(timeout, Real) or timeout != timeout:
+            raise InvalidTypeError(f"timeout must be a number of seconds, got {type(timeout).__name__} {timeout!r}")
+        return time.monotonic() + min(timeout, threading.TIMEOUT_MAX)
 
     def _waiting(self, until: Literal["accepted", "complete"], *, patient: bool) -> RunWait:
         names = [sink.name for sink in self._settings.sinks]

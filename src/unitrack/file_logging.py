@@ -18,6 +18,7 @@ from unitrack.records import Artifact, ArtifactType
 from unitrack.reproduce.code import SOURCES
 from unitrack.run_state import RunState
 from unitrack.validation import check_artifact_name, check_step
+from unitrack.validation.arguments import as_names, as_path, as_text
 from unitrack.validation.artifacts import MAX_FILE_NAME_BYTES
 from unitrack.validation.refusing import brief
 from unitrack.warning import warn_caller
@@ -47,7 +48,7 @@ class FileLogging(RunState):
         whose own names are not UTF-8, hold a backslash or have more than 240 bytes are left out; one
         warning names them.
         """
-        source = Path(path)
+        source = as_path(path, "log_artifact: path")
         self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
 
     def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
@@ -55,7 +56,9 @@ class FileLogging(RunState):
 
         A file whose name can't be an artifact's is left out; one warning names those.
         """
-        base = Path(folder)
+        base = as_path(folder, "log_artifacts: folder")
+        if artifact_path is not None:
+            artifact_path = as_text(artifact_path, "log_artifacts: artifact_path")
         self._validation.artifact(base, artifact_path or _ANY_FOLDER)
         if not base.is_dir():
             raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
@@ -90,12 +93,12 @@ class FileLogging(RunState):
         """
         from unitrack.reproduce.code import source_files
 
-        base = Path(root)
+        base = as_path(root, "log_code: root")
         if not base.is_dir():
             raise ArtifactNotFoundError(f"log_code: there is no folder {base} (looked from {Path.cwd()})")
         self._check_open()
         check_artifact_name(name)
-        files = source_files(base, _globs("include", include), _globs("exclude", exclude))
+        files = source_files(base, as_names(include, "log_code: include"), as_names(exclude, "log_code: exclude"))
         if not files:
             raise ArtifactNotFoundError(f"log_code: no file below {base.resolve()} matches {', '.join(include)}")
         self._log_made(self._stage.gather(self._journal.writer, name, files), name, "folder")
@@ -223,7 +226,7 @@ class FileLogging(RunState):
         elif not isinstance(html, str):
             raise InvalidTypeError(f"log_html takes a string or a path, got {type(html).__name__}")
         else:
-            self._log_bytes(self._validation.redacted(html).encode(), name, "html", step)
+            self._log_bytes(plain_text(self._validation.redacted(html)).encode(), name, "html", step)
 
     def log_model(self, model: Any, name: str = "model") -> None:
         """Log a model below the folder `name`: a path, or an object that `models.save_model` can save.
@@ -319,12 +322,6 @@ class FileLogging(RunState):
             if isinstance(kept := clean["masks"][group], dict):
                 kept["png"] = mask["png"]
         return clean
-
-
-def _globs(what: str, globs: Sequence[str]) -> Sequence[str]:
-    if isinstance(globs, str) or not all(isinstance(glob, str) for glob in globs):
-        raise InvalidTypeError(f"log_code: {what} takes a list of globs such as ['*.py'], got {globs!r}")
-    return globs
 
 
 def _with_suffix(name: str, medium: Medium, default: str) -> str:

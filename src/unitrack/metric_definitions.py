@@ -9,6 +9,7 @@ from typing import Literal, Self, get_args
 import msgspec
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.params import plain_text
 
 PREFIX = "unitrack.metric."
 """+ metric or glob: a `Definition` as JSON."""
@@ -28,11 +29,13 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, name: str, step_metric: str | None, summary: str | None) -> Self:
         """A definition, checked. Raises `InvalidTypeError` and `InvalidValueError`."""
         for what, value in (("name", name), ("step_metric", step_metric)):
-            if not isinstance(value, str | None) or value == "" or (what == "name" and value is None):
+            if value is None and what == "step_metric":
+                continue
+            if not isinstance(value, str) or not value or plain_text(value) != value:
                 raise InvalidTypeError(f"define_metric: {what} must be the name of a metric, got {value!r}")
         try:
             return cls(step_metric, msgspec.convert(summary, SummaryKind | None))
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):
             known = ", ".join(repr(kind) for kind in get_args(SummaryKind))
             raise InvalidValueError(
                 f"define_metric {name!r}: summary must be one of {known}, got {summary!r}"

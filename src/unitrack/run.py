@@ -17,6 +17,7 @@ from unitrack.limits import MAX_STEP
 from unitrack.params import merged, what_changes
 from unitrack.records import Metrics, Params, Tags
 from unitrack.validation import check_step
+from unitrack.validation.arguments import as_text
 
 if TYPE_CHECKING:
     from unitrack.mappings import RunConfig, RunSummary
@@ -58,6 +59,13 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
             if link is not None:
                 found[sink.name] = link
         return found
+
+    def _repr_html_(self) -> str:
+        from unitrack.html import html_table
+
+        rows = [("id", self.id), ("project", self.project), ("folder", self.path)]
+        rows += [(name, link.url or link.location) for name, link in self.links().items()]
+        return html_table(f"run {self.name}", ("", ""), rows)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one number per name at a step.
@@ -139,7 +147,7 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Log one metric; see `log_metrics`."""
-        self.log_metrics({name: value}, step)
+        self.log_metrics({as_text(name, "log_metric: name"): value}, step)
 
     def log_params(self, params: Any) -> None:
         """Log hyperparameters: a mapping (nested as you like), a dataclass, a pydantic model, an argparse namespace.
@@ -160,7 +168,7 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
 
     def log_param(self, name: str, value: Any) -> None:
         """Log one hyperparameter; see `log_params`."""
-        self.log_params({name: value})
+        self.log_params({as_text(name, "log_param: name"): value})
 
     def set_tags(self, tags: Mapping[str, Any] | Sequence[str]) -> None:
         """Set tags: names and values, or names alone. Values become strings; a later one replaces an earlier one."""

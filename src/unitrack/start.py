@@ -106,9 +106,9 @@ def _start(resolved: Resolved, params: Any, run_id: str | None, resume: Resume |
     settings = resolved.settings
     if resume is None:
         resume = "allow" if is_restart() else "never"
-    if resume not in get_args(Resume):
+    if not isinstance(resume, str) or resume not in get_args(Resume):
         raise ConfigError(f"resume must be 'never', 'allow', 'must' or 'auto', got {resume!r}")
-    if run_id is not None and not _RUN_ID.fullmatch(run_id):
+    if run_id is not None and not (isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)):
         raise ConfigError(f"run_id {run_id!r} must be 1 to 64 letters, digits, '_', '-' or '.', starting with one")
     if resume == "must" and run_id is None:
         raise ConfigError("resume='must' needs the run_id to resume")
@@ -181,7 +181,7 @@ def _call_layer(
     tracking = {
         "sinks": sinks if sinks is None or isinstance(sinks, str | Mapping) else list(sinks),
         "delivery": delivery,
-        "root": None if root is None else os.fspath(root),
+        "root": os.fspath(root) if isinstance(root, os.PathLike) else root,
     }
     layers: dict[str, dict[str, Any]] = {"experiment": experiment, "tracking": tracking}
     return {
@@ -230,7 +230,7 @@ def _new_start(settings: Settings, run_id: str | None) -> RunStart:
 
 def _relations(experiment: Experiment) -> dict[str, str]:
     related = {PARENT: experiment.parent, GROUP: experiment.group, JOB_TYPE: experiment.job_type}
-    return {tag: value for tag, value in related.items() if value is not None}
+    return {tag: plain_text(value) for tag, value in related.items() if value is not None}
 
 
 def _create(

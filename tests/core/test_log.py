@@ -94,7 +94,7 @@ def test_boxes_and_masks_are_kept(root: Path) -> None:
     [
         (5, TypeError, "log takes a mapping of names to values, got int"),
         ({"note": "text"}, TypeError, "metric 'note' must be numeric"),
-        ({"image": unitrack.Image(PIXELS, caption=3)}, TypeError, "image 'image': caption must be text, got int"),
+        ({"image": unitrack.Image(PIXELS, caption=3)}, TypeError, "'image': caption must be text, got int 3"),
         ({"image": unitrack.Image(PIXELS, boxes={"p": [1]})}, TypeError, "image 'image', boxes 'p': expected"),
         ({"image": unitrack.Image(PIXELS, boxes={"p": {"box_data": [1]}})}, TypeError, 'each box needs {"position"'),
         ({"image": unitrack.Image(PIXELS, masks={"p": PIXELS})}, TypeError, "image 'image', masks 'p': expected"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +81,11 @@ def _checked_section(section: str, given: Mapping[Any, Any], problems: list[Prob
                 converted = _converted(key, value, types[key])
                 if isinstance(converted, float) and not math.isfinite(converted):
                     raise msgspec.ValidationError("not finite")
-            except msgspec.ValidationError:
+            except (
+                msgspec.ValidationError,
+                UnicodeEncodeError,
+                AttributeError,
+            ):  # the last: of a mapping that is none
                 problems.append((path, _mismatch(key, value, types[key])))
             else:
                 yield key, converted
@@ -124,13 +129,21 @@ def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
                     re.compile(pattern)
             except (re.error, FutureWarning, TypeError, OverflowError, RecursionError) as error:
                 yield (*path, index), f"expected a regular expression, got {shown('', pattern)}: {error}"
-    elif path == ("tracking", "root") and isinstance(value, str) and "://" in value:
+    elif path == ("tracking", "root") and isinstance(value, str) and ("://" in value or not _is_file_name(value)):
         yield (
             path,
             f"expected a local folder, got {value!r}; the journal needs one: mount the bucket, or copy runs there",
         )
     elif path == ("tracking", "backend") and isinstance(value, str) and (problem := sink_problem(value)):
         yield path, problem
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether the file system takes it: without null bytes and broken Unicode."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _mismatch(key: str, value: object, type_: Any) -> str:

@@ -73,7 +73,7 @@ class ExperimentConfig:
 
     def __post_init__(self) -> None:
         """Check all fields."""
-        if not self.name:
+        if isinstance(self.name, str | None) and not self.name:
             raise ConfigError("Experiment name is required")
         if self.tags is None:
             self.tags = {}
@@ -93,4 +93,4 @@ class ExperimentConfig:
 
 def _differs(value: object, declared: Any) -> bool:
     # By type as well: True == 1, and a bool is no integer here.
-    return type(value) is not type(declared.default) or value != declared.default
+    return type(value) is not type(declared.default) or bool(value != declared.default)

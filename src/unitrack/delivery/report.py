@@ -90,6 +90,19 @@ class DeliveryReport(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return "\n".join(str(sink) for sink in self.sinks.values()) or "no sinks"
 
+    def __repr__(self) -> str:
+        return f"<DeliveryReport {'; '.join(str(sink) for sink in self.sinks.values()) or 'no sinks'}>"
+
+    def _repr_html_(self) -> str:
+        from unitrack.html import html_table
+
+        rows = [
+            (one.sink, one.verdict, one.delivered, one.pending, one.dead_lettered, one.damaged, one.last_error)
+            for one in self.sinks.values()
+        ]
+        title = "everything has arrived" if self.ok else "not everything has arrived"
+        return html_table(title, ("sink", "state", "delivered", "pending", "dead letters", "damaged", "error"), rows)
+
 
 def read_report(folder: RunFolder) -> DeliveryReport:
     """The account as the ledgers in a run folder give it."""

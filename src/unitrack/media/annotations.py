@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.params import plain_text, to_plain
+from unitrack.validation.arguments import as_text
 
 
 def annotate(
@@ -22,19 +24,18 @@ def annotate(
     """
     found: dict[str, Any] = {}
     if caption is not None:
-        if not isinstance(caption, str):
-            raise InvalidTypeError(f"image {name!r}: caption must be text, got {type(caption).__name__}")
-        found["caption"] = caption
+        found["caption"] = as_text(caption, f"{name!r}: caption")
+    for what, given in (("boxes", boxes), ("masks", masks)):
+        if given is not None and not isinstance(given, Mapping):
+            raise InvalidTypeError(f"image {name!r}: {what} must be a mapping by group, got {type(given).__name__}")
     if boxes:
-        found["boxes"] = {group: _boxes(name, group, given) for group, given in boxes.items()}
+        found["boxes"] = {plain_text(group): _boxes(name, group, given) for group, given in boxes.items()}
     if masks:
-        found["masks"] = {group: _mask(name, group, given) for group, given in masks.items()}
+        found["masks"] = {plain_text(group): _mask(name, group, given) for group, given in masks.items()}
     return found
 
 
 def _boxes(name: str, group: str, given: Any) -> dict[str, Any]:
-    from unitrack.params import to_plain
-
     where = f"image {name!r}, boxes {group!r}"
     if not isinstance(given, Mapping) or not isinstance(given.get("box_data"), Sequence):
         raise InvalidTypeError(f'{where}: expected {{"box_data": [{{"position": {{...}}, "class_id": 1}}]}}')
@@ -55,14 +56,13 @@ def _mask(name: str, group: str, given: Any) -> dict[str, Any]:
     from PIL import Image as Pillow
 
     from unitrack.media.arrays import as_array
-    from unitrack.params import to_plain
 
     where = f"image {name!r}, masks {group!r}"
     if not isinstance(given, Mapping) or "mask_data" not in given:
         raise InvalidTypeError(
             f'{where}: expected {{"mask_data": array of shape (H, W), "class_labels": {{1: "car"}}}}'
         )
-    classes = as_array(given["mask_data"])
+    classes = as_array(given["mask_data"], f"{where}: mask_data")
     if classes.ndim != 2 or classes.dtype.kind not in "biu":
         raise InvalidTypeError(f"{where}: mask_data must be integers of shape (H, W), got {classes.shape}")
     if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) <= 255:

@@ -8,9 +8,11 @@ from typing import Any
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.media.arrays import as_array, numpy
+from unitrack.validation.arguments import as_positive
 
 MAX_CHANNELS = 64
 """More is no sound: a picture, say."""
+MAX_RATE_HZ = 10_000_000
 
 
 def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
@@ -20,7 +22,7 @@ def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
     others.
     """
     np = numpy("log_audio of an array")
-    samples = as_array(sound)
+    samples = as_array(sound, f"audio {name!r}")
     if samples.ndim not in (1, 2) or samples.size == 0:
         raise InvalidValueError(f"audio {name!r} has shape {samples.shape}, not (samples,) or (samples, channels)")
     if samples.ndim == 2 and samples.shape[0] < samples.shape[1]:
@@ -33,10 +35,11 @@ def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
         samples = np.round(samples * 32767).astype("<i2")
     elif samples.dtype != np.int16:
         raise InvalidTypeError(f"audio {name!r} must be float or int16, got {samples.dtype}")
+    rate = round(as_positive(sample_rate, f"audio {name!r}: sample_rate", MAX_RATE_HZ))
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
         file.setsampwidth(2)
-        file.setframerate(sample_rate)
+        file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
     return buffer.getvalue()

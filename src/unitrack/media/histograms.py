@@ -9,9 +9,12 @@ from typing import Any
 
 import msgspec
 
-from unitrack.errors import InvalidValueError
+from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.learned import learned
 from unitrack.media.arrays import as_array, numpy
+from unitrack.validation.refusing import brief
+
+MAX_BINS = 1_000_000
 
 
 @learned
@@ -28,13 +31,19 @@ def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
     Raises `InvalidValueError` for samples that are not finite, and for counts and edges that don't fit together.
     """
     if isinstance(values, tuple) and len(values) == 2:
-        counts, edges = (_floats(part) for part in values)
+        counts, edges = (_floats(part, name) for part in values)
     else:
-        samples = as_array(values).ravel()
+        samples = as_array(values, f"histogram {name!r}").ravel()
         np = numpy("log_histogram")
+        if samples.dtype.kind not in "biuf":
+            raise InvalidTypeError(f"histogram {name!r}: the samples must be numbers, got {samples.dtype}")
+        if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= MAX_BINS:
+            raise InvalidValueError(f"histogram {name!r}: bins must be an integer in 1 ... {MAX_BINS}, got {bins!r}")
         if samples.size == 0 or not np.isfinite(samples).all():
             raise InvalidValueError(f"histogram {name!r}: the samples must be finite and at least one")
-        counts, edges = (_floats(part) for part in np.histogram(samples, bins=bins))
+        if samples.dtype.kind == "b":
+            samples = samples.astype("uint8")
+        counts, edges = (_floats(part, name) for part in np.histogram(samples, bins=bins))
     rising = all(low < high for low, high in itertools.pairwise(edges))
     if len(edges) != len(counts) + 1 or not rising or not all(map(math.isfinite, (*counts, *edges))):
         raise InvalidValueError(
@@ -43,5 +52,8 @@ def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
     return msgspec.json.encode(Histogram(counts, edges)) + b"\n"
 
 
-def _floats(values: Sequence[float]) -> list[float]:
-    return [float(value) for value in values]
+def _floats(values: Sequence[float], name: str) -> list[float]:
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise InvalidTypeError(f"histogram {name!r}: counts and edges must be numbers, got {brief(values)}") from None

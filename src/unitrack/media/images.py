@@ -34,7 +34,7 @@ def image_bytes(image: Any, name: str) -> bytes:
 def pixels(image: Any, name: str) -> Any:
     """An array as uint8 of shape (H, W) or (H, W, C). Raises as `image_bytes`."""
     np = numpy("log_image of an array")
-    found = as_array(image)
+    found = as_array(image, f"image {name!r}")
     if found.ndim == 3 and found.shape[-1] not in (1, 3, 4) and found.shape[0] in (1, 3, 4):
         found = np.moveaxis(found, 0, -1)
     if found.ndim not in (2, 3) or (found.ndim == 3 and found.shape[-1] not in (1, 3, 4)):

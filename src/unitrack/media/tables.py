@@ -10,6 +10,7 @@ import msgspec
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.learned import learned
 from unitrack.params import to_plain
+from unitrack.validation.arguments import as_names
 
 
 @learned
@@ -32,7 +33,12 @@ def table_bytes(
 
     Raises `InvalidTypeError` for anything else, `InvalidValueError` for rows of another length than the columns.
     """
-    found, rows = _parts(table, columns)
+    if columns is not None:
+        columns = as_names(columns, f"table {name!r}: columns")
+    try:
+        found, rows = _parts(table, columns)
+    except TypeError as error:
+        raise InvalidTypeError(f"table {name!r}: each row and column must be a sequence of cells: {error}") from None
     if found is None:
         raise InvalidTypeError(
             f"table {name!r} must be a data frame, a list of dicts, a dict of columns, or rows with columns=, "

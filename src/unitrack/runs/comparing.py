@@ -10,6 +10,7 @@ from typing import Any
 from unitrack.errors import InvalidTypeError
 from unitrack.local_source import PARAMS, LocalSource, read_json
 from unitrack.records import Metrics
+from unitrack.validation.arguments import as_path
 
 
 def compare_experiments(exp_dirs: Iterable[str | os.PathLike[str]]) -> dict[str, dict[str, Any]]:
@@ -18,9 +19,9 @@ def compare_experiments(exp_dirs: Iterable[str | os.PathLike[str]]) -> dict[str,
     `{"run-1": {"params": {"lr": 0.1}, "final_metrics": {"loss": 0.3}}}`. A folder that is not there is left out.
     Raises `InvalidTypeError` for one path instead of a list.
     """
-    if isinstance(exp_dirs, str | os.PathLike):
-        raise InvalidTypeError(f"compare_experiments takes a list of run folders, got {os.fspath(exp_dirs)!r}")
-    folders = [Path(folder) for folder in exp_dirs]
+    if isinstance(exp_dirs, str | bytes | os.PathLike) or not hasattr(exp_dirs, "__iter__"):
+        raise InvalidTypeError(f"compare_experiments takes a list of run folders, got {exp_dirs!r}")
+    folders = [as_path(folder, "compare_experiments: each of exp_dirs") for folder in exp_dirs]
     return {folder.name: _told_by(folder) for folder in folders if folder.exists()}
 
 

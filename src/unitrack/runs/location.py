@@ -6,6 +6,7 @@ Anything else is a folder of local runs; one whose name begins like a backend's 
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class Location(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str | Path) -> Location:
         """The location that `text` names. Raises `ConfigError` for one that can't be one, saying how they look."""
+        if not isinstance(text, str | os.PathLike):
+            raise ConfigError(f"a location is text such as 'local:experiments', or a path, got {type(text).__name__}")
         match = _PREFIX.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             return cls(DEFAULT_BACKEND, str(text))

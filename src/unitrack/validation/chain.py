@@ -68,7 +68,7 @@ class ValidationChain(MetricChecks):
     def tags(self, tags: Mapping[str, Any] | Sequence[str]) -> dict[str, str]:
         """Tags as strings, checked, without secrets."""
         if isinstance(tags, list | tuple):
-            tags = dict.fromkeys(tags, "")
+            tags = dict.fromkeys((check_name(tag, "tag", self.limits.max_name_length) for tag in tags), "")
         if not isinstance(tags, Mapping):
             raise InvalidTypeError(
                 f"tags must be a mapping of names to strings, or a list of names, got {type(tags).__name__}"

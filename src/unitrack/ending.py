@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal, Self, get_args
 
 from unitrack import lifecycle
+from unitrack.announcing import announce
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import RunWait, raise_for_trouble, wait_for_runs, warn_of_trouble
@@ -119,6 +120,7 @@ class Ending(RunState):
         if self._report is not None:  # another thread, or a signal handler, has finished it as well
             return self._report
         self._report = report
+        announce(self)
         warn_of_trouble(self._report, self.path, self._who_tries_on())
         self._warn_of_unread()
         self._raise_late_failure()

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, ClassVar
 
 from unitrack import exit_status
+from unitrack.announcing import announce_link
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.waiting import wait_for_runs
 from unitrack.disk_trouble import remedy
@@ -259,6 +260,7 @@ class _Housekeeper(threading.Thread):
             return
         for sink in run._settings.sinks:
             ledger = Ledger.load(run._folder.ledger_file(sink.name))
+            announce_link(run, sink.name, ledger.link)
             if ledger.state in ("retrying", "parked"):
                 self._warn_once(
                     (run.id, f"sink {sink.name}"),

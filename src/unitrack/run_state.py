@@ -49,6 +49,7 @@ class RunState:
         self._max_metrics = validation.limits.max_metrics_per_call
         self._next_step = 0
         self._report: DeliveryReport | None = None
+        self._announced: set[str] = set()
         self._device_reader: DeviceReader | None = None
         self._pump = delivery.pump if settings.tracking.delivery == "inline" else None
 

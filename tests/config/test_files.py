@@ -103,7 +103,7 @@ def test_all_problems_are_reported_at_once_with_their_lines(folder: Path) -> Non
         ("tracking: {mode", "off", 'expected one of "disabled", "enabled", got false'),
         ("safeguards: {redact", "pin", "expected a list of text that is not empty, got 'pin'"),
         ("safeguards: {max_name_length", "0", "expected an integer >= 1, got 0"),
-        ("experiment: {tags", "[a]", "expected a mapping of text to text, got ['a']"),
+        ("experiment: {tags", "[1]", "expected a mapping of text to text, got [1]"),
         ("experiment: {description", "2024-01-01", "expected text, got datetime.date(2024, 1, 1)"),
     ],
 )

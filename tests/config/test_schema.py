@@ -89,7 +89,9 @@ keys = st.sampled_from([(section, key) for section in SECTIONS for key in keys_o
 @given(keys, simple)
 def test_the_schema_and_the_code_agree(key: tuple[str, str], value: object) -> None:
     """But on whole floats, which JSON Schema takes for integers."""
-    values = {key[0]: {key[1]: value}}
+    values: dict[str, Any] = {key[0]: {key[1]: value}}
+    if key == ("tracking", "artifact_location"):
+        values["tracking"]["sinks"] = "mlflow"  # which alone can use it
     if isinstance(value, float) and value.is_integer():
         return
     try:

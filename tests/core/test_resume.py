@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +194,72 @@ class TestParams:
         """A value of another type is another value; what did not change is merged back in."""
         assert repr(what_changes(known, params)) == repr(changed)
         assert what_changes(merged(known, changed), params) == {}
+
+
+class TestAuto:
+    """`resume="auto"`, as in jobs that are started again after a crash, by hand or by a script."""
+
+    @staticmethod
+    def start(name: str | None = "a", **arguments: Any) -> unitrack.Run:
+        return unitrack.start_run(name, sinks="local", delivery="inline", resume="auto", **arguments)
+
+    def test_without_an_earlier_run_it_is_a_new_one(self, root: Path) -> None:
+        self.start().finish()
+        assert len(unitrack.runs()) == 1
+
+    @pytest.mark.parametrize("status", ["failed", "killed"])
+    def test_a_run_that_failed_is_gone_on_with(self, root: Path, status: Any) -> None:
+        first = self.start()
+        first.log_metrics({"loss": 1.0}, step=4)
+        first.finish(status)
+        with self.start() as again:
+            assert again.id == first.id
+            again.log_metrics({"loss": 0.5})
+        assert steps(again) == [4, 5]
+        assert [run.status for run in unitrack.runs()] == ["finished"]
+
+    @pytest.mark.parametrize("status", ["finished", "pruned"])
+    def test_a_run_that_ended_well_is_left_alone(self, root: Path, status: Any) -> None:
+        first = self.start()
+        first.finish(status)
+        assert self.start().id != first.id
+
+    def test_only_the_last_run_of_the_name_and_the_project_counts(self, root: Path) -> None:
+        failed = self.start("a", project="p")
+        failed.finish("failed")
+        assert self.start("b", project="p").finish().ok
+        assert self.start("a", project="q").finish().ok
+        with self.start("a", project="p") as again:
+            assert again.id == failed.id
+        assert self.start("a", project="p").id != failed.id  # the last one has finished
+
+    def test_without_a_name_the_last_of_the_project_counts(self, root: Path) -> None:
+        failed = self.start("b", project="p")
+        failed.finish("failed")
+        with self.start(None, project="p") as again:
+            assert again.id == failed.id
+
+    def test_a_run_that_is_open_is_left_alone(self, root: Path) -> None:
+        with self.start() as first:
+            second = self.start()
+            assert second.id != first.id
+            second.finish()
+
+    def test_what_a_dead_process_left(self, root: Path) -> None:
+        """Nothing of it was delivered, and nobody wrote how it ended."""
+        code = (
+            "import os, unitrack\n"
+            "run = unitrack.start_run('a', sinks=['local'], delivery='thread')\n"
+            "run.log_metrics({'loss': 1.0}, step=7)\nprint(run.id, flush=True)\nos.kill(os.getpid(), 9)"
+        )
+        dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        with self.start(project=root.name) as again:
+            assert again.id == dead.stdout.strip()
+            again.log_metrics({"loss": 0.5})
+        assert steps(again) == [7, 8]
+
+    def test_with_an_id_it_is_allow(self, root: Path) -> None:
+        with self.start(run_id="r1") as first:
+            pass
+        with self.start(run_id="r1") as again:
+            assert again.id == first.id == "r1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+import unitrack
 from unitrack import MLflowTracker
+from unitrack.limits import HOUSEKEEPING_S
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +47,21 @@ def test_a_pruned_trial(database: str, folder: Path) -> None:
     tracker.end_run("pruned")
     found = MlflowClient(database).get_run(run_id)
     assert (found.info.status, found.data.tags["unitrack.status"]) == ("KILLED", "pruned")
+
+
+@pytest.mark.parametrize("announce", [True, False])
+def test_the_runs_page_is_printed_once(
+    server: str, folder: Path, capsys: pytest.CaptureFixture[str], announce: bool
+) -> None:
+    """When it is known, while the run goes on."""
+    config = {"tracking": {"announce": announce}}
+    sinks = ["local", {"mlflow": {"tracking_uri": server}}]
+    with unitrack.start_run("training-v1", project="digits", config=config, sinks=sinks, delivery="thread") as run:
+        run.log_metrics({"loss": 0.5})
+        run.flush(timeout=30)
+        time.sleep(2 * HOUSEKEEPING_S)
+        printed = capsys.readouterr()
+    link = run.links()["mlflow"]
+    assert link.url is not None
+    assert printed.err == (f"unitrack: run 'training-v1' in mlflow: {link.url}\n" if announce else "")
+    assert printed.out == capsys.readouterr().err == ""

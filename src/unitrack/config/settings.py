@@ -76,6 +76,8 @@ class Tracking(Section, frozen=True):
     take_up: bool = True
     """Whether couriers also deliver what earlier runs under the same root left pending for the same backend and \
 options, once their own runs have everything."""
+    announce: bool = True
+    """Whether the address of the run's page in a backend is printed to standard error, once it is known."""
     container_timeout: Annotated[float, msgspec.Meta(ge=0)] = CONTAINER_TIMEOUT_S
     """The same where the end of the process ends its container: seconds at most, as long as delivery progresses."""
     ends_container: bool | None = None

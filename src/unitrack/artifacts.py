@@ -23,7 +23,7 @@ def artifact_name(source: Path, artifact_path: str | None) -> str:
     """Where a file or folder belongs among the run's artifacts.
 
     Without `artifact_path` it keeps its own name. One that ends in "/", or that has no suffix while the file has one,
-    names a folder, as in MLflow; any other is the whole name, as in the document's tracker. Raises `InvalidTypeError`
+    names a folder, as in MLflow; any other is the whole name. Raises `InvalidTypeError`
     if it is no string.
     """
     if not isinstance(artifact_path, str | None):

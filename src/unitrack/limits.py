@@ -15,7 +15,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bounds on what a log call accepts."""
 
     max_artifact_bytes: Positive = 100 * MIB
-    """The document's MAX_ARTIFACT_SIZE."""
+    """Bytes of one file or folder that is logged; a larger one is an error in the log call."""
     max_metrics_per_call: Positive = 10_000
     """Ten full MLflow batches. More in one call is a dict that was meant to be a table or an artifact."""
     max_points_per_metric: Positive = 100_000_000

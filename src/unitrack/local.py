@@ -1,7 +1,7 @@
-"""The local backend: the document's folder layout, `metadata.json`, `params.json`, `metrics.jsonl`, `artifacts/`.
+"""The local backend: a folder with `metadata.json`, `params.json`, `metrics.jsonl`, `artifacts/`.
 
-It is a sink like any other. `metrics.jsonl` holds one object a line with `step` and `metrics`, as the document reads
-it, and `time` (milliseconds) and `seq` beside them. NaN and infinity are written as Python's `json` writes them.
+It is a sink like any other. `metrics.jsonl` holds one object a line with `step` and `metrics`,
+and `time` (milliseconds) and `seq` beside them. NaN and infinity are written as Python's `json` writes them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from unitrack.safe_files import is_inside, link_or_copy, locate_inside, make_fol
 
 __all__ = ["LocalSink", "LocalSource", "check", "register_backends"]
 
-_STATUS: dict[str, str] = {"finished": "completed"}  # the document's word; the others are the same
+_STATUS: dict[str, str] = {"finished": "completed"}  # the others are the same
 
 
 @hookimpl
@@ -63,7 +63,7 @@ def check(options: SinkOptions) -> Iterator[Finding]:
 
 
 class LocalSink:
-    """Writes the document's layout into the run folder.
+    """Writes its files into the run folder.
 
     Appends to `metrics.jsonl`; its committed length is the checkpoint, and what a crash left beyond it is cut off, as
     from the history of the params. The other files are replaced as a whole, so writing them twice changes nothing.
@@ -166,10 +166,10 @@ class LocalSink:
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
-        """Note status and time, as the document does."""
+        """Note status and time."""
         self._metadata["status"] = _STATUS.get(status, status)
         self._metadata["end_time"] = datetime.fromtimestamp(time / 1000).isoformat()
-        self._metadata["end_time_ms"] = time  # the document's form is local time, which an hour of the year has twice
+        self._metadata["end_time_ms"] = time  # `end_time` is local time, which an hour of the year has twice
         self._write_metadata()
         assert self._metrics is not None
         with _answering_os_errors():

@@ -53,7 +53,7 @@ _LONGEST_TIME = 40
 
 
 class LocalSource:
-    """Reads run folders in the document's layout, ours and others'.
+    """Reads run folders in the layout of `unitrack.local`, whoever wrote them.
 
     `location` is a folder of run folders, or one run folder. A run's id is the one in its metadata; it is its folder's
     name where there is none, or a folder before it has the same.
@@ -194,7 +194,7 @@ def _start_of(folder: Path) -> RunStart:
 
 
 def _milliseconds(text: object, otherwise: int) -> int:
-    """A time as the document writes it, in milliseconds since the epoch."""
+    """A time as metadata.json holds it, local and to the second or better, in milliseconds since the epoch."""
     for parse in (lambda value: datetime.strptime(value, "%Y%m%d_%H%M%S"), datetime.fromisoformat):
         try:
             return int(parse(str(text)[:_LONGEST_TIME]).timestamp() * 1000)

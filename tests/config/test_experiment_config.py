@@ -1,4 +1,4 @@
-"""`ExperimentConfig`: the document's dataclass, and what it means as configuration."""
+"""`ExperimentConfig`: a dataclass, and what it means as configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unitrack.errors import ConfigError
 
 
 def test_has_the_fields_of_the_document_in_its_order() -> None:
-    """Positional arguments of the document's class mean the same here."""
+    """Its first seven fields may be given by position."""
     config = ExperimentConfig("n", "p", "sqlite:///x.db", "s3://b", {"a": "b"}, "why", 7)
     assert (config.name, config.project, config.tracking_uri) == ("n", "p", "sqlite:///x.db")
     assert (config.artifact_location, config.tags, config.description) == ("s3://b", {"a": "b"}, "why")
@@ -92,7 +92,7 @@ def test_a_copy_still_knows_that_the_uri_was_not_written() -> None:
 
 
 def test_is_checked_again_when_it_is_used() -> None:
-    """The document's class is mutable."""
+    """It is mutable."""
     config = ExperimentConfig("n")
     config.log_frequency = 0
     with pytest.raises(ConfigError, match="log_frequency: expected an integer >= 1, got 0"):

@@ -1,4 +1,4 @@
-"""Reading files: the document's YAML, and everything that can be wrong with a file."""
+"""Reading files: a whole configuration, and everything that can be wrong with a file."""
 
 from __future__ import annotations
 

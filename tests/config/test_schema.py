@@ -54,7 +54,7 @@ def test_the_schema_is_one_and_describes_every_key() -> None:
             "logging": {"log_frequency": 100, "log_system_metrics": True},
             "artifacts": {"save_model": True, "save_plots": True, "save_config": True},
             "reproducibility": {"random_seed": 42, "log_git_hash": True, "log_environment": True},
-        },  # the document's
+        },
         {"tracking": {"sinks": ["local", {"mlflow": {"a": [1]}}, {"wandb": None}]}},
         {"experiment": {"tags": {"a": "b"}}},
     ],

@@ -52,13 +52,13 @@ def gone(path: Path) -> bool:
 
 
 def metadata(run: unitrack.Run) -> dict[str, Any]:
-    """The document's metadata.json."""
+    """What metadata.json holds."""
     return json.loads((run.path / "metadata.json").read_text())
 
 
 @pytest.mark.parametrize("delivery", MODES)
 def test_everything_that_is_logged_is_in_the_local_files(root: Path, delivery: Mode) -> None:
-    """Each public method once, read back from the document's layout."""
+    """Each public method once, read back from the local files."""
     (root / "model.pt").write_bytes(b"weights")
     (root / "folder" / "sub").mkdir(parents=True)
     (root / "folder" / "sub" / "a.txt").write_text("a")
@@ -211,7 +211,7 @@ def test_an_empty_run_name_is_a_configuration_error(root: Path) -> None:
 
 
 def test_a_run_without_a_name_is_called_by_its_time(root: Path) -> None:
-    """As in the document."""
+    """To the second."""
     with unitrack.start_run(delivery="inline", root=root) as run:
         assert run.name.startswith("run_20")
 
@@ -428,7 +428,7 @@ def test_keep_rest_logs_the_rest_and_raises(root: Path) -> None:
 
 
 def test_nan_and_infinity_reach_the_files(root: Path) -> None:
-    """With `keep`, as the document's json module writes and reads them."""
+    """With `keep`, as Python's json module writes and reads them."""
     config = {"safeguards": {"non_finite": "keep"}}
     with unitrack.start_run("a", config=config, delivery="inline", root=root) as run:
         run.log_metrics({"a": math.nan, "b": math.inf, "c": -math.inf, "d": 1})

@@ -1,4 +1,4 @@
-"""The document's trackers: its examples as printed, and active runs that don't mix."""
+"""Trackers: small programs as people write them, and active runs that don't mix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def inline(root: Path) -> Tracker:
     return Tracker({"tracking": {"root": str(root), "delivery": "inline"}})
 
 
-# From the document, as printed.
+# As code that was written for any tracker has it.
 def compare_experiments(exp_dirs: list) -> dict:
     """
     Compare multiple experiments.
@@ -64,7 +64,7 @@ def compare_experiments(exp_dirs: list) -> dict:
     return comparisons
 
 
-# From the document, as printed.
+# As code that was written for any tracker has it.
 def run_sweep(param_grid: dict, train_fn: Any, tracker: Any) -> list:
     """
     Run hyperparameter sweep.
@@ -107,7 +107,7 @@ def run_sweep(param_grid: dict, train_fn: Any, tracker: Any) -> list:
 MAX_ARTIFACT_SIZE = 100 * 1024 * 1024  # 100MB
 
 
-# From the document, as printed.
+# As code that was written for any tracker has it.
 def safe_log_artifact(tracker: Any, path: str) -> None:
     """
     Log artifact with size limit.
@@ -126,7 +126,7 @@ def safe_log_artifact(tracker: Any, path: str) -> None:
     tracker.log_artifact(path)
 
 
-# From the document, as printed.
+# As code that was written for any tracker has it.
 def log_environment(tracker: Any) -> None:
     """
     Log complete environment for reproducibility.
@@ -240,8 +240,8 @@ def test_example_5_runs_as_printed(root: Path) -> None:
         assert compared[f"sweep-{i}"] == {"params": result["params"], "final_metrics": result["metrics"]}
 
 
-def test_the_documents_safeguards_hold(root: Path) -> None:
-    """Its `safe_log_artifact` works, and what it and `validate_metric` refuse is refused without them too."""
+def test_safeguards_hold(root: Path) -> None:
+    """A `safe_log_artifact` of one's own works, and what it checks is checked without it too."""
     tracker = inline(root / "runs")
     for call in (
         lambda: tracker.log_params({"a": 1}),

@@ -159,7 +159,7 @@ def test_names_that_nothing_can_hold_are_refused(name: Any, error: type[Exceptio
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_policies_for_values_that_are_not_finite(value: float) -> None:
-    """`raise` as in the document, `warn` keeps and warns once a metric, `drop` leaves out, `keep` keeps."""
+    """`raise` is the default, `warn` keeps and warns once a metric, `drop` leaves out, `keep` keeps."""
     with pytest.raises(ValueError, match=r"Metric 'loss' is NaN or Inf .* at step 7"):
         ValidationChain(Safeguards()).metrics({"loss": value}, 7)
     warned = ValidationChain(Safeguards(non_finite="warn"))
@@ -338,7 +338,7 @@ def test_artifacts_too_large_are_refused_with_both_sizes(root: Path) -> None:
 
 
 def test_artifacts_that_are_missing_say_where_they_were_looked_for(root: Path) -> None:
-    """A FileNotFoundError, as in the document."""
+    """It is a FileNotFoundError."""
     (root / "dangling").symlink_to("nowhere")
     for name in ("model.pt", "dangling"):
         with pytest.raises(ArtifactNotFoundError, match=f"{name}.*{root}") as caught:

@@ -1,4 +1,4 @@
-"""The documents, and a way to install a module as a plugin for the length of a test."""
+"""The pages of the documentation, and a way to install a module as a plugin for the length of a test."""
 
 from __future__ import annotations
 

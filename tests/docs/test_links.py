@@ -1,4 +1,4 @@
-"""Links between the documents lead somewhere."""
+"""Links between the pages lead somewhere."""
 
 from __future__ import annotations
 

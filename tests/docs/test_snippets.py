@@ -1,4 +1,4 @@
-"""Every Python snippet of the documents is run, in order, as one program a document, in an empty folder.
+"""Every Python snippet of the documentation is run, in order, as one program a page, in an empty folder.
 
 A snippet that begins with a comment like `# unitrack_mine.py` is a file; a TOML one with entry points installs it.
 """

@@ -219,7 +219,7 @@ print(json.dumps([end, time.time_ns() // 1_000_000]))
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu"])
 def test_a_run_over_the_end_of_summer_time(root: Path, clock: Path, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It took an hour, wherever it is read: times are kept as milliseconds beside the document's local ones."""
+    """It took an hour, wherever it is read: times are kept as milliseconds beside the local ones."""
     monkeypatch.setenv("TZ", "America/New_York")
     [[least, most]] = train(root, NIGHT)
     monkeypatch.setenv("TZ", zone)

@@ -71,6 +71,15 @@ def test_the_wheels_find_each_other(python: Path) -> None:
     json.loads(done.stdout)
 
 
+def test_the_first_snippet_of_the_readme_runs_on_the_core_alone(python: Path, tmp_path: Path) -> None:
+    """As it stands, with no plugin's SDK installed."""
+    first = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("```python\n")[1].partition("```")[0]
+    done = subprocess.run([python, "-c", first], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.strip() == str(tmp_path / "experiments" / "training-v1")
+    assert len((tmp_path / "experiments" / "training-v1" / "metrics.jsonl").read_text().splitlines()) == 1000
+
+
 def test_a_run_in_the_empty_environment(python: Path, tmp_path: Path) -> None:
     """The core works alone; a backend whose SDK is missing is named with the command that installs it."""
     script = (

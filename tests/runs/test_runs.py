@@ -112,7 +112,7 @@ def test_a_name_of_several_runs_asks_for_an_id(root: Path) -> None:
 
 
 def test_a_run_that_unitrack_did_not_write(root: Path) -> None:
-    """In the document's layout: no times of points, steps that are missing, a torn last line."""
+    """Only step and metrics: no times of points, steps that are missing, a torn last line."""
     folder = root / "theirs"
     folder.mkdir()
     metadata = {"run_name": "old", "start_time": "20250102_030405", "status": "completed"}

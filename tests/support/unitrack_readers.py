@@ -64,7 +64,7 @@ def _fetch(source: object, link: Link, artifact: Artifact, folder: Path) -> Path
 
 
 def _local(lane: LaneSpec, link: Link) -> tuple[int, Points]:
-    """As the document reads it: a JSON object a line."""
+    """A JSON object a line."""
     lines = map(json.loads, Path(link.location, link.id, "metrics.jsonl").read_text().splitlines())
     return 1, [(name, line["step"], value) for line in lines for name, value in line["metrics"].items()]
 

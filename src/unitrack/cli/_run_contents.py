@@ -41,7 +41,7 @@ class RunContents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def holds_run(path: Path) -> bool:
-    """Whether a folder is one of a run, of ours or in the document's layout."""
+    """Whether a folder is one of a run: ours, or one in the layout of the local backend."""
     return (path / "metadata.json").exists() or RunFolder(path).manifest_file.exists()
 
 
@@ -95,4 +95,4 @@ def _manifest(folder: RunFolder) -> Manifest | None:
     try:
         return folder.read_manifest()
     except JournalError:
-        return None  # a folder in the document's layout that is not ours
+        return None  # a folder in the layout of the local backend that is not ours

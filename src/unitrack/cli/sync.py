@@ -45,7 +45,7 @@ def sync(
         ),
     ] = None,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="Also try again what backends have refused, after a fix.")
+        bool, typer.Option("--dead-letters", help="Also try dead letters again, after a fix.")
     ] = False,
     timeout: Annotated[
         float | None,

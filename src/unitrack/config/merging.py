@@ -14,7 +14,7 @@ CALL = "call"
 """The origin of what the caller gave."""
 MLFLOW = "mlflow"
 SHARED = ("tracking_uri", "artifact_location")
-"""Keys of the section `tracking` that are options of mlflow sinks: the document puts them there."""
+"""Keys of the section `tracking` that are options of mlflow sinks, for files with one such sink."""
 
 
 def merge_sinks(

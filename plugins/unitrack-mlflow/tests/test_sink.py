@@ -14,6 +14,8 @@ from unitrack.errors import RecordRejectedError, SinkMisconfiguredError
 from unitrack.hookspecs import RunContext
 from unitrack.records import Artifact, Metrics, RunStatus
 from unitrack.testing.driver import now_ms
+from unitrack_mlflow import limits
+from unitrack_mlflow.source import MlflowSource
 
 OpenSink = Callable[..., Any]
 
@@ -260,3 +262,17 @@ def test_the_link_leads_to_the_run(
     folder = open_sink(str(tmp_path / "mlruns"), run)
     assert folder.link.open_with is not None
     assert folder.link.open_with.startswith("MLFLOW_ALLOW_FILE_STORE=true mlflow ui")
+
+
+def test_a_name_that_fits_into_no_tag(open_sink: OpenSink, uri: str, run: RunContext) -> None:
+    """As with a raised `safeguards.max_name_length`: it is kept in several."""
+    names = ["z" * 20_000, '"\U0001f600' * 3000]
+    opened = open_sink(uri, run)
+    opened.driver.metrics({name: 1.0 + number for number, name in enumerate(names)}, step=1)
+    opened.driver.flush()
+    again = open_sink(uri, run, opened.driver.checkpoint)
+    again.driver.metrics({names[0]: 3.0}, step=2)
+    again.driver.end()
+    points = [one for one in MlflowSource(uri).records(again.link.id) if isinstance(one, Metrics)]
+    assert [(one.step, one.values()) for one in points] == [(1, {names[0]: 1.0, names[1]: 2.0}), (2, {names[0]: 3.0})]
+    assert max(map(len, again.stored.data.tags.values())) <= limits.TAG_LENGTH

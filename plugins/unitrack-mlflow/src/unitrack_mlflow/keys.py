@@ -7,6 +7,7 @@ through `unitrack.names.unescape`; the few that do not (too long) are kept as ta
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import posixpath
@@ -49,8 +50,8 @@ class KeyMap:
 
     def restore(self, keys: Iterable[str], tags: Mapping[str, str], prefixes: tuple[str, ...] = ("",)) -> None:
         """Take up the keys that a run has already, with the tags that hold the names which keys don't tell."""
-        for tag, text in tags.items():
-            if tag.startswith(self._tag_prefix):
+        for text in _joined({tag: text for tag, text in tags.items() if tag.startswith(self._tag_prefix)}):
+            with contextlib.suppress(ValueError):  # a part is missing: it is written again with the key
                 key, name = json.loads(text)
                 self._names[key] = name
         for key in keys:
@@ -69,7 +70,7 @@ class KeyMap:
             key = f"{prefix}{readable[: limits.KEY_LENGTH - len(prefix) - 1 - _DIGEST]}-{digest}"
             self._names[key] = name
             tag = self._tag_prefix + hashlib.sha256(key.encode()).hexdigest()[:_DIGEST]
-            self._unsaved[tag] = json.dumps([key, name], ensure_ascii=False)
+            self._unsaved |= _split(tag, json.dumps([key, name], ensure_ascii=False))
         self._take((prefix, name), key)
         return key
 
@@ -124,6 +125,25 @@ def names_of(kind: str, run_tags: Mapping[str, str], *, is_ours: bool) -> Callab
     keys = KeyMap(kind)
     keys.restore((), run_tags)
     return keys.name
+
+
+def _split(tag: str, text: str) -> dict[str, str]:
+    """A text as tags that MLflow takes: `tag`, `tag`.1, `tag`.2 and so on."""
+    size = limits.TAG_LENGTH
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    return {tag if number == 0 else f"{tag}.{number}": part for number, part in enumerate(parts)}
+
+
+def _joined(tags: Mapping[str, str]) -> Iterator[str]:
+    """The texts that `_split` made tags of."""
+    for tag, text in tags.items():
+        digest, _, number = tag.rpartition(".")
+        if number.isdecimal() and digest in tags:
+            continue
+        parts = [text]
+        while (part := tags.get(f"{tag}.{len(parts)}")) is not None:
+            parts.append(part)
+        yield "".join(parts)
 
 
 def side_key(prefix: str, key: str) -> str:

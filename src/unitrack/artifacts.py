@@ -128,7 +128,7 @@ def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[st
 
     with open(source, "rb") as reader, open(destination, "xb") as writer:
         try:
-            if sys.platform != "linux":
+            if sys.platform != "linux" or not hasattr(os, "copy_file_range"):
                 raise OSError("only Linux has copy_file_range")
             while os.copy_file_range(reader.fileno(), writer.fileno(), 1024 * MIB):
                 pass

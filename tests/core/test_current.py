@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 
 import unitrack
+from unitrack.current import StartedRuns
 from unitrack.local import LocalSource
 from unitrack.records import Metrics, Params
+
+
+@pytest.fixture(autouse=True)
+def nothing_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that other tests of this process have left open are not current here."""
+    monkeypatch.setattr("unitrack.current.started", StartedRuns())
 
 
 def losses(run: unitrack.Run) -> list[float]:

@@ -107,6 +107,6 @@ def test_code_that_is_not_there_is_named(root: Path) -> None:
             run.log_code("nowhere")
         with pytest.raises(FileNotFoundError, match=r"no file below .* matches \*\.py, \*\.ipynb"):
             run.log_code()
-        with pytest.raises(TypeError, match=r"log_code: include must be a list of texts, got str '\*\.py'"):
+        with pytest.raises(TypeError, match=r"log_code: include must be a list of strings, got str '\*\.py'"):
             run.log_code(include="*.py")
     assert stored(run) == set()

@@ -71,7 +71,7 @@ def test_an_unexpected_exception_is_told_once_and_it_goes_on(root: Path, monkeyp
 def test_journals_are_synced_without_fdatasync(root: Path) -> None:
     """MacOS has no `os.fdatasync`."""
     code = (
-        "import os; del os.fdatasync\n"
+        "import os; vars(os).pop('fdatasync', None)\n"
         "import unitrack\n"
         "from unitrack.journal import sync_journals\n"
         "run = unitrack.start_run('a', sinks=['local'], delivery='inline')\n"

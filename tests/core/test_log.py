@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -29,7 +28,7 @@ def logged(run: unitrack.Run, kind: type) -> list[Any]:
 
 
 def test_numbers_and_media_at_one_step(root: Path) -> None:
-    figure = plt.figure()
+    figure = pytest.importorskip("matplotlib.figure").Figure()
     with unitrack.start_run("a", sinks="local", delivery="inline") as run:
         run.log(
             {
@@ -48,7 +47,6 @@ def test_numbers_and_media_at_one_step(root: Path) -> None:
             step=7,
         )
         run.log({"loss": 0.25})
-    plt.close(figure)
     points = logged(run, Metrics)
     assert [(point.step, point.values()) for point in points] == [
         (7, {"loss": 0.5, "val.loss": 0.25}),
@@ -94,7 +92,7 @@ def test_boxes_and_masks_are_kept(root: Path) -> None:
     [
         (5, TypeError, "log takes a mapping of names to values, got int"),
         ({"note": "text"}, TypeError, "metric 'note' must be numeric"),
-        ({"image": unitrack.Image(PIXELS, caption=3)}, TypeError, "'image': caption must be text, got int 3"),
+        ({"image": unitrack.Image(PIXELS, caption=3)}, TypeError, "'image': caption must be a string, got int 3"),
         ({"image": unitrack.Image(PIXELS, boxes={"p": [1]})}, TypeError, "image 'image', boxes 'p': expected"),
         ({"image": unitrack.Image(PIXELS, boxes={"p": {"box_data": [1]}})}, TypeError, 'each box needs {"position"'),
         ({"image": unitrack.Image(PIXELS, masks={"p": PIXELS})}, TypeError, "image 'image', masks 'p': expected"),

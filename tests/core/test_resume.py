@@ -222,7 +222,8 @@ class TestAuto:
     def test_a_run_that_ended_well_is_left_alone(self, root: Path, status: Any) -> None:
         first = self.start()
         first.finish(status)
-        assert self.start().id != first.id
+        with self.start() as second:
+            assert second.id != first.id
 
     def test_only_the_last_run_of_the_name_and_the_project_counts(self, root: Path) -> None:
         failed = self.start("a", project="p")
@@ -231,7 +232,8 @@ class TestAuto:
         assert self.start("a", project="q").finish().ok
         with self.start("a", project="p") as again:
             assert again.id == failed.id
-        assert self.start("a", project="p").id != failed.id  # the last one has finished
+        with self.start("a", project="p") as new:
+            assert new.id != failed.id  # the last one has finished
 
     def test_without_a_name_the_last_of_the_project_counts(self, root: Path) -> None:
         failed = self.start("b", project="p")

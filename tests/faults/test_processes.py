@@ -109,7 +109,7 @@ def test_tasks_have_a_run_each(root: Path) -> None:
     tracker = unitrack.Tracker({"tracking": {"sinks": ["local"], "root": str(root / "runs")}})
 
     async def task(number: int) -> Path:
-        run = tracker.start_run(f"task{number}")
+        run = tracker.start_run(f"task{number}").run
         for step in range(20):
             tracker.log_metrics({f"task{number}": step / 7}, step=step)
             await asyncio.sleep(0)

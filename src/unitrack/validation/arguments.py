@@ -24,7 +24,7 @@ def as_text(value: object, what: str) -> str:
     """A text that UTF-8 can hold. Raises `InvalidTypeError` for what is none."""
     if isinstance(value, str):
         return plain_text(value)
-    raise InvalidTypeError(f"{what} must be text, got {type(value).__name__} {brief(value)}")
+    raise InvalidTypeError(f"{what} must be a string, got {type(value).__name__} {brief(value)}")
 
 
 def as_positive(value: Any, what: str, most: float = math.inf) -> float:
@@ -44,5 +44,5 @@ def as_positive(value: Any, what: str, most: float = math.inf) -> float:
 def as_names(value: object, what: str) -> list[str]:
     """A list of texts. Raises `InvalidTypeError` for others: a single text too, which is a likely mistake."""
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        raise InvalidTypeError(f"{what} must be a list of texts, got {type(value).__name__} {brief(value)}")
+        raise InvalidTypeError(f"{what} must be a list of strings, got {type(value).__name__} {brief(value)}")
     return [as_text(item, f"each of {what}") for item in value]

@@ -17,6 +17,7 @@ from unitrack.limits import MIB
 from unitrack.runfolder import RunFolder
 from unitrack.safe_files import FOLDER_MODE, open_private
 from unitrack.validation import is_member_name
+from unitrack.validation.refusing import brief
 
 
 def artifact_name(source: Path, artifact_path: str | None) -> str:
@@ -27,7 +28,9 @@ def artifact_name(source: Path, artifact_path: str | None) -> str:
     if it is no string.
     """
     if not isinstance(artifact_path, str | None):
-        raise InvalidTypeError(f"artifact_path {artifact_path!r} must be a string, got {type(artifact_path).__name__}")
+        raise InvalidTypeError(
+            f"artifact_path {brief(artifact_path)} must be a string, got {type(artifact_path).__name__}"
+        )
     name = source.name if source.name not in ("", "..") else source.resolve().name
     if not artifact_path:
         return name
@@ -60,6 +63,12 @@ class Stage:
             raise _not_stored(name, place, error) from error
         return place / PurePosixPath(name).name
 
+    def lies_in(self, folder: Path) -> bool:
+        """Return whether a folder within the run holds what is staged: a copy of it would be copied into itself."""
+        folder = folder.resolve()
+        staged = self._folder.files.resolve()
+        return staged.is_relative_to(folder) and folder.is_relative_to(self._folder.path.resolve())
+
     def copy(self, writer: str, source: Path, name: str, left_out: list[Path] | None = None) -> Path:
         """A copy of a file or folder, without the members that are passed over or whose names `is_member_name` refuses.
 
@@ -75,7 +84,7 @@ class Stage:
                     odd = sorted(name for name in names if not is_member_name(name))
                     if left_out is not None:
                         left_out.extend(Path(folder, name).relative_to(source) for name in odd)
-                    return odd + [name for name in names if name not in odd and _is_passed_over(Path(folder, name))]
+                    return odd + [name for name in names if name not in odd and is_passed_over(Path(folder, name))]
 
                 shutil.copytree(source, copy, copy_function=_copy_file, ignore=odd_names)
             else:
@@ -116,10 +125,6 @@ class Stage:
             import shutil
 
             shutil.rmtree(copy.parent, ignore_errors=True)
-
-
-def _is_passed_over(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and is_passed_over(path)
 
 
 def _copy_file(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:

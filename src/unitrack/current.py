@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from unitrack.errors import NoActiveRunError
+from unitrack.errors import InvalidTypeError, NoActiveRunError
 from unitrack.run import Run
+from unitrack.validation.refusing import brief
 
 if TYPE_CHECKING:
     from unitrack.experiment_tracker import ExperimentTracker
@@ -106,4 +107,7 @@ def log_environment(tracker: ExperimentTracker | None = None) -> None:
     """
     from unitrack.reproduce.environment import capture_environment
 
-    (_require_run() if tracker is None else tracker).log_params(capture_environment())
+    receiver = _require_run() if tracker is None else tracker
+    if not hasattr(receiver, "log_params"):
+        raise InvalidTypeError(f"log_environment takes a tracker, got {type(tracker).__name__} {brief(tracker)}")
+    receiver.log_params(capture_environment())

@@ -55,7 +55,7 @@ class DisabledRun(Run):
 
     def log_params(self, params: Any) -> None:
         """Keep them for `config`."""
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(TypeError, ValueError, RecursionError):  # what a run refuses
             self._params = merged(self._params, as_mapping(params))
 
     def define_metric(self, name: str, *, step_metric: str | None = None, summary: str | None = None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from unitrack.errors import ArtifactNotFoundError, InvalidValueError
+from unitrack.validation.arguments import as_path
 
 MAX_ARTIFACT_SIZE = 100 * 1024 * 1024
 """Bytes that `safe_log_artifact` accepts: 100 MiB, the default of `safeguards.max_artifact_bytes`."""
@@ -42,8 +43,8 @@ def safe_log_artifact(tracker: ExperimentTracker, path: str) -> None:
 
     Raises `ArtifactNotFoundError` (a `FileNotFoundError`), and `InvalidValueError` (a `ValueError`) for a larger one.
     """
-    file = Path(path)
-    if not file.exists():
+    file = as_path(path, "safe_log_artifact: path")
+    if not os.path.exists(file):
         raise ArtifactNotFoundError(f"Artifact not found: {path}")
     size = file.stat().st_size
     if size > MAX_ARTIFACT_SIZE:

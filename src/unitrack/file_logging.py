@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -12,14 +12,14 @@ import msgspec
 from unitrack.artifacts import artifact_name, with_step
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError, UnitrackError
 from unitrack.folder_members import members
-from unitrack.media.suffixes import Medium, with_suffix
+from unitrack.media.suffixes import with_suffix
 from unitrack.params import plain_text, to_plain
 from unitrack.records import Artifact, ArtifactType
 from unitrack.reproduce.code import SOURCES
 from unitrack.run_state import RunState
 from unitrack.validation import check_artifact_name, check_step
 from unitrack.validation.arguments import as_names, as_path, as_text
-from unitrack.validation.artifacts import MAX_FILE_NAME_BYTES
+from unitrack.validation.artifacts import MAX_FILE_NAME_BYTES, check_size, is_member_path
 from unitrack.validation.refusing import brief
 from unitrack.warning import warn_caller
 
@@ -49,7 +49,7 @@ class FileLogging(RunState):
         warning names them.
         """
         source = as_path(path, "log_artifact: path")
-        self._log_copy(source, artifact_name(source, artifact_path), "folder" if source.is_dir() else "file")
+        self._log_copy(source, artifact_name(source, artifact_path), "folder" if os.path.isdir(source) else "file")
 
     def log_artifacts(self, folder: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Log each file below a folder, under `artifact_path` if given; see `log_artifact`, also for what is left out.
@@ -62,10 +62,11 @@ class FileLogging(RunState):
         self._validation.artifact(base, artifact_path or _ANY_FOLDER)
         if not base.is_dir():
             raise InvalidValueError(f"log_artifacts takes a folder, {base} is a file; use log_artifact")
+        self._check_not_itself(base)
         prefix = f"{artifact_path.rstrip('/')}/" if artifact_path else ""
         left_out = []
         for path in members(base):
-            if not path.is_file():
+            if not os.path.isfile(path):
                 continue
             inside = path.relative_to(base)
             try:
@@ -86,22 +87,27 @@ class FileLogging(RunState):
     ) -> None:
         """Log the source files below `root` as the folder `name`.
 
-        `include`, `exclude`: globs, compared with the path below `root` and with the file's name. In a git repository
-        what it ignores is left out, elsewhere what `log_artifact` leaves out. Raises `ArtifactNotFoundError` if there
+        `include`, `exclude`: globs, compared with the path below `root` and with the file's name. Left out are what
+        `log_artifact` leaves out, and, in a git repository, what it ignores. Raises `ArtifactNotFoundError` if there
         is no such folder or no file that matches, and `InvalidValueError` if they are larger than
         `safeguards.max_artifact_bytes`.
         """
         from unitrack.reproduce.code import source_files
 
         base = as_path(root, "log_code: root")
-        if not base.is_dir():
+        if not os.path.isdir(base):
             raise ArtifactNotFoundError(f"log_code: there is no folder {base} (looked from {Path.cwd()})")
         self._check_open()
         check_artifact_name(name)
-        files = source_files(base, as_names(include, "log_code: include"), as_names(exclude, "log_code: exclude"))
+        include, exclude = as_names(include, "log_code: include"), as_names(exclude, "log_code: exclude")
+        found = source_files(base, include, exclude)
+        files = {inside: path for inside, path in found.items() if is_member_path(PurePosixPath(inside))}
         if not files:
             raise ArtifactNotFoundError(f"log_code: no file below {base.resolve()} matches {', '.join(include)}")
+        size = sum(path.stat().st_size for path in files.values())
+        check_size(f"log_code of {base.resolve()}", size, self._validation.limits.max_artifact_bytes)
         self._log_made(self._stage.gather(self._journal.writer, name, files), name, "folder")
+        _warn_of_left_out(base, [Path(inside) for inside in found if inside not in files])
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as the file `name`, without what looks like a credential."""
@@ -129,7 +135,7 @@ class FileLogging(RunState):
             return
         from unitrack.media.figures import figure_bytes
 
-        name = _with_suffix(name, "figure", ".png" if hasattr(figure, "savefig") else ".html")
+        name = with_suffix(check_artifact_name(name), "figure", ".png" if hasattr(figure, "savefig") else ".html")
         self._log_bytes(figure_bytes(figure, name), name, "figure", step)
 
     def log_image(
@@ -154,21 +160,24 @@ class FileLogging(RunState):
             return
         from unitrack.media.annotations import annotate
 
+        name = check_artifact_name(name)
         told = annotate(name, caption, boxes, masks)
         if isinstance(image, str | os.PathLike):
-            self._log_copy(Path(image), _with_suffix(name, "image", Path(image).suffix), "image", step, told)
+            source = as_path(image, "log_image: image")
+            self._log_copy(source, with_suffix(name, "image", source.suffix), "image", step, told)
             return
         from unitrack.media.images import image_bytes
 
-        name = _with_suffix(name, "image", ".png")
+        name = with_suffix(name, "image", ".png")
         self._log_bytes(image_bytes(image, name), name, "image", step, told)
 
     def log_histogram(self, values: Any, name: str, step: int | None = None, *, bins: int = 64) -> None:
         """Log a histogram of samples, or of the pair (counts, edges) that `numpy.histogram` returns, as JSON."""
         from unitrack.media.histograms import histogram_bytes
 
+        name = check_artifact_name(name)
         data = histogram_bytes(values, name, bins)
-        self._log_bytes(data, _with_suffix(name, "histogram", ".json"), "histogram", step)
+        self._log_bytes(data, with_suffix(name, "histogram", ".json"), "histogram", step)
 
     def log_table(
         self, table: Any, name: str, step: int | None = None, *, columns: Sequence[str] | None = None
@@ -179,8 +188,9 @@ class FileLogging(RunState):
         """
         from unitrack.media.tables import table_bytes
 
+        name = check_artifact_name(name)
         data = table_bytes(table, name, columns, self._validation.redacted)
-        self._log_bytes(data, _with_suffix(name, "table", ".json"), "table", step)
+        self._log_bytes(data, with_suffix(name, "table", ".json"), "table", step)
 
     def log_audio(
         self,
@@ -196,13 +206,15 @@ class FileLogging(RunState):
         """
         from unitrack.media.annotations import annotate
 
+        name = check_artifact_name(name)
         told = annotate(name, caption)
         if isinstance(sound, str | os.PathLike):
-            self._log_copy(Path(sound), _with_suffix(name, "audio", Path(sound).suffix), "audio", step, told)
+            source = as_path(sound, "log_audio: sound")
+            self._log_copy(source, with_suffix(name, "audio", source.suffix), "audio", step, told)
             return
         from unitrack.media.audio import audio_bytes
 
-        self._log_bytes(audio_bytes(sound, name, sample_rate), _with_suffix(name, "audio", ".wav"), "audio", step, told)
+        self._log_bytes(audio_bytes(sound, name, sample_rate), with_suffix(name, "audio", ".wav"), "audio", step, told)
 
     def log_video(
         self, video: Any, name: str, step: int | None = None, *, fps: float = 10.0, caption: str | None = None
@@ -210,17 +222,19 @@ class FileLogging(RunState):
         """Log a video: a path, or frames of shape (T, H, W, C) or (T, C, H, W) as an animated GIF of `fps` frames/s."""
         from unitrack.media.annotations import annotate
 
+        name = check_artifact_name(name)
         told = annotate(name, caption)
         if isinstance(video, str | os.PathLike):
-            self._log_copy(Path(video), _with_suffix(name, "video", Path(video).suffix), "video", step, told)
+            source = as_path(video, "log_video: video")
+            self._log_copy(source, with_suffix(name, "video", source.suffix), "video", step, told)
             return
         from unitrack.media.video import video_bytes
 
-        self._log_bytes(video_bytes(video, name, fps), _with_suffix(name, "video", ".gif"), "video", step, told)
+        self._log_bytes(video_bytes(video, name, fps), with_suffix(name, "video", ".gif"), "video", step, told)
 
     def log_html(self, html: str | os.PathLike[str], name: str, step: int | None = None) -> None:
         """Log a page: its HTML, or the path (a `pathlib.Path`) of a file that holds it."""
-        name = _with_suffix(name, "html", ".html")
+        name = with_suffix(check_artifact_name(name), "html", ".html")
         if isinstance(html, os.PathLike):
             self._log_copy(Path(html), name, "html", step)
         elif not isinstance(html, str):
@@ -260,13 +274,19 @@ class FileLogging(RunState):
     ) -> None:
         self._check_open()
         step = None if step is None else check_step(step)
-        if source.is_dir() and source.resolve() == self.path.resolve():
-            raise InvalidValueError(f"{source} is the folder of this run: log what lies in it")
+        if os.path.isdir(source):  # `Path.is_dir` raises for a name that is too long
+            self._check_not_itself(source)
         safe, size = self._validation.artifact(source, with_step(check_artifact_name(name), step))
         left_out: list[Path] = []
         staged = self._stage.copy(self._journal.writer, source, safe, left_out)
         self._log_staged(staged, safe, kind, size, step, annotations)
         _warn_of_left_out(source, left_out)
+
+    def _check_not_itself(self, folder: Path) -> None:
+        if self._stage.lies_in(folder):
+            raise InvalidValueError(
+                f"{folder} is the folder of this run, or of its spool: a copy would hold itself; log single files of it"
+            )
 
     def _log_bytes(
         self,
@@ -322,11 +342,6 @@ class FileLogging(RunState):
             if isinstance(kept := clean["masks"][group], dict):
                 kept["png"] = mask["png"]
         return clean
-
-
-def _with_suffix(name: str, medium: Medium, default: str) -> str:
-    """Return `with_suffix` of a name. Raises `InvalidValueError` for what can't be a name."""
-    return with_suffix(check_artifact_name(name), medium, default)
 
 
 def _warn_of_left_out(folder: Path, left_out: Sequence[Path]) -> None:

@@ -6,26 +6,36 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from unitrack.errors import InvalidValueError
 from unitrack.runfolder import is_run_folder
 
 _NEVER = frozenset({".git", ".hg", ".svn", "__pycache__"})
 """Names of folders that hold history and caches."""
 
 
-def is_passed_over(folder: Path) -> bool:
-    """Return whether a folder is left out of what is logged of the one that holds it.
+def is_passed_over(path: Path) -> bool:
+    """Return whether a folder, or a link to one, is left out of what is logged of the folder that holds it.
 
-    So are version control, Python's caches, virtual environments and run folders; given by itself, each can be logged.
+    Left out are version control, Python's caches, virtual environments and run folders; given by itself, each can be
+    logged.
     """
-    return folder.name in _NEVER or os.path.exists(folder / "pyvenv.cfg") or is_run_folder(folder)
+    if not os.path.isdir(path):  # `Path.is_dir` raises for a link into a folder that can't be read
+        return False
+    return path.name in _NEVER or os.path.exists(path / "pyvenv.cfg") or is_run_folder(path)
 
 
 def members(folder: Path) -> Iterator[Path]:
-    """Yield all that lies below a folder, sorted, folders before what is in them, without those passed over."""
-    for path in sorted(folder.iterdir()):
-        is_folder = path.is_dir() and not path.is_symlink()
-        if is_folder and is_passed_over(path):
+    """Yield all that lies below a folder, sorted, folders before what is in them, without those passed over.
+
+    Links are yielded and not followed. Raises `InvalidValueError` for a folder that can't be read.
+    """
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise InvalidValueError(f"folder {folder} can't be read: {error.strerror}") from None
+    for path in inside:
+        if is_passed_over(path):
             continue
         yield path
-        if is_folder:
+        if os.path.isdir(path) and not path.is_symlink():
             yield from members(path)

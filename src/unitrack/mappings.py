@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from unitrack.errors import InvalidTypeError
+from unitrack.validation.refusing import brief
 
 if TYPE_CHECKING:
     from unitrack.run import Run
@@ -85,7 +86,9 @@ class RunSummary(MutableMapping[str, float]):
         return len(self._values)
 
     def update(self, values: Mapping[str, Any] = {}, **named: Any) -> None:  # type: ignore[override]
-        """Set several values in one record."""
+        """Set several values in one record. Raises `InvalidTypeError` for what is no number."""
+        if not isinstance(values, Mapping):
+            raise InvalidTypeError(f"summary values must be a mapping, got {type(values).__name__} {brief(values)}")
         given = {**values, **named}
         for name, value in given.items():
             if isinstance(value, str | bytes) or not (isinstance(value, numbers.Number) or hasattr(value, "__float__")):

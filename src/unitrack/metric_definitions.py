@@ -10,6 +10,7 @@ import msgspec
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.params import plain_text
+from unitrack.validation.refusing import brief
 
 PREFIX = "unitrack.metric."
 """+ metric or glob: a `Definition` as JSON."""
@@ -32,13 +33,13 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
             if value is None and what == "step_metric":
                 continue
             if not isinstance(value, str) or not value or plain_text(value) != value:
-                raise InvalidTypeError(f"define_metric: {what} must be the name of a metric, got {value!r}")
+                raise InvalidTypeError(f"define_metric: {what} must be the name of a metric, got {brief(value)}")
         try:
             return cls(step_metric, msgspec.convert(summary, SummaryKind | None))
         except (msgspec.ValidationError, UnicodeEncodeError):
             known = ", ".join(repr(kind) for kind in get_args(SummaryKind))
             raise InvalidValueError(
-                f"define_metric {name!r}: summary must be one of {known}, got {summary!r}"
+                f"define_metric {name!r}: summary must be one of {known}, got {brief(summary)}"
             ) from None
 
     def as_tag(self, name: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from types import ModuleType
 from typing import Any
 
@@ -79,7 +79,7 @@ def _object_to_plain(value: Any) -> Any:
         return to_plain(value.tolist())
     if isinstance(value, type) or callable(value):
         return _qualified_name(value)
-    return plain_text(_ADDRESS.sub("", repr(value)))
+    return plain_text(_described(value))
 
 
 def _config_to_plain(config: Any, omegaconf: Any) -> Any:
@@ -120,14 +120,20 @@ def plain_text(value: object) -> str:
 
     What is no string loses the memory addresses in its text.
     """
-    text = str(value)
-    if not isinstance(value, str):
-        text = _ADDRESS.sub("", text)
+    text = str(value) if isinstance(value, str) else _described(value, str)
     try:
         text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode()
     return text
+
+
+def _described(value: object, describe: Callable[[object], str] = repr) -> str:
+    """What an object says of itself, without memory addresses; its type if that fails."""
+    try:
+        return _ADDRESS.sub("", describe(value))
+    except Exception:  # of an object that is half built, or whose connection is closed
+        return f"<{_qualified_name(type(value))}>"
 
 
 def _digits(value: int) -> str:

@@ -11,6 +11,7 @@ from unitrack.checked_metrics import CheckedMetrics
 from unitrack.checkpoints import Checkpoints
 from unitrack.delivery.ledger import Ledger
 from unitrack.ending import Ending
+from unitrack.errors import InvalidValueError
 from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.limits import MAX_STEP
@@ -119,7 +120,10 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
         """
         from unitrack.media_values import split
 
-        numbers, media = split(values)
+        try:
+            numbers, media = split(values)
+        except RecursionError:
+            raise InvalidValueError("log: the values are nested too deeply, or contain themselves") from None
         at = check_step(self._next_step if step is None else step)
         if numbers or not media:
             self.log_metrics(numbers, at)

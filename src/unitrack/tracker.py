@@ -14,6 +14,7 @@ from unitrack.errors import DeliveryError, NoActiveRunError
 from unitrack.experiment_tracker import ExperimentTracker
 from unitrack.run import Run
 from unitrack.start import start_resolved
+from unitrack.validation.arguments import as_path
 
 START_TIMEOUT_S = 60.0
 """How long `MLflowTracker.start_run` waits for MLflow: its courier imports mlflow first, which takes 5 to 8 s."""
@@ -107,7 +108,7 @@ class LocalExperimentTracker(Tracker):
     """Run folders under `base_dir`. `start_run` returns the folder's name: `Path(base_dir) / run_id` is the run."""
 
     def __init__(self, base_dir: str | Path = "experiments") -> None:
-        super().__init__({"tracking": {"root": str(base_dir), "sinks": ["local"]}})
+        super().__init__({"tracking": {"root": str(as_path(base_dir, "base_dir")), "sinks": ["local"]}})
 
     def _id_of(self, run: Run) -> str:
         return run.path.name

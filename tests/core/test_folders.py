@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,29 @@ def test_a_working_folder_is_logged_without_what_is_there_by_accident(project: P
     assert stored(run) == {f"{prefix}{name}" for name in ("src/m.py", "train.py", "data/a.csv")}
 
 
+def test_links_to_run_folders_and_environments_are_passed_over(project: Path, tmp_path_factory: Any) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write(elsewhere, "venv/pyvenv.cfg", "venv/lib/x.py")
+    (project / ".venv").symlink_to(elsewhere / "venv")
+    with start() as run:
+        (project / "latest").symlink_to(run.path)
+        run.log_artifact(".")
+        run.log_artifacts(".", "each")
+        run.log_code()
+    names = ("src/m.py", "train.py", "data/a.csv")
+    assert stored(run) == {
+        *(f"{folder}/{name}" for folder in (project.name, "each") for name in names),
+        *(f"code/{name}" for name in names[:2]),
+    }
+
+
+def test_a_link_to_a_folder_that_holds_it_is_refused(root: Path) -> None:
+    write(root, "data/a.csv")
+    (root / "data" / "again").symlink_to(root / "data")
+    with start() as run, pytest.raises(ValueError, match="'again', which leads to a folder that it lies in"):
+        run.log_artifact("data")
+
+
 def test_what_is_passed_over_counts_for_no_limit(project: Path) -> None:
     with (project / "env" / "large.bin").open("wb") as file:
         file.truncate(200 * 2**20)
@@ -71,8 +96,12 @@ def test_a_run_is_not_copied_into_itself(root: Path) -> None:
         (run.path / "plots").mkdir()
         write(run.path, "plots/a.txt")
         for given in (run.path, f"{run.path}/.", run.path.relative_to(root)):
-            with pytest.raises(ValueError, match="is the folder of this run: log what lies in it"):
+            with pytest.raises(ValueError, match="is the folder of this run, or of its spool"):
                 run.log_artifact(given)
+            with pytest.raises(ValueError, match="is the folder of this run, or of its spool"):
+                run.log_artifacts(given)
+        with pytest.raises(ValueError, match="is the folder of this run, or of its spool"):
+            run.log_artifact(run.path / ".spool")
         run.log_artifact(run.path / "plots")
     assert stored(run) == {"plots/a.txt"}
 
@@ -91,6 +120,31 @@ def test_the_code_is_what_git_would_commit(root: Path) -> None:
         *("module/m.py", "module/new.py"),
         *("all/train.py", "all/data.csv", "all/.gitignore"),
     }
+
+
+def test_run_folders_and_environments_that_git_does_not_ignore_are_no_code(root: Path) -> None:
+    write(root, "train.py", "env/pyvenv.cfg", "env/lib/x.py")
+    subprocess.run(["git", "init", "-q"], check=True)
+    for _ in range(2):
+        with start() as run:
+            run.log_code()
+        assert stored(run) == {"code/train.py"}
+
+
+def test_code_is_bounded_before_it_is_copied(root: Path) -> None:
+    with (root / "big.py").open("wb") as file:
+        file.truncate(200 * 2**20)
+    with start() as run, pytest.raises(ValueError, match=r"log_code of .* has 200.0MB, 100.0MB are allowed"):
+        run.log_code()
+    assert stored(run) == set()
+
+
+def test_a_name_that_is_no_utf8_costs_that_file(root: Path) -> None:
+    write(root, "train.py")
+    (root / os.fsdecode(b"old\xff.py")).write_text("x")
+    with start() as run, pytest.warns(UserWarning, match="left out of folder"):
+        run.log_code()
+    assert stored(run) == {"code/train.py"}
 
 
 def test_the_code_of_a_folder_without_git(project: Path) -> None:

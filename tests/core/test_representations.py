@@ -25,9 +25,9 @@ def test_a_run(root: Path) -> None:
 
 
 def test_a_disabled_run(root: Path) -> None:
-    run = unitrack.start_run("a", config={"tracking": {"mode": "disabled"}})
-    assert repr(run) == f"<Run 'a' {run.id}, which records nothing>"
-    assert cells(run._repr_html_())
+    with unitrack.start_run("a", config={"tracking": {"mode": "disabled"}}) as run:
+        assert repr(run) == f"<Run 'a' {run.id}, which records nothing>"
+        assert cells(run._repr_html_())
 
 
 def test_a_report(root: Path) -> None:

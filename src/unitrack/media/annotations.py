@@ -10,6 +10,7 @@ from typing import Any
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.params import plain_text, to_plain
 from unitrack.validation.arguments import as_text
+from unitrack.validation.refusing import brief
 
 
 def annotate(
@@ -36,7 +37,7 @@ def annotate(
 
 
 def _boxes(name: str, group: str, given: Any) -> dict[str, Any]:
-    where = f"image {name!r}, boxes {group!r}"
+    where = f"image {name!r}, boxes {brief(group)}"
     if not isinstance(given, Mapping) or not isinstance(given.get("box_data"), Sequence):
         raise InvalidTypeError(f'{where}: expected {{"box_data": [{{"position": {{...}}, "class_id": 1}}]}}')
     for box in given["box_data"]:
@@ -57,7 +58,7 @@ def _mask(name: str, group: str, given: Any) -> dict[str, Any]:
 
     from unitrack.media.arrays import as_array
 
-    where = f"image {name!r}, masks {group!r}"
+    where = f"image {name!r}, masks {brief(group)}"
     if not isinstance(given, Mapping) or "mask_data" not in given:
         raise InvalidTypeError(
             f'{where}: expected {{"mask_data": array of shape (H, W), "class_labels": {{1: "car"}}}}'

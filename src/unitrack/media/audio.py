@@ -36,6 +36,8 @@ def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
     elif samples.dtype != np.int16:
         raise InvalidTypeError(f"audio {name!r} must be float or int16, got {samples.dtype}")
     rate = round(as_positive(sample_rate, f"audio {name!r}: sample_rate", MAX_RATE_HZ))
+    if rate < 1:
+        raise InvalidValueError(f"audio {name!r}: sample_rate must be at least 1 Hz, got {sample_rate!r}")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])

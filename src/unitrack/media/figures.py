@@ -6,12 +6,22 @@ import io
 from pathlib import PurePosixPath
 from typing import Any
 
-from unitrack.errors import InvalidTypeError
+from unitrack.errors import InvalidTypeError, InvalidValueError
 
 
 def figure_bytes(figure: Any, name: str) -> bytes:
-    """A matplotlib or plotly figure in the format that the name's suffix says (PNG, PDF, SVG; HTML for plotly)."""
+    """A matplotlib or plotly figure in the format that the name's suffix says (PNG, PDF, SVG; HTML for plotly).
+
+    Raises `InvalidTypeError` for anything else, `InvalidValueError` for a format that its library can't write.
+    """
     suffix = PurePosixPath(name).suffix.lstrip(".").lower()
+    try:
+        return _written(figure, name, suffix)
+    except ValueError as error:
+        raise InvalidValueError(f"figure {name!r} can't be written as {suffix!r}: {error}") from error
+
+
+def _written(figure: Any, name: str, suffix: str) -> bytes:
     buffer = io.BytesIO()
     if hasattr(figure, "savefig"):
         figure.savefig(buffer, format=suffix or "png", bbox_inches="tight")

@@ -38,12 +38,18 @@ def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
         if samples.dtype.kind not in "biuf":
             raise InvalidTypeError(f"histogram {name!r}: the samples must be numbers, got {samples.dtype}")
         if isinstance(bins, bool) or not isinstance(bins, int) or not 1 <= bins <= MAX_BINS:
-            raise InvalidValueError(f"histogram {name!r}: bins must be an integer in 1 ... {MAX_BINS}, got {bins!r}")
+            raise InvalidValueError(
+                f"histogram {name!r}: bins must be an integer in 1 ... {MAX_BINS}, got {brief(bins)}"
+            )
         if samples.size == 0 or not np.isfinite(samples).all():
             raise InvalidValueError(f"histogram {name!r}: the samples must be finite and at least one")
         if samples.dtype.kind == "b":
             samples = samples.astype("uint8")
-        counts, edges = (_floats(part, name) for part in np.histogram(samples, bins=bins))
+        try:
+            made = np.histogram(samples, bins=bins)
+        except ValueError as error:  # samples so close that float64 has no such edges
+            raise InvalidValueError(f"histogram {name!r} of {bins} bins can't be made: {error}") from None
+        counts, edges = (_floats(part, name) for part in made)
     rising = all(low < high for low, high in itertools.pairwise(edges))
     if len(edges) != len(counts) + 1 or not rising or not all(map(math.isfinite, (*counts, *edges))):
         raise InvalidValueError(

@@ -26,8 +26,13 @@ def image_bytes(image: Any, name: str) -> bytes:
     if kind is None:
         raise InvalidValueError(f"image {name!r}: {suffix!r} is no image format that Pillow knows; use .png")
     picture = image if isinstance(image, Image.Image) else Image.fromarray(pixels(image, name))
+    if 0 in picture.size:
+        raise InvalidValueError(f"image {name!r} has no pixels: its size is {picture.size}")
     buffer = io.BytesIO()
-    picture.save(buffer, format=kind)
+    try:
+        picture.save(buffer, format=kind)
+    except (OSError, ValueError) as error:  # a format does not hold every mode: no transparency in a JPEG
+        raise InvalidValueError(f"image {name!r} can't be written as {kind}: {error}") from None
     return buffer.getvalue()
 
 

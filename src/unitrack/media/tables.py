@@ -47,7 +47,10 @@ def table_bytes(
     for number, row in enumerate(rows):
         if len(row) != len(found):
             raise InvalidValueError(f"table {name!r}: row {number} has {len(row)} values for {len(found)} columns")
-    plain = to_plain(rows)
+    try:
+        plain = to_plain(rows)
+    except RecursionError:
+        raise InvalidValueError(f"table {name!r}: a cell is nested too deeply, or contains itself") from None
     for number, column in enumerate(found):
         _clean_column(plain, number, column, clean)
     return msgspec.json.encode(Table(found, plain)) + b"\n"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from unitrack.folder_members import members
+from unitrack.folder_members import is_passed_over, members
 
 SOURCES = ("*.py", "*.ipynb")
 """What counts as source by default."""
@@ -17,13 +18,17 @@ _GIT_TIMEOUT_S = 10
 def source_files(root: Path, include: Sequence[str], exclude: Sequence[str]) -> dict[str, Path]:
     """Return the files below `root` that match a glob of `include` and none of `exclude`, by relative POSIX path.
 
-    In a git repository those that it ignores are left out; elsewhere what `folder_members` passes over. A glob is
-    compared with the path and with the name alone.
+    What `folder_members` passes over is left out, and what git ignores. A glob is compared with the path and with the
+    name alone.
     """
+    found = (name for name in _in_git(root) or _in_folder(root) if _matches(name, include))
+    passed_over = functools.cache(lambda folder: is_passed_over(root / folder))
     return {
         name: root / name
-        for name in sorted(_in_git(root) or _in_folder(root))
-        if _matches(name, include) and not _matches(name, exclude) and (root / name).is_file()
+        for name in sorted(found)
+        if not _matches(name, exclude)
+        and not any(map(passed_over, PurePosixPath(name).parents[:-1]))  # the last is `root` itself
+        and os.path.isfile(root / name)
     }
 
 
@@ -45,4 +50,4 @@ def _in_git(root: Path) -> list[str]:
 
 
 def _in_folder(root: Path) -> Iterator[str]:
-    return (path.relative_to(root).as_posix() for path in members(root) if path.is_file() and not path.is_symlink())
+    return (path.relative_to(root).as_posix() for path in members(root) if not path.is_symlink())

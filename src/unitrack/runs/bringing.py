@@ -25,7 +25,7 @@ def bring(source: Source, location: Location, run_id: str, artifact: Artifact, f
             there = _found(source, location, run_id, artifact, Path(scratch))
             target.parent.mkdir(parents=True, exist_ok=True)
             _replace(target, there, Path(scratch, "copy"))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a path that no file system takes
         if isinstance(error, UnitrackError):
             raise
         raise SourceError(f"can't bring {artifact.name!r} to {str(folder)!r}: {error}") from error

@@ -11,6 +11,7 @@ from unitrack.errors import InvalidTypeError
 from unitrack.local_source import PARAMS, LocalSource, read_json
 from unitrack.records import Metrics
 from unitrack.validation.arguments import as_path
+from unitrack.validation.refusing import brief
 
 
 def compare_experiments(exp_dirs: Iterable[str | os.PathLike[str]]) -> dict[str, dict[str, Any]]:
@@ -19,10 +20,10 @@ def compare_experiments(exp_dirs: Iterable[str | os.PathLike[str]]) -> dict[str,
     `{"run-1": {"params": {"lr": 0.1}, "final_metrics": {"loss": 0.3}}}`. A folder that is not there is left out.
     Raises `InvalidTypeError` for one path instead of a list.
     """
-    if isinstance(exp_dirs, str | bytes | os.PathLike) or not hasattr(exp_dirs, "__iter__"):
-        raise InvalidTypeError(f"compare_experiments takes a list of run folders, got {exp_dirs!r}")
+    if isinstance(exp_dirs, str | bytes | os.PathLike) or not isinstance(exp_dirs, Iterable):
+        raise InvalidTypeError(f"compare_experiments takes a list of run folders, got {brief(exp_dirs)}")
     folders = [as_path(folder, "compare_experiments: each of exp_dirs") for folder in exp_dirs]
-    return {folder.name: _told_by(folder) for folder in folders if folder.exists()}
+    return {folder.name: _told_by(folder) for folder in folders if os.path.exists(folder)}
 
 
 def _told_by(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
@@ -17,6 +18,7 @@ from unitrack.runs.errors import MissingLocationError, NotFoundError
 from unitrack.runs.location import DEFAULT_BACKEND, Location
 from unitrack.runs.reading import read_records, read_starts
 from unitrack.runs.stored_run import StoredRun
+from unitrack.validation.arguments import as_text
 
 _MAX_SHOWN = 100
 """Runs that a notebook shows."""
@@ -27,7 +29,7 @@ def open_location(location: str | Path | None) -> Runs:
     if location is None:
         return Runs(Location(DEFAULT_BACKEND, resolve().settings.tracking.root))  # may not be there: no runs yet
     parsed = Location.parse(location)
-    if parsed.backend == DEFAULT_BACKEND and not Path(parsed.place).expanduser().exists():
+    if parsed.backend == DEFAULT_BACKEND and not os.path.exists(os.path.expanduser(parsed.place)):
         raise MissingLocationError(f"there is no folder {parsed.place!r}: give a folder of runs, or that of one run")
     return Runs(parsed)
 
@@ -74,6 +76,7 @@ class Runs(Sequence[StoredRun]):
 
         Raises `NotFoundError` if there is none, naming what is near, or if the name is that of several.
         """
+        run = as_text(run, "the id or name of a run")
         try:
             start = next(read_records(self._source, self.location, run))
         except NotFoundError:

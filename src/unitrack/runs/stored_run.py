@@ -22,6 +22,7 @@ from unitrack.runs.errors import NotFoundError, SourceError
 from unitrack.runs.location import Location
 from unitrack.runs.reading import read_folder, read_records, read_summary
 from unitrack.runs.summary import MetricSummary
+from unitrack.validation.arguments import as_path, as_text
 
 
 class Point(NamedTuple):
@@ -141,18 +142,20 @@ class StoredRun:
         What is there already under that name is replaced. Raises `NotFoundError`, naming what is near, if the run has
         no such artifact, and `SourceError` if it can't be brought here.
         """
-        if isinstance(artifact, str):
+        if not isinstance(artifact, Artifact):
+            artifact = as_text(artifact, "the name of an artifact")
             known = self._contents.artifacts
             if artifact not in known:
                 raise NotFoundError(_no_such("artifact", artifact, sorted(known), self.name))
             artifact = known[artifact]
-        return bring(self._source, self.location, self._key, artifact, Path(folder))
+        return bring(self._source, self.location, self._key, artifact, as_path(folder, "fetch: folder"))
 
     def history(self, name: str) -> list[Point]:
         """Every point of a metric in the order of logging, as exact as the backend holds them: nothing is sampled.
 
         Raises `NotFoundError`, naming what is near, if the run has no such metric.
         """
+        name = as_text(name, "the name of a metric")
         points: list[Point] = []
         names: set[str] = set()
         with contextlib.suppress(ArtifactStoreError):  # artifacts come last, and can't be listed

@@ -45,4 +45,8 @@ def as_names(value: object, what: str) -> list[str]:
     """A list of texts. Raises `InvalidTypeError` for others: a single text too, which is a likely mistake."""
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         raise InvalidTypeError(f"{what} must be a list of strings, got {type(value).__name__} {brief(value)}")
-    return [as_text(item, f"each of {what}") for item in value]
+    try:
+        items = list(value)
+    except TypeError:  # an array without dimensions
+        items = [value]
+    return [as_text(item, f"each of {what}") for item in items]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError
@@ -61,6 +62,11 @@ def is_member_name(name: str) -> bool:
     return "\\" not in name and is_unicode(name) and len(name.encode()) <= MAX_FILE_NAME_BYTES
 
 
+def is_member_path(inside: PurePosixPath | Path) -> bool:
+    """Return whether each part of a path below a folder is one that `is_member_name` takes."""
+    return all(map(is_member_name, inside.parts))
+
+
 def _begins_with_drive(name: str) -> bool:
     return name[1:2] == ":"
 
@@ -72,32 +78,40 @@ def check_source_file(path: Path, max_bytes: int) -> int:
     Raises `ArtifactNotFoundError` if it is missing, `InvalidValueError` if it is larger than `max_bytes`, holds a
     symbolic link that leads out of it, or is no regular file.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # `Path.exists` raises for a name that is too long
         raise ArtifactNotFoundError(f"Artifact not found: {path} (looked from {Path.cwd()})")
     if path.is_dir():
         folder = path.resolve()
-        size = sum(
-            _member_size(member, folder)
-            for member in members(path)
-            if all(map(is_member_name, member.relative_to(path).parts))
-        )
+        size = sum(_member_size(member, folder) for member in members(path) if is_member_path(member.relative_to(path)))
     elif path.is_file():
         size = path.stat().st_size
     else:
         raise InvalidValueError(f"artifact {path} is neither a file nor a folder")
-    if size > max_bytes:
-        raise InvalidValueError(
-            f"Artifact too large: {path} has {size / 2**20:.1f}MB, {max_bytes / 2**20:.1f}MB are allowed "
-            "(safeguards.max_artifact_bytes)"
-        )
+    check_size(str(path), size, max_bytes)
     return size
 
 
-def _member_size(member: Path, folder: Path) -> int:
-    if member.is_symlink() and not member.resolve().is_relative_to(folder):
+def check_size(what: str, size: int, max_bytes: int) -> None:
+    """Raise `InvalidValueError` if `what` has more than `max_bytes`."""
+    if size > max_bytes:
         raise InvalidValueError(
-            f"artifact folder {folder} holds the symbolic link {member.name!r}, which leads out of it"
+            f"Artifact too large: {what} has {size / 2**20:.1f}MB, {max_bytes / 2**20:.1f}MB are allowed "
+            "(safeguards.max_artifact_bytes)"
         )
+
+
+def _member_size(member: Path, folder: Path) -> int:
+    if member.is_symlink():
+        target = member.resolve()
+        if not target.is_relative_to(folder):
+            raise InvalidValueError(
+                f"artifact folder {folder} holds the symbolic link {member.name!r}, which leads out of it"
+            )
+        if member.parent.resolve().is_relative_to(target):
+            raise InvalidValueError(
+                f"artifact folder {folder} holds the symbolic link {member.name!r}, which leads to a folder that it "
+                "lies in: a copy would have no end"
+            )
     if member.is_dir():
         return 0
     if not member.is_file():

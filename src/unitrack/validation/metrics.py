@@ -25,7 +25,7 @@ _Checked = TypeVar("_Checked")
 def check_step(step: object) -> int:
     """A step as int64: ints, NumPy ints and integral floats. Raises `InvalidTypeError` or `InvalidValueError`."""
     if isinstance(step, bool) or type(step).__name__ in ("bool_", "bool"):
-        raise InvalidTypeError(f"step must be an integer, got the bool {step!r}")
+        raise InvalidTypeError(f"step must be an integer, got the bool {brief(step)}")
     if isinstance(step, float) or (isinstance(step, numbers.Real) and not isinstance(step, numbers.Integral)):
         number = float(step)
         if not number.is_integer():
@@ -35,7 +35,7 @@ def check_step(step: object) -> int:
         try:
             whole = operator.index(step)  # type: ignore[arg-type]  # the except below is for what has no __index__
         except TypeError:
-            raise InvalidTypeError(f"step must be an integer, got {type(step).__name__} {step!r}") from None
+            raise InvalidTypeError(f"step must be an integer, got {type(step).__name__} {brief(step)}") from None
     if not 0 <= whole <= MAX_STEP:
         raise InvalidValueError(f"step {brief(whole)} is outside 0 ... 2**63 - 1")
     return whole
@@ -54,7 +54,7 @@ def to_float(name: str, value: Any) -> float:
         )
     _check_single(name, value)
     if not isinstance(value, numbers.Real) and hasattr(value, "item"):
-        value = value.item()
+        value = _item(name, value)
         if isinstance(value, bool):
             raise InvalidTypeError(f"metric {name!r} must be numeric, got an array of bool; convert it first")
     if isinstance(value, complex) or not hasattr(value, "__float__"):
@@ -63,8 +63,15 @@ def to_float(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise InvalidValueError(f"metric {name!r} is too large for a float64: {brief(value)}") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__}: {error}") from None
+    except Exception as error:  # of the value's own `__float__`
+        raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__}: {error}") from error
+
+
+def _item(name: str, value: Any) -> Any:
+    try:
+        return value.item()
+    except Exception as error:  # a tensor on torch's device "meta", for one
+        raise InvalidTypeError(f"metric {name!r} has no value to read, got {type(value).__name__}: {error}") from error
 
 
 def _check_single(name: str, value: Any) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
+from unitrack.validation.refusing import brief
 
 
 def check_name(name: object, kind: str, max_length: int) -> str:
     """The name of a metric, a param or a tag. Raises `InvalidTypeError` or `InvalidValueError`."""
     if not isinstance(name, str):
-        raise InvalidTypeError(f"{kind} name {name!r} must be a string, got {type(name).__name__}")
+        raise InvalidTypeError(f"{kind} name {brief(name)} must be a string, got {type(name).__name__}")
     if not name:
         raise InvalidValueError(f"{kind} name is empty")
     if len(name) > max_length:

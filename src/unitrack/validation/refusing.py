@@ -23,6 +23,6 @@ def brief(value: object) -> str:
     """A value as it stands in a message: its `repr`, at most 60 characters of it."""
     try:
         text = repr(value)
-    except ValueError:  # an int of more digits than Python writes out
-        text = f"one of type {type(value).__name__} with thousands of digits"
+    except Exception:  # an int of more digits than Python writes out, a list that is nested too deeply, a broken `repr`
+        text = f"one of type {type(value).__name__} that has no repr"
     return text if len(text) <= 60 else f"{text[:57]}..."

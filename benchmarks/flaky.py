@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -20,21 +20,12 @@ from rich.table import Table
 sys.path.append(str(Path(__file__).parents[1] / "plugins" / "unitrack-mlflow" / "tests"))  # the tests' own server
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
-from mlflow_loads import Client, Load, Measured, deliver
-from mlflow_proxy import Proxy, Refusing, a_share, each_nth, rate_limit
+from mlflow_loads import TROUBLES, Client, Load, Measured, deliver
+from mlflow_proxy import Proxy
 from mlflow_server import serving
 
 TEXTS = 200
 LIMIT_S = 120.0
-TROUBLES: dict[str, Callable[[], Refusing] | None] = {
-    "no trouble": None,
-    "503 for 1 %": lambda: a_share(0.01, seed=1),
-    "503 for 5 %": lambda: a_share(0.05, seed=1),
-    "503 for 25 %": lambda: a_share(0.25, seed=1),
-    "503 for 50 %": lambda: a_share(0.5, seed=2),
-    "each 60th request 503": lambda: each_nth(60),
-    "100 requests in 10 s": lambda: rate_limit(100, 10, retry_after=1),
-}
 
 
 class Cell(NamedTuple):

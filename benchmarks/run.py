@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bad_backends
 import delivery
+import flaky
 import log_call
 import startup
 from rich.console import Console
@@ -21,6 +22,7 @@ BENCHMARKS = {
     "startup": startup.run,
     "delivery": delivery.run,
     "bad_backends": bad_backends.run,
+    "flaky": flaky.run,
 }
 
 

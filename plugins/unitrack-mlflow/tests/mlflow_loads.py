@@ -7,14 +7,26 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mlflow import MlflowClient
-from mlflow_proxy import Proxy, Refusing
+from mlflow_proxy import Proxy, Refusing, a_share, each_nth, rate_limit
 
 Load = Literal["alternating", "texts", "points"]
 Client = Literal["unitrack", "MLflow"]
+
+TROUBLES: dict[str, Callable[[], Refusing] | None] = {
+    "no trouble": None,
+    "503 for 1 % of all requests": lambda: a_share(0.01, seed=1),
+    "503 for 5 %": lambda: a_share(0.05, seed=1),
+    "503 for 25 %": lambda: a_share(0.25, seed=1),
+    "503 for 50 %": lambda: a_share(0.5, seed=2),
+    "each 60th request 503": lambda: each_nth(60),
+    "429, 100 requests in 10 s": lambda: rate_limit(100, 10, retry_after=1),
+}
+"""What the server does to requests."""
 
 EXITS_WITHIN_S = 30.0
 """A program that has reached its limit in `finish` gets this long to say so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import http.server
 import os
 import socket
@@ -24,7 +25,7 @@ from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUna
 from unitrack.hookspecs import RunContext
 from unitrack_mlflow import MlflowOptions, stores
 from unitrack_mlflow.check import check
-from unitrack_mlflow.failures import translated
+from unitrack_mlflow.failures import seconds_until, translated
 
 OpenSink = Callable[..., Any]
 
@@ -211,3 +212,16 @@ def test_secrets_in_a_uri_are_not_shown(open_sink: OpenSink, run: RunContext, cl
 def test_a_record_too_large_for_a_proxy_is_rejected(open_sink: OpenSink, run: RunContext) -> None:
     with answering(413) as url, pytest.raises((RecordRejectedError, SinkMisconfiguredError), match="413"):
         open_sink(url, run)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), (" 30 ", 30.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("", None), ("soon", None), ("-1", None)],
+)
+def test_how_long_a_server_asks_to_wait(header: str, seconds: float | None) -> None:
+    assert seconds_until(header) == seconds
+
+
+def test_a_date_to_wait_for() -> None:
+    in_a_minute = email.utils.formatdate(time.time() + 60, usegmt=True)
+    assert seconds_until(in_a_minute) == pytest.approx(60, abs=2)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mlflow_loads import Client, deliver
-from mlflow_proxy import Proxy, Refusing, a_share, rate_limit
+from mlflow_loads import TROUBLES, Client, deliver
+from mlflow_proxy import Proxy
 from unitrack_faults import FULL, figure
 
 TABLE = "Flaky server, MLflow"
 COUNT = 200 if FULL else 20
 LIMIT_S = 120.0
-TROUBLES: dict[str, Callable[[], Refusing] | None] = {
-    "no trouble": None,
-    "503 for 1 % of all requests": lambda: a_share(0.01, seed=1),
-    "503 for 5 %": lambda: a_share(0.05, seed=1),
-    "503 for 25 %": lambda: a_share(0.25, seed=1),
-    "503 for 50 %": lambda: a_share(0.5, seed=2),
-    "429, 100 requests in 10 s": lambda: rate_limit(100, 10, retry_after=1),
-}
 SHORT = ["503 for 5 %", "503 for 25 %"]
 
 

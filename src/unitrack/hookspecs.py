@@ -102,6 +102,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """The reading twin as "module:Class", a `Source`; called with a location."""
     variables: tuple[Variable, ...] = ()
     """The environment variables of the backend's own SDK that hold for its sinks, too."""
+    stores: tuple[str, ...] = ()
+    """Globs that tell a folder in which the backend keeps runs beside the code by default: "mlruns/*/meta.yaml" is the
+    folder `mlruns` that holds such a file. `log_artifact` and `log_code` of a project leave it out."""
     requires: tuple[str, ...] = ()
     """Modules that must be importable. Looked for, never imported, at `start_run`."""
     install: str = ""

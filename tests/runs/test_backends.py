@@ -34,10 +34,12 @@ def test_the_same_run_from_each_backend(root: Path) -> None:
         run.log_metrics({name: 0.1 * step + number for number, name in enumerate(AWKWARD)}, step=step)
     run.log_text("hello", "notes.txt")
     run.log({"image": unitrack.Image(np.zeros((2, 2)), caption="dark", boxes=BOXES)}, step=7)
+    run.log_histogram(np.arange(4), "layer1.0.conv.weight", step=7)
     run.define_metric("Loss", summary="min")
     assert run.finish("pruned", timeout=100).ok
     expected = unitrack.runs(run.path).find(run.id)
     assert expected.summary["Loss"] == 1
+    assert [one.name for one in expected.artifacts] == ["notes.txt", "image-7.png", "layer1.0.conv.weight-7.json"]
     for name, link in run.links().items():
         found = unitrack.runs(f"{name}:{link.location}").find(link.id)
         assert unitrack.runs(f"{name}:{link.location}").find(run.id).id == found.id, f"by its id in unitrack, {name}"
@@ -47,7 +49,7 @@ def test_the_same_run_from_each_backend(root: Path) -> None:
         assert (found.params, found.tags) == ({"lr": 0.1, "model.depth": 4}, expected.tags), name
         assert (found.parent, found.group, found.job_type) == ("p1", "folds", "train"), name
         assert found.summary == expected.summary, name
-        assert [artifact.name for artifact in found.artifacts] == ["notes.txt", "image-7.png"], name
+        assert [one.name for one in found.artifacts] == [one.name for one in expected.artifacts], name
         assert [one.annotations for one in found.artifacts] == [one.annotations for one in expected.artifacts], name
         assert found.fetch("notes.txt", root / "fetched" / name).read_text() == "hello", name
         for metric in AWKWARD:
@@ -72,6 +74,24 @@ def test_a_run_that_mlflow_wrote(root: Path) -> None:
 
 
 @pytest.mark.skipif("mlflow" not in INSTALLED, reason="needs unitrack-mlflow")
+@pytest.mark.skipif(len(INSTALLED) < 3, reason="needs the plugins of MLflow and TensorBoard")
+@pytest.mark.timeout(100)
+def test_what_backends_keep_beside_the_code_is_not_logged_with_it(root: Path) -> None:
+    """The second run does not hold the first one's copy of the code once more."""
+    (root / "train.py").write_text("x = 1", encoding="utf-8")
+    for name in ("older", "newer"):
+        sinks = ["local", {"mlflow": {"tracking_uri": "sqlite:///mlflow.db"}}, "tensorboard"]
+        run = unitrack.start_run(name, sinks=sinks)
+        run.log_code()
+        run.log_artifacts(".", "all")
+        assert run.finish(timeout=100).ok
+    assert {"mlflow.db", "mlartifacts"} <= set(os.listdir(root))
+    found = {path.relative_to(run.path / "artifacts").as_posix() for path in run.path.glob("artifacts/**/*.py")}
+    assert found == {"code/train.py", "all/train.py"}
+    for name, link in run.links().items():
+        assert [one.name for one in unitrack.runs(f"{name}:{link.location}")] == ["newer", "older"], name
+
+
 def test_a_store_that_is_not_there_is_not_made(root: Path) -> None:
     with pytest.raises(SourceError, match="there is no MLflow store"):
         unitrack.runs("mlflow:sqlite:///none.db")

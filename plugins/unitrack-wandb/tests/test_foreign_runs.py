@@ -9,6 +9,7 @@ import pytest
 from wandb_reading import wait_until
 
 import unitrack
+from unitrack.folder_members import members
 from unitrack.records import GROUP, JOB_TYPE, Artifact, Metrics, RunEnd
 from unitrack_wandb.source import WandbSource
 
@@ -31,6 +32,8 @@ def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     foreign.log({"user.y": 3}, step=7)
     foreign.finish(exit_code=0)
     wait_until(lambda: is_whole(tmp_path))
+    (tmp_path / "train.py").touch()
+    assert [path.name for path in members(tmp_path)] == ["train.py"], "its folder is no part of a project"
     start, params, tags, *metrics, end = WandbSource(str(tmp_path)).records("foreign")
     assert (start.run_id, start.project, start.name) == ("foreign", "p", "n")
     assert params.params == config

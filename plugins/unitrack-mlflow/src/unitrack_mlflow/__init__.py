@@ -51,6 +51,7 @@ def register_backends() -> Iterable[Backend]:
                 Variable("MLFLOW_RUN_ID", option="run_id"),
                 Variable("MLFLOW_PARENT_RUN_ID", key="experiment.parent"),
             ),
+            stores=("mlruns/*/meta.yaml", "mlruns/*/*/artifacts", "mlartifacts/*/*/artifacts"),
             requires=("mlflow",),
             install="unitrack-mlflow",
             native=NATIVE,

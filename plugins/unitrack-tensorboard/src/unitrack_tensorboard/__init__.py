@@ -24,6 +24,7 @@ def register_backends() -> list[Backend]:
             options=TensorBoardOptions,
             source="unitrack_tensorboard.source:TensorBoardSource",
             variables=tuple(Variable(name, option="logdir") for name in LOGDIR_VARIABLES),
+            stores=("tensorboard/*/events.out.tfevents.*",),
             requires=("tensorboard", "google_crc32c", "PIL"),
             install="unitrack-tensorboard",
             native={

@@ -34,6 +34,7 @@ def register_backends() -> Iterable[Backend]:
                 Variable("WANDB_JOB_TYPE", key="experiment.job_type"),
                 Variable("WANDB_TAGS", key="experiment.tags"),
             ),
+            stores=("wandb/*run-*/*.wandb",),
             requires=("wandb",),
             install="unitrack-wandb",
             native={

@@ -15,6 +15,9 @@ Saver = Callable[[Any, Path], Path]
 """Called with a model and an empty folder; writes a file or a folder there and returns its path."""
 
 _savers: dict[type, Saver] = {}
+_REMEDY = (
+    "register a saver for it with unitrack.models.register_saver, or save it to a file and pass the path to log_model"
+)
 
 
 def register_saver(kind: type, saver: Saver) -> None:
@@ -52,10 +55,7 @@ def save_model(model: Any, folder: Path) -> Path:
         return folder / f"model{suffix}"
     if hasattr(model, "get_params") and hasattr(model, "fit"):
         return _save_estimator(model, folder)
-    raise InvalidTypeError(
-        f"log_model can't save a {type(model).__name__}: register a saver for it with "
-        f"unitrack.models.register_saver, or save it to a file and pass the path"
-    )
+    raise InvalidTypeError(f"log_model can't save a {type(model).__name__}: {_REMEDY}")
 
 
 def _written(path: Path, folder: Path, kind: type) -> Path:
@@ -89,5 +89,8 @@ def _save_estimator(model: Any, folder: Path) -> Path:
         io.dump(model, folder / "model.skops")
         return folder / "model.skops"
     path = folder / "model.pkl"
-    path.write_bytes(pickle.dumps(model, protocol=5))  # not joblib's form, which MLflow can't load
+    try:
+        path.write_bytes(pickle.dumps(model, protocol=5))  # not joblib's form, which MLflow can't load
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # all three mean that it holds, say, a lambda
+        raise InvalidTypeError(f"log_model can't pickle a {type(model).__name__}: {error}; {_REMEDY}") from error
     return path

@@ -10,8 +10,8 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Set
-from types import ModuleType
+from collections.abc import Callable, Iterable, Mapping, Set
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -59,27 +59,33 @@ def to_plain(value: Any) -> Any:
 def _object_to_plain(value: Any) -> Any:
     dataclasses = sys.modules.get("dataclasses")
     if dataclasses is not None and dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return _plain_fields(value, dataclasses.fields(value))
     if isinstance(value, msgspec.Struct):
         return to_plain(msgspec.structs.asdict(value))
     argparse = sys.modules.get("argparse")
-    if argparse is not None and isinstance(value, argparse.Namespace):
+    if isinstance(value, SimpleNamespace) or (argparse is not None and isinstance(value, argparse.Namespace)):
         return to_plain(vars(value))
     if hasattr(type(value), "__attrs_attrs__"):
-        return {field.name: to_plain(getattr(value, field.name)) for field in type(value).__attrs_attrs__}
-    if hasattr(value, "model_dump") and not isinstance(value, type):  # pydantic
+        return _plain_fields(value, type(value).__attrs_attrs__)
+    # The type is asked, since an object that stands for another one may raise anything.
+    if hasattr(type(value), "model_dump"):  # pydantic
         return to_plain(value.model_dump())
     if isinstance(value, os.PathLike):
         return plain_text(os.fsdecode(value))
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if isinstance(value, numbers.Number | uuid.UUID | datetime.timedelta) and not hasattr(value, "tolist"):
+    if isinstance(value, numbers.Number | uuid.UUID | datetime.timedelta) and not hasattr(type(value), "tolist"):
         return str(value)
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays, tensors
+    if hasattr(type(value), "tolist"):  # NumPy scalars and arrays, tensors
         return to_plain(value.tolist())
     if isinstance(value, type) or callable(value):
         return _qualified_name(value)
     return plain_text(_described(value))
+
+
+def _plain_fields(value: Any, fields: Iterable[Any]) -> dict[str, Any]:
+    """The fields of a dataclass or an attrs class, without those that were declared and never set."""
+    return {field.name: to_plain(getattr(value, field.name)) for field in fields if hasattr(value, field.name)}
 
 
 def _config_to_plain(config: Any, omegaconf: Any) -> Any:

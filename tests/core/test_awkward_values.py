@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections import namedtuple
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -130,6 +131,19 @@ class Handwritten:
         self._cache = object()
 
 
+@dataclass
+class HalfSet:
+    lr: float = 0.1
+    total_steps: int = field(init=False)
+
+
+class Proxy:
+    """Stands for an object that is not there yet."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("working outside of application context")
+
+
 def logged(root: Path, params: Any) -> dict[str, Any]:
     with start() as run:
         run.log_params(params)
@@ -148,6 +162,9 @@ OPTIMIZER = {"name": "adam", "lr": 0.1}
         (Model(4, Optimizer("adam", 0.1)), {"depth": 4, "optimizer": OPTIMIZER}),
         (Handwritten(), {"lr": 0.1, "model": {"depth": 4, "optimizer": OPTIMIZER}}),
         (SimpleNamespace(lr=0.1), {"lr": 0.1}),
+        (SimpleNamespace(model=SimpleNamespace(depth=4)), {"model": {"depth": 4}}),
+        (HalfSet(), {"lr": 0.1}),
+        ({"half": HalfSet()}, {"half": {"lr": 0.1}}),
         ({"nested": Optimizer("adam", 0.1)}, {"nested": OPTIMIZER}),
     ],
     ids=lambda value: type(value).__name__,
@@ -160,6 +177,12 @@ def test_an_object_among_params_stays_text(root: Path) -> None:
     """It may be a model with a million parameters."""
     found = logged(root, {"model": Handwritten()})
     assert found["model"].endswith("Handwritten object>")
+
+
+def test_an_object_that_answers_nothing_is_told_by_its_type(root: Path) -> None:
+    assert logged(root, {"app": Proxy()})["app"].endswith("Proxy object>")
+    with start() as run, pytest.raises(TypeError, match="log_params: params must be a mapping"):
+        run.log_params(Proxy())
 
 
 @pytest.mark.parametrize("nothing", [object(), 5, "lr=0.1", [1], print, Handwritten, np.zeros(2)])

@@ -76,3 +76,16 @@ def test_save_pretrained_makes_a_folder(tmp_path: Path) -> None:
 def test_what_nobody_can_save_names_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(InvalidTypeError, match="can't save a Model: register a saver"):
         save_model(Model(), tmp_path)
+
+
+def test_an_estimator_that_pickle_does_not_take_names_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Estimator:
+        def fit(self) -> None: ...
+
+        def get_params(self) -> None: ...
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no skops
+    with pytest.raises(InvalidTypeError, match=r"log_model can't pickle a Estimator: .*; register a saver"):
+        save_model(Estimator(), tmp_path)

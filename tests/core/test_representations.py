@@ -55,3 +55,5 @@ def test_runs(root: Path) -> None:
     shown = cells(runs._repr_html_())
     assert shown[0] == ["name", "id", "project", "started"]
     assert [row[0] for row in shown[1:]] == ["c", "a", "b"]
+    assert "<b>3 runs in local:" in runs._repr_html_()
+    assert "<b>1 run in local:" in unitrack.runs(runs[0].folder)._repr_html_()

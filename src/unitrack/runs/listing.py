@@ -68,7 +68,7 @@ class Runs(Sequence[StoredRun]):
     def _repr_html_(self) -> str:
         shown = [(run.name, run.id, run.project, as_local_time(run.started)) for run in self[:_MAX_SHOWN]]
         more = f", the newest {_MAX_SHOWN}" if len(self) > _MAX_SHOWN else ""
-        title = f"{len(self)} runs in {self.location}{more}"
+        title = f"{len(self)} {'run' if len(self) == 1 else 'runs'} in {self.location}{more}"
         return html_table(title, ("name", "id", "project", "started"), shown)
 
     def find(self, run: str) -> StoredRun:

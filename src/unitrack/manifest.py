@@ -16,15 +16,32 @@ THINNING = "unitrack.delivery.thinning:Thinning"
 """The middleware that a lane applies by itself, as it reads: what it has counted is committed with the offset."""
 
 
-class Wrapping(msgspec.Struct, frozen=True, kw_only=True):
-    """Middleware that a sink's options ask for, as JSON values."""
+class MiddlewareEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Middleware that a sink's options ask for, as `run.json` keeps it."""
 
     name: str
     """The key that asked for it."""
+    value: Any
+    """What it is called with, as JSON values."""
+
+
+class SinkEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A sink of a run as `run.json` keeps it: what it is called, never which class serves it.
+
+    So the file outlives a plugin whose modules move, and a stranger's file names no class to import.
+    """
+
+    name: str
+    backend: str
+    options: dict[str, Any] = {}
+    middleware: tuple[MiddlewareEntry, ...] = ()
+
+
+class Wrapping(MiddlewareEntry, frozen=True, kw_only=True):
+    """Middleware with the class that does it."""
+
     wrapper: str
     """"module:Class", as `hookspecs.Middleware.wrapper`."""
-    value: Any
-    """What it is called with."""
 
 
 class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +65,12 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True):
         """Of each metric every n-th point is for this sink."""
         return math.prod(one.value for one in self.middleware if one.wrapper == THINNING)
 
+    @property
+    def entry(self) -> SinkEntry:
+        """What `run.json` keeps of it."""
+        kept = tuple(MiddlewareEntry(name=one.name, value=one.value) for one in self.middleware)
+        return SinkEntry(name=self.name, backend=self.backend, options=self.options, middleware=kept)
+
     @classmethod
     def of(cls, name: str, backend: Backend, options: SinkOptions, middleware: tuple[Wrapping, ...] = ()) -> LaneSpec:
         """The lane of a sink called `name`."""
@@ -69,5 +92,5 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     run: RunStart
     owner: Owner
-    sinks: tuple[LaneSpec, ...]
+    sinks: tuple[SinkEntry, ...]
     log_frequency: Annotated[int, msgspec.Meta(ge=1)] = 1

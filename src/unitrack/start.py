@@ -311,7 +311,8 @@ def _write_manifest(
     folder: RunFolder, start: RunStart, journal: JournalWriter, lanes: tuple[LaneSpec, ...], settings: Settings
 ) -> None:
     shown = tuple(
-        msgspec.structs.replace(lane, options=redact(lane.options, "", settings.safeguards.redact)) for lane in lanes
+        msgspec.structs.replace(lane.entry, options=redact(lane.options, "", settings.safeguards.redact))
+        for lane in lanes
     )
     folder.write_manifest(
         Manifest(

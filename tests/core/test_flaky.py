@@ -232,7 +232,7 @@ def test_the_second_try_is_refused_too(root: Path) -> None:
 
 def mended(bench: Bench) -> Any:
     """The sink as it is after its troubles are over."""
-    bench.manifest.sinks[0].options["troubles"] = []
+    bench.specs[0].options["troubles"] = []
     return bench.lane()
 
 
@@ -344,7 +344,7 @@ def test_an_artifact_that_waited_and_is_refused_is_a_dead_letter(root: Path) -> 
     lane = bench.lane()
     assert settle(lane) is Progress.WAITING
     lane.release()
-    bench.manifest.sinks[0].options["troubles"] = [trouble("log_artifacts", "rejected")]
+    bench.specs[0].options["troubles"] = [trouble("log_artifacts", "rejected")]
     lane = bench.lane()
     assert settle(lane) is Progress.DONE
     report = bench.report()
@@ -361,7 +361,7 @@ def test_lanes_of_one_store_take_turns(root: Path) -> None:
     stores = [f"store{number % 2}" for number in range(12)]
     benches = [Bench(root / str(number), backend="probe_turns") for number in range(12)]
     for bench, store in zip(benches, stores, strict=True):
-        bench.manifest.sinks[0].options["store_name"] = store
+        bench.specs[0].options["store_name"] = store
         bench.points(*range(5))
         bench.end()
     lanes = [bench.lane() for bench in benches]

@@ -179,7 +179,7 @@ def test_a_torn_dead_letter_is_judged_again(root: Path) -> None:
     assert settle(lane) is Progress.DONE
     assert bench.report().dead_lettered == 1
     lane.release()
-    again = Lane(bench.folder, bench.manifest.sinks[0])
+    again = Lane(bench.folder, bench.specs[0])
     record = Metrics(seq=4, time=0, step=3, metrics={})
     assert (bench.journal.writer, record) in again._attempt.dead
 
@@ -353,7 +353,7 @@ def test_two_lanes_never_deliver_to_one_sink_at_once(root: Path) -> None:
     """The lock belongs to a sink of a run; the second comer gets it once the first is gone."""
     bench = Bench(root)
     first = bench.lane()
-    second = Lane(bench.folder, bench.manifest.sinks[0])
+    second = Lane(bench.folder, bench.specs[0])
     assert not second.acquire()
     bench.points(1, 2)
     settle(first)
@@ -474,7 +474,7 @@ def test_a_damaged_ledger_means_delivering_again_from_the_start(root: Path) -> N
 def test_a_sink_class_that_does_not_exist_parks_with_its_name(root: Path) -> None:
     """A plugin that was uninstalled since is trouble to mend, not a crash of the courier."""
     bench = Bench(root)
-    spec = msgspec.structs.replace(bench.manifest.sinks[0], sink="no_such_module:Sink")
+    spec = msgspec.structs.replace(bench.specs[0], sink="no_such_module:Sink")
     lane = Lane(bench.folder, spec)
     assert lane.acquire()
     assert settle(lane, tries=limits.UNEXPECTED_TRIES) is Progress.WAITING
@@ -502,7 +502,7 @@ def test_an_artifact_whose_copy_is_gone_is_a_dead_letter(root: Path) -> None:
     bench.end()
     backend = installed().backend("local")
     spec = LaneSpec.of("local", backend, backend.options())
-    bench.folder.write_manifest(msgspec.structs.replace(bench.manifest, sinks=(spec,)))
+    bench.serve(spec)
     lane = Lane(bench.folder, spec)
     assert lane.acquire()
     assert settle(lane) is Progress.DONE

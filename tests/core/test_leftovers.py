@@ -131,7 +131,7 @@ class Beside:
         self.left = Bench(root, {"a": options}, owner=dead_owner())
         self.left.points(1.0)
         live = Bench(root, {"other": options})
-        self.lane = Lane(live.folder, live.manifest.sinks[0])
+        self.lane = Lane(live.folder, live.specs[0])
         self.told: list[Any] = []
         self.rests = True
         self.leftovers = Leftovers(self.told.append, lambda: self.rests)

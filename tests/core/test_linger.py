@@ -150,7 +150,7 @@ def test_a_lane_of_a_live_run_is_handed_over_and_taken_back(root: Path, monkeypa
     away = trouble("open_run", "unavailable", times=1)
     bench = Bench(root, {"probe": {"troubles": [away]}})
     bench.points(1.0, 2.0)
-    thread = LaneThread(Lane(bench.folder, bench.manifest.sinks[0], owner_is_here=True))
+    thread = LaneThread(Lane(bench.folder, bench.specs[0], owner_is_here=True))
     thread.start()
     wait_until(lambda: Ledger.load(bench.folder.ledger_file("probe")).state == "retrying")
     monkeypatch.setattr(limits, "HAND_OVER_S", 2.0)

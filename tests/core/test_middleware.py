@@ -20,7 +20,7 @@ from unitrack.entry_points import EntryPoint
 from unitrack.errors import ConfigError
 from unitrack.hookspecs import Middleware, hookimpl
 from unitrack.local import LocalSource
-from unitrack.manifest import Manifest, Wrapping
+from unitrack.manifest import Wrapping
 from unitrack.plugins import Plugins, installed, make_lane
 from unitrack.records import Metrics, Tags
 
@@ -38,8 +38,7 @@ class WrappedBench(Bench):
     def __init__(self, root: Path, middleware: dict[str, Any], *, log_frequency: int = 1, **options: Any) -> None:
         super().__init__(root, {"a": options}, log_frequency=log_frequency)
         lane = make_lane("a", installed().backend("probe"), {"out": str(root / "a"), **options, **middleware})
-        self.manifest: Manifest = msgspec.structs.replace(self.manifest, sinks=(lane,))
-        self.folder.write_manifest(self.manifest)
+        self.serve(lane)
 
 
 def metrics_of(out: Path) -> list[tuple[int, dict[str, float]]]:
@@ -267,8 +266,8 @@ def test_middleware_with_a_state_keeps_it_in_the_checkpoint(root: Path) -> None:
     """Across a failure and a restart each record is counted once."""
     bench = Bench(root, {"a": {"troubles": [trouble("log_metrics", "unavailable", times=1, value=5.0)]}})
     wrapping = Wrapping(name="counting", wrapper=f"{__name__}:Counting", value="n")
-    spec = msgspec.structs.replace(bench.manifest.sinks[0], middleware=(wrapping,))
-    bench.manifest = msgspec.structs.replace(bench.manifest, sinks=(spec,))
+    spec = msgspec.structs.replace(bench.specs[0], middleware=(wrapping,))
+    bench.serve(spec)
     bench.points(0, 1, 2)
     first = bench.lane()
     assert settle(first) is Progress.IDLE
@@ -333,15 +332,26 @@ def test_a_plugin_declares_middleware(name: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_manifest_of_before_is_readable(root: Path) -> None:
-    """One without middleware is of a run without any."""
+    """One without middleware is of a run without any; the classes that they named are passed over."""
     bench = Bench(root)
     file = bench.folder.manifest_file
     content = json.loads(file.read_bytes())
     for sink in content["sinks"]:
         del sink["middleware"]
+        sink |= {"sink": "unitrack_probe:ProbeSink", "options_type": "unitrack_probe:ProbeOptions"}
+        sink |= {"kinds_in_order": True, "lanes_at_once": None}
     file.write_text(json.dumps(content))
-    assert bench.folder.read_manifest().sinks[0].middleware == ()
-    assert bench.folder.read_manifest().sinks[0].keep_every == 1
+    [sink] = bench.folder.read_manifest().sinks
+    assert (sink.name, sink.backend, sink.options["out"]) == ("a", "probe", str(root / "a"))
+    assert sink.middleware == ()
+
+
+def test_a_manifest_names_no_class(root: Path) -> None:
+    """Else the modules of a plugin could never move, and a stranger's file would say what is imported."""
+    bench = WrappedBench(root, {"prefix": "x/"})
+    [sink] = json.loads(bench.folder.manifest_file.read_bytes())["sinks"]
+    assert sink.keys() == {"name", "backend", "options", "middleware"}
+    assert sink["middleware"] == [{"name": "prefix", "value": "x/"}]
 
 
 def test_registering_a_sink_evaluates_no_property() -> None:

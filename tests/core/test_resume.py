@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from unitrack_bench import Bench, now, settle
 from unitrack_probe import stored
@@ -152,7 +151,7 @@ class TestParams:
         """As after a crash between the files and the commit."""
         bench = Bench(root)
         spec = LaneSpec.of("local", installed().backend("local"), installed().backend("local").options())
-        bench.folder.write_manifest(msgspec.structs.replace(bench.manifest, sinks=(spec,)))
+        bench.serve(spec)
 
         def deliver() -> None:
             lane = Lane(bench.folder, spec)

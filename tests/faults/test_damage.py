@@ -410,8 +410,8 @@ def delivered_of(root: Path, data: bytes, journal: Written) -> tuple[list[AnyRec
     local = make_lane("local", installed().backend("local"), {})
     start = all_kinds()[0]
     assert isinstance(start, RunStart)
-    bench.manifest = msgspec.structs.replace(bench.manifest, run=start, sinks=(local,))
-    bench.folder.write_manifest(bench.manifest)
+    bench.manifest = msgspec.structs.replace(bench.manifest, run=start)
+    bench.serve(local)
     bench.journal.close()
     segment_path(bench.folder.spool, bench.journal.writer, 0).write_bytes(data)
     for record in journal.records:

@@ -43,7 +43,7 @@ class Bench:
         self.journal = JournalWriter(self.folder.spool, segment_bytes)
         start = RunStart(seq=0, time=now(), run_id="bench0001", name="bench", project="tests")
         served_by = installed().backend(backend)
-        specs = [
+        self.specs = [
             LaneSpec.of(name, served_by, msgspec.convert({"out": str(root / name), **options}, ProbeOptions))
             for name, options in (sinks or {"a": {}}).items()
         ]
@@ -51,7 +51,7 @@ class Bench:
         self.manifest = Manifest(
             run=start,
             owner=msgspec.structs.replace(owner, writer=current.writer) if owner else current,
-            sinks=tuple(specs),
+            sinks=tuple(spec.entry for spec in self.specs),
             log_frequency=log_frequency,
         )
         self.folder.write_manifest(self.manifest)
@@ -80,9 +80,15 @@ class Bench:
         """End the run."""
         self.append(RunEnd(seq=0, time=now(), status=status))
 
+    def serve(self, *specs: LaneSpec) -> None:
+        """Have the run go to these sinks instead."""
+        self.specs = list(specs)
+        self.manifest = msgspec.structs.replace(self.manifest, sinks=tuple(spec.entry for spec in specs))
+        self.folder.write_manifest(self.manifest)
+
     def lane(self, name: str = "a") -> Lane:
         """A lane as a fresh courier would have it, acquired."""
-        spec = next(spec for spec in self.manifest.sinks if spec.name == name)
+        spec = next(spec for spec in self.specs if spec.name == name)
         lane = Lane(self.folder, spec)
         assert lane.acquire()
         return lane

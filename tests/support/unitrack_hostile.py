@@ -17,7 +17,7 @@ from unitrack_faults import figure
 from unitrack.delivery.report import SinkReport
 from unitrack.delivery.syncing import sync_run
 from unitrack.journal import JournalWriter
-from unitrack.manifest import LaneSpec, Manifest
+from unitrack.manifest import Manifest
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Metrics, Record, RunEnd, RunStart
 from unitrack.runfolder import RunFolder
@@ -34,10 +34,11 @@ class Stranger:
         (self.outside / "secret.txt").write_bytes(CANARY)
         self.folder = RunFolder.claim(root / "experiments", name)
         self.journal = JournalWriter(self.folder.spool, writer="000000000000-1-aaaaaa")
+        self.spec = make_lane("local", installed().backend("local"), {})
         self.manifest = Manifest(
             run=RunStart(seq=0, time=now(), run_id="theirs-1", name=name, project="p"),
             owner=msgspec.structs.replace(dead_owner(), writer=self.journal.writer),
-            sinks=(make_lane("local", installed().backend("local"), {}),),
+            sinks=(self.spec.entry,),
         )
         self.folder.write_manifest(self.manifest)
         self.append(self.manifest.run)
@@ -54,9 +55,10 @@ class Stranger:
         self.append(RunEnd(seq=0, time=now(), status="finished"))
         self.journal.close()
 
-    def claim_sinks(self, *sinks: LaneSpec) -> None:
-        """Have the manifest name these sinks."""
-        self.folder.write_manifest(msgspec.structs.replace(self.manifest, sinks=sinks))
+    def claim_sinks(self, *sinks: dict[str, Any]) -> None:
+        """Have run.json say this of its sinks, whatever unitrack would write."""
+        file = self.folder.manifest_file
+        file.write_bytes(msgspec.json.encode(msgspec.json.decode(file.read_bytes()) | {"sinks": sinks}))
 
     def edit_manifest(self, **changes: Any) -> None:
         """Write a manifest that no code of ours would: dotted keys -> values, "sinks.0.name" among them."""

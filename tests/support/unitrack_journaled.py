@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from unitrack.journal import JournalWriter
-from unitrack.manifest import LaneSpec, Manifest
+from unitrack.manifest import Manifest, SinkEntry
 from unitrack.owner import Owner
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Artifact, Metrics, Params, Record, RunEnd, RunStart, Tags
@@ -32,7 +32,7 @@ class JournaledRun:
     """
 
     def __init__(
-        self, folder: Path, backend: str, options: dict[str, Any], calls: int, *, beside: tuple[LaneSpec, ...] = ()
+        self, folder: Path, backend: str, options: dict[str, Any], calls: int, *, beside: tuple[SinkEntry, ...] = ()
     ) -> None:
         folder.mkdir(parents=True)
         self.folder = RunFolder(folder.resolve())
@@ -50,7 +50,7 @@ class JournaledRun:
         ):
             stamped = msgspec.structs.replace(record, seq=number, time=next(times))
             if number == 0:
-                self.folder.write_manifest(Manifest(run=stamped, owner=owner, sinks=(self.lane, *beside)))
+                self.folder.write_manifest(Manifest(run=stamped, owner=owner, sinks=(self.lane.entry, *beside)))
             self._journal.append(stamped)
             self.logged.add(stamped)  # type: ignore[arg-type]  # every record is one of AnyRecord
             self.lines += 1

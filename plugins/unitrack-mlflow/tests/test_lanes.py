@@ -35,7 +35,7 @@ class Bench:
         start = RunStart(seq=0, time=now_ms(), run_id=f"run-{root.name}", name="bench", project=self.project)
         (backend,) = register_backends()
         spec = LaneSpec.of("mlflow", backend, MlflowOptions(tracking_uri=uri))
-        self.folder.write_manifest(Manifest(run=start, owner=Owner.current(self.journal.writer), sinks=(spec,)))
+        self.folder.write_manifest(Manifest(run=start, owner=Owner.current(self.journal.writer), sinks=(spec.entry,)))
         self.lane = Lane(self.folder, spec)
         assert self.lane.acquire()
         self.append(start)

@@ -11,7 +11,7 @@ import msgspec
 from unitrack.delivery.ledger import Ledger
 from unitrack.errors import ConfigError, JournalError
 from unitrack.hookspecs import Link
-from unitrack.manifest import LaneSpec, Manifest
+from unitrack.manifest import Manifest, SinkEntry
 from unitrack.records import Artifact, RunStatus
 from unitrack.runfolder import RunFolder
 from unitrack.runs import MetricSummary, NotFoundError, StoredRun, runs
@@ -82,7 +82,7 @@ def contents_of(run: StoredRun, links: Mapping[str, Link] | None = None) -> RunC
     )
 
 
-def links_of(folder: RunFolder) -> Iterator[tuple[LaneSpec, Link]]:
+def links_of(folder: RunFolder) -> Iterator[tuple[SinkEntry, Link]]:
     """The sinks of a run folder that have said where the run lies, and what they said; none for one not of unitrack."""
     manifest = _manifest(folder)
     for spec in manifest.sinks if manifest else ():

@@ -22,7 +22,7 @@ from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.workers import LaneThread
 from unitrack.learned import learned
-from unitrack.manifest import LaneSpec
+from unitrack.manifest import LaneSpec, SinkEntry
 from unitrack.runfolder import RunFolder, write_atomically
 from unitrack.safe_files import find_escape, read_regular
 from unitrack.system.life import Life
@@ -37,7 +37,7 @@ class Leftovers:
     def __init__(self, tell: Callable[[TakingUp], None], may_step: Callable[[], bool]) -> None:
         self._tell = tell
         self._may_step = may_step
-        self._own: dict[Path, list[tuple[LaneSpec, LaneSpec]]] = {}
+        self._own: dict[Path, list[tuple[SinkEntry, LaneSpec]]] = {}
         """By root: the sinks of the courier's own runs, as their manifests show them, and complete."""
         self._found: deque[tuple[RunFolder, LaneSpec]] = deque()
         self._tried: set[tuple[Path, str]] = set()
@@ -115,7 +115,7 @@ class Leftovers:
             self._found.clear()
 
 
-def find_leftovers(root: Path, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterator[tuple[RunFolder, LaneSpec]]:
+def find_leftovers(root: Path, own: list[tuple[SinkEntry, LaneSpec]]) -> Iterator[tuple[RunFolder, LaneSpec]]:
     """The run folders and lanes under `root` that nobody looks after. Of complete runs no file is read."""
     try:
         paths = sorted(entry.path for entry in os.scandir(root))
@@ -128,7 +128,7 @@ def find_leftovers(root: Path, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterator
                 yield from _left_in(folder, own)
 
 
-def _left_in(folder: RunFolder, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterator[tuple[RunFolder, LaneSpec]]:
+def _left_in(folder: RunFolder, own: list[tuple[SinkEntry, LaneSpec]]) -> Iterator[tuple[RunFolder, LaneSpec]]:
     manifest = folder.read_manifest()
     if folder.life_of(manifest.owner) is not Life.GONE or find_escape(folder.path) is not None:
         return
@@ -141,9 +141,9 @@ def _left_in(folder: RunFolder, own: list[tuple[LaneSpec, LaneSpec]]) -> Iterato
             yield folder, msgspec.structs.replace(lane, name=spec.name)
 
 
-def _comparable(spec: LaneSpec) -> LaneSpec:
-    """The lane without what may differ for one store: its name, and what the plugin's version declares."""
-    return msgspec.structs.replace(spec, name="", kinds_in_order=True, lanes_at_once=None)
+def _comparable(entry: SinkEntry) -> SinkEntry:
+    """The entry without what may differ for one store: its name."""
+    return msgspec.structs.replace(entry, name="")
 
 
 @learned

@@ -20,7 +20,7 @@ from unitrack.errors import ConfigError
 from unitrack.journal import JournalWriter, find_writers
 from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
 from unitrack.local import LocalSource
-from unitrack.manifest import LaneSpec, Manifest
+from unitrack.manifest import LaneSpec, Manifest, SinkEntry
 from unitrack.plugins import installed, make_lane
 from unitrack.records import Artifact, RunEnd, RunStart
 from unitrack.redaction import REDACTED, redact
@@ -93,7 +93,7 @@ def _deliver(lane: Lane, deadline: float, dead_letters: bool) -> None:
         lane.release()
 
 
-def _current(folder: RunFolder, spec: LaneSpec) -> LaneSpec:
+def _current(folder: RunFolder, spec: SinkEntry) -> LaneSpec:
     """The lane as it can be opened here and now.
 
     The configuration counts, not the manifest, where that leaves out a secret, and where nothing has been delivered:
@@ -113,11 +113,8 @@ def _current(folder: RunFolder, spec: LaneSpec) -> LaneSpec:
     return _as_declared(spec)
 
 
-def _as_declared(spec: LaneSpec) -> LaneSpec:
-    """The lane with the classes that the installed plugins declare, its options checked anew.
-
-    Of a manifest, which may be a stranger's, no class is imported: only names of backends and of middleware count.
-    """
+def _as_declared(spec: SinkEntry) -> LaneSpec:
+    """The lane with the classes that the installed plugins declare, its options checked anew."""
     options = spec.options | {one.name: one.value for one in spec.middleware}
     return make_lane(spec.name, installed().backend(spec.backend), options)
 
@@ -141,7 +138,7 @@ def _add_sink(folder: RunFolder, sink: SinkSettings) -> None:
                 f"the beginning of run {manifest.run.name!r} is delivered and no longer in its spool: "
                 "sync its own sinks first, then add another"
             )
-        shown = msgspec.structs.replace(lane, options=redact(lane.options))
+        shown = msgspec.structs.replace(lane.entry, options=redact(lane.options))
         folder.write_manifest(msgspec.structs.replace(manifest, sinks=(*manifest.sinks, shown)))
 
 

@@ -14,7 +14,7 @@ from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.progress import Progress
 from unitrack.hookspecs import Backend, Link
 from unitrack.journal import JournalWriter
-from unitrack.manifest import LaneSpec, Manifest
+from unitrack.manifest import LaneSpec, Manifest, SinkEntry
 from unitrack.owner import Owner
 from unitrack.plugins import convert_options
 from unitrack.records import Artifact, ArtifactType, Metrics, Params, Record, RunEnd, RunStart, RunStatus, Tags
@@ -53,9 +53,9 @@ class Trial:
 
     def _begin_journal(self) -> None:
         self._journal = JournalWriter(self.folder.spool)
-        held = LaneSpec(name="held", backend="held", sink="", options_type="")  # never complete, so the spool stays
+        held = SinkEntry(name="held", backend="held")  # never complete, so the spool stays
         owner = Owner.current(self._journal.writer)
-        self.folder.write_manifest(Manifest(run=self.start, owner=owner, sinks=(self.spec, held)))
+        self.folder.write_manifest(Manifest(run=self.start, owner=owner, sinks=(self.spec.entry, held)))
         self._append(self.start)
 
     # -- logging ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from unitrack.delivery.progress import Progress
@@ -22,13 +23,15 @@ _PATIENCE_S = 120.0
 _DELIVER = """
 import sys
 from pathlib import Path
+import msgspec
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.progress import Progress
+from unitrack.manifest import LaneSpec
 from unitrack.plugins import load_object
 from unitrack.runfolder import RunFolder
 
 folder = RunFolder(Path(sys.argv[1]))
-lane = Lane(folder, next(spec for spec in folder.read_manifest().sinks if spec.name == "sink"), owner_is_here=True)
+lane = Lane(folder, msgspec.json.decode(sys.argv[2], type=LaneSpec), owner_is_here=True)
 load_object(lane.spec.sink)
 assert lane.acquire()
 print("ready", flush=True)
@@ -145,7 +148,7 @@ class ClaimConformance(BackendTests):
 
     @staticmethod
     def _start(trial: Trial) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", _DELIVER, str(trial.folder.path)]
+        command = [sys.executable, "-c", _DELIVER, str(trial.folder.path), msgspec.json.encode(trial.spec).decode()]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # a plugin under test may lie anywhere
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)

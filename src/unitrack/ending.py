@@ -163,7 +163,7 @@ class Ending(RunState):
 
     def _append_end(self, status: EndStatus) -> None:
         with self._journal.lock:
-            self._journal.append(RunEnd(**self._stamp(), status=status))
+            self._journal.write(RunEnd, status=status)
             if self._device_reader is not None:
                 self._device_reader.close()
             self._journal.close()

@@ -17,7 +17,8 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from time import time_ns
+from typing import Annotated, Any
 
 import msgspec
 
@@ -35,7 +36,7 @@ from unitrack.journal_lines import (
     may_become_line,
 )
 from unitrack.limits import FOREIGN_BYTES, MAX_LINE_BYTES, MAX_STEP, MIB, READ_BYTES, SEGMENT_BYTES
-from unitrack.records import AnyRecord, Record
+from unitrack.records import AnyRecord, Metrics, Record
 from unitrack.safe_files import open_private
 from unitrack.system.life import SignOfLife
 
@@ -98,13 +99,14 @@ def is_of_owner(spool: Path, writer: str) -> bool:
 class JournalWriter:
     """The one writer of its journal. Threads may share it; a forked child needs its own.
 
-    `lock` is reentrant, since a signal handler may log while a log call of the same thread is under way.
+    It gives each record its number and, unless it has one, its time. `lock` is reentrant, since a signal handler may
+    log while a log call of the same thread is under way.
     """
 
     def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES, writer: str | None = None) -> None:
         self.writer = writer or _new_name(spool)
         self.lock = threading.RLock()
-        self.next_seq = 0
+        self._next_seq = 0
         self._spool = spool
         self._segment_bytes = segment_bytes
         self._segment = 0
@@ -125,11 +127,35 @@ class JournalWriter:
         except OSError as error:
             raise _not_opened(error, path) from error
 
-    def append(self, record: Record) -> None:
-        """Append one record; it is safe from the death of the process when this returns.
+    @property
+    def next_seq(self) -> int:
+        """The number that the next record will get."""
+        return self._next_seq
 
-        Raises `JournalError` if it could not be written whole; earlier and later lines stay intact. Hold `lock`.
+    def write(self, kind: type[Record], **fields: Any) -> None:
+        """Append a record of this kind, as of now; it is safe from the death of the process when this returns.
+
+        Raises `JournalError` if it could not be written whole; earlier and later lines stay intact.
         """
+        with self.lock:  # so that records lie in the order of their numbers
+            seq = self._next_seq
+            self._next_seq = seq + 1
+            self._append(kind(seq=seq, time=time_ns() // 1_000_000, **fields))
+
+    def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        """Append finite floats, as of now: `write` for the hot path, with positional arguments. Hold `lock`."""
+        seq = self._next_seq
+        self._next_seq = seq + 1
+        self._append(Metrics(seq=seq, time=time_ns() // 1_000_000, step=step, metrics=metrics))
+
+    def copy(self, record: Record) -> None:
+        """Append a record that has a time: it gets the next number. Raises as `write` does."""
+        with self.lock:
+            seq = self._next_seq
+            self._next_seq = seq + 1
+            self._append(msgspec.structs.replace(record, seq=seq))
+
+    def _append(self, record: Record) -> None:
         line = encode_line(record)
         if self._torn:
             line = self._torn + line
@@ -148,8 +174,8 @@ class JournalWriter:
             self.begin_segment()
 
     def _failed(self, record: Record, code: int, why: str) -> JournalError:
-        if self.next_seq == record.seq + 1:
-            self.next_seq = record.seq  # the next record takes its number, so a gap always means a lost line
+        if self._next_seq == record.seq + 1:
+            self._next_seq = record.seq  # the next record takes its number, so a gap always means a lost line
         path = segment_path(self._spool, self.writer, self._segment)
         return JournalError(
             code, f"this log call was not recorded ({why}); what was logged before is safe; {remedy(code)}", str(path)
@@ -182,9 +208,9 @@ class JournalWriter:
     def sync(self) -> None:
         """Have the operating system put what was appended on the disk. May block; never call it in a log call."""
         with self.lock:
-            if self.next_seq == self._synced_at:
+            if self._next_seq == self._synced_at:
                 return
-            descriptor, synced = os.dup(self._fd), self.next_seq
+            descriptor, synced = os.dup(self._fd), self._next_seq
         try:
             sync_data(descriptor)
             self._synced_at = synced

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from unitrack.checked_metrics import CheckedMetrics
@@ -16,7 +15,7 @@ from unitrack.file_logging import FileLogging
 from unitrack.hookspecs import Link
 from unitrack.limits import MAX_STEP
 from unitrack.params import merged, what_changes
-from unitrack.records import Metrics, Params, Tags
+from unitrack.records import Params, Tags
 from unitrack.validation import check_step
 from unitrack.validation.arguments import as_text
 
@@ -95,9 +94,7 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
                         failure = self._log_checked(journal, metrics, step)
                         break
                 else:
-                    seq = journal.next_seq
-                    journal.next_seq = seq + 1
-                    journal.append(Metrics(seq=seq, time=time_ns() // 1_000_000, step=step, metrics=metrics))
+                    journal.write_metrics(step, metrics)
                     for name in metrics:
                         points[name] += 1
                     if step >= self._next_step:
@@ -164,7 +161,7 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
         with self._journal.lock:
             changed = what_changes(self._params, plain)
             if changed:
-                self._journal.append(Params(**self._stamp(), params=changed))
+                self._journal.write(Params, params=changed)
                 self._params = merged(self._params, changed)
         if changed and self._pump is not None:
             self._pump()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from unitrack.artifacts import Stage
@@ -84,15 +83,8 @@ class RunState:
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.id} in {self.path}>"
 
-    def _stamp(self) -> dict[str, int]:
-        with self._journal.lock:
-            seq = self._journal.next_seq
-            self._journal.next_seq = seq + 1
-        return {"seq": seq, "time": time_ns() // 1_000_000}
-
     def _log(self, kind: type[Record], **fields: Any) -> None:
-        with self._journal.lock:  # for both, so that records lie in the order of their numbers
-            self._journal.append(kind(**self._stamp(), **fields))
+        self._journal.write(kind, **fields)
         if self._pump is not None:
             self._pump()
 

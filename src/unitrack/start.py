@@ -253,7 +253,7 @@ def _begin_journal(
     journal = JournalWriter(folder.spool)
     try:
         _write_manifest(folder, start, journal, lanes, settings)
-        journal.append(start)
+        journal.copy(start)
     except OSError as error:
         journal.close()
         if isinstance(error, JournalError):
@@ -261,7 +261,6 @@ def _begin_journal(
         raise JournalError(
             error.errno, f"the run was not started ({error.strerror}); {remedy(error.errno)}", error.filename
         ) from error
-    journal.next_seq = 1
     return journal
 
 

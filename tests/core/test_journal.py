@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from zlib import crc32
 
@@ -36,7 +37,7 @@ def write(spool: Path, count: int, segment_bytes: int = 1 << 20) -> JournalWrite
     writer = JournalWriter(spool, segment_bytes)
     for seq in range(count):
         with writer.lock:
-            writer.append(point(seq))
+            writer.copy(point(seq))
     return writer
 
 
@@ -82,7 +83,7 @@ def test_all_kinds_of_records_come_back_equal(root: Path) -> None:
     ]
     writer = JournalWriter(root)
     for record in records:
-        writer.append(record)
+        writer.copy(record)
     read, damages, _ = read_all(root, writer.writer)
     assert read == records
     assert not damages
@@ -160,9 +161,9 @@ def test_a_reader_that_starts_before_deleted_segments_goes_on_after_them(root: P
 def test_lines_longer_than_a_read_are_read(root: Path) -> None:
     """A single record may be larger than what a lane takes at a time."""
     writer = JournalWriter(root)
-    writer.append(point(0))
-    writer.append(Params(seq=1, time=1, params={"long": "x" * 3_000_000}))
-    writer.append(point(2))
+    writer.copy(point(0))
+    writer.copy(Params(seq=1, time=1, params={"long": "x" * 3_000_000}))
+    writer.copy(point(2))
     records, damages, _ = read_all(root, writer.writer, max_bytes=1000)
     assert [record.seq for record in records] == [0, 1, 2]
     assert len(records[1].params["long"]) == 3_000_000
@@ -209,9 +210,7 @@ def test_threads_share_a_writer(root: Path) -> None:
 
     def work() -> None:
         for _ in range(300):
-            with writer.lock:
-                writer.append(point(writer.next_seq))
-                writer.next_seq += 1
+            writer.copy(point(0))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -228,8 +227,7 @@ def test_an_unknown_kind_of_record_is_damage_not_the_end(root: Path) -> None:
     writer = write(root, 1)
     body = b'{"kind":"hologram","seq":1,"time":2}'
     with segment_path(root, writer.writer, 0).open("ab") as file:
-        file.write(b"%08x %b\n" % (crc32(body), body))
-    writer.append(point(2))
+        file.write(b"%08x %b\n" % (crc32(body), body) + encode_line(point(2)))
     records, damages, _ = read_all(root, writer.writer)
     assert [record.seq for record in records] == [0, 2]
     assert "hologram" in damages[0].reason
@@ -281,7 +279,7 @@ def test_appending_to_a_closed_writer_raises(root: Path) -> None:
     writer = write(root, 1)
     writer.close()
     with (root / "innocent").open("wb"), pytest.raises(RunFinishedError):
-        writer.append(point(1))
+        writer.copy(point(1))
     assert (root / "innocent").read_bytes() == b""
 
 
@@ -298,10 +296,10 @@ def test_a_rotation_that_fails_goes_on_in_the_full_segment(root: Path, monkeypat
     refusing = True
     monkeypatch.setattr(journal_module.os, "open", refuse)
     for seq in range(10):
-        writer.append(point(seq))
+        writer.copy(point(seq))
     refusing = False
     for seq in range(10, 20):
-        writer.append(point(seq))
+        writer.copy(point(seq))
     assert len(find_writers(root)[writer.writer]) > 1
     records, damages, _ = read_all(root, writer.writer)
     assert [record.seq for record in records] == list(range(20))
@@ -312,8 +310,7 @@ def test_sync_does_not_disturb(root: Path) -> None:
     """Syncing between appends, twice and after a rotation, changes nothing that is read."""
     writer = JournalWriter(root, segment_bytes=150)
     for seq in range(5):
-        writer.append(point(seq))
-        writer.next_seq = seq + 1
+        writer.copy(point(seq))
         writer.sync()
         writer.sync()
     assert [record.seq for record in read_all(root, writer.writer)[0]] == list(range(5))
@@ -330,3 +327,18 @@ def test_other_files_in_the_spool_are_no_journals(root: Path) -> None:
 def test_encoding_is_deterministic() -> None:
     """Equal records give equal lines, so a redelivered record is recognisably the same."""
     assert encode_record(point(1)) == encode_record(point(1))
+
+
+def test_the_writer_numbers_and_stamps(root: Path) -> None:
+    """Whatever number a record that is copied has had; a copy keeps its time."""
+    writer = JournalWriter(root)
+    before = time.time_ns() // 1_000_000
+    writer.write(Params, params={"a": 1})
+    writer.write_metrics(7, {"loss": 0.5})
+    writer.copy(msgspec.structs.replace(point(40), time=5))
+    assert writer.next_seq == 3
+    writer.close()
+    records = read_all(root, writer.writer)[0]
+    assert [record.seq for record in records] == [0, 1, 2]
+    assert before <= records[0].time <= records[1].time <= time.time_ns() // 1_000_000
+    assert records[2].time == 5

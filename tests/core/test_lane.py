@@ -397,8 +397,8 @@ def test_the_records_of_a_second_writer_arrive(root: Path) -> None:
     bench.points(1, 2)
     child = JournalWriter(bench.folder.spool)
     for seq in range(3):
-        child.append(Metrics(seq=seq, time=now(), step=seq, metrics={"child": float(seq)}))
-    child.append(RunEnd(seq=3, time=now(), status="finished"))
+        child.copy(Metrics(seq=seq, time=now(), step=seq, metrics={"child": float(seq)}))
+    child.copy(RunEnd(seq=3, time=now(), status="finished"))
     lane = bench.lane()
     assert settle(lane) is Progress.IDLE  # the child's end is not the run's
     bench.end()
@@ -416,11 +416,11 @@ def test_the_end_waits_for_writers_that_are_alive_but_not_for_ever(root: Path, m
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         child = JournalWriter(bench.folder.spool, writer=f"ffffffffffff-{sleeper.pid}-abcdef")
-        child.append(Metrics(seq=0, time=now(), step=0, metrics={"child": 1.0}))
+        child.copy(Metrics(seq=0, time=now(), step=0, metrics={"child": 1.0}))
         bench.end()
         lane = bench.lane()
         assert settle(lane) is Progress.IDLE
-        child.append(Metrics(seq=1, time=now(), step=1, metrics={"child": 2.0}))
+        child.copy(Metrics(seq=1, time=now(), step=1, metrics={"child": 2.0}))
     finally:
         sleeper.kill()
         sleeper.wait()

@@ -249,7 +249,7 @@ def segmented(root: Path, count: int = 60) -> tuple[JournalWriter, list[int]]:
     firsts: list[int] = [0]
     for seq in range(count):
         before = writer.position.segment
-        writer.append(Metrics(seq=seq, time=TIME, step=seq, metrics={"loss": 0.5}))
+        writer.copy(Metrics(seq=seq, time=TIME, step=seq, metrics={"loss": 0.5}))
         if writer.position.segment != before:
             firsts.append(seq + 1)
     writer.close()

@@ -132,7 +132,7 @@ def journal_bytes(root: Path) -> bytes:
         RunEnd(seq=5, time=now(), status="finished"),
     ]
     for record in records:
-        writer.append(record)
+        writer.copy(record)
     writer.close()
     return (root / "0-1-a.000000.journal").read_bytes()
 

@@ -46,8 +46,7 @@ class Stranger:
     def append(self, *records: Record) -> None:
         """Append to the journal, numbered."""
         for record in records:
-            self.journal.append(msgspec.structs.replace(record, seq=self.journal.next_seq))
-            self.journal.next_seq += 1
+            self.journal.copy(record)
 
     def end(self, *records: Record) -> None:
         """Append these and one good point, and end the run."""

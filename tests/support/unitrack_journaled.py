@@ -51,7 +51,7 @@ class JournaledRun:
             stamped = msgspec.structs.replace(record, seq=number, time=next(times))
             if number == 0:
                 self.folder.write_manifest(Manifest(run=stamped, owner=owner, sinks=(self.lane.entry, *beside)))
-            self._journal.append(stamped)
+            self._journal.copy(stamped)
             self.logged.add(stamped)  # type: ignore[arg-type]  # every record is one of AnyRecord
             self.lines += 1
         self._journal.close()

@@ -162,12 +162,10 @@ def _rebuild_journal(folder: RunFolder, manifest: Manifest) -> None:
         kept = manifest.run if isinstance(record, RunStart) else record
         if isinstance(kept, Artifact):  # relative, as in the journals of before: the folder may be moved
             kept = msgspec.structs.replace(kept, file=os.path.relpath(kept.file, folder.path.absolute()))
-        journal.append(msgspec.structs.replace(kept, seq=journal.next_seq))
-        journal.next_seq += 1
+        journal.copy(kept)
         ended = isinstance(record, RunEnd)
     if not ended:
-        now = time.time_ns() // 1_000_000
-        journal.append(RunEnd(seq=journal.next_seq, time=now, status="failed"))
+        journal.write(RunEnd, status="failed")
     journal.close()
     try:
         os.rename(aside, folder.spool)

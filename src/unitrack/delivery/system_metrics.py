@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import subprocess
@@ -65,20 +66,12 @@ class SystemSampler(threading.Thread):
         return self._folder.life_of(self._manifest.owner) is Life.GONE
 
     def _append(self, journal: JournalWriter, process: psutil.Process | None) -> None:
-        now = time.time_ns() // 1_000_000
         step = int((self._begun_after + time.monotonic() - self._begun_at) / self._interval)
-        with journal.lock:
-            journal.append(Metrics(seq=journal.next_seq, time=now, step=step, metrics=self.sample(process)))
-            journal.next_seq += 1
+        journal.write(Metrics, step=step, metrics=self.sample(process))
 
     def _close(self, journal: JournalWriter) -> None:
-        try:
-            with journal.lock:
-                journal.append(
-                    RunEnd(seq=journal.next_seq, time=time.time_ns() // 1_000_000, status="finished")
-                )  # ends this writer only
-        except JournalError:
-            pass
+        with contextlib.suppress(JournalError):
+            journal.write(RunEnd, status="finished")  # ends this writer only
         journal.close()
 
     def sample(self, owner: psutil.Process | None) -> dict[str, float]:

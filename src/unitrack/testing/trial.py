@@ -85,9 +85,7 @@ class Trial:
         self.logged.add(record.with_values(kept))
 
     def _append(self, record: Record) -> None:
-        with self._journal.lock:
-            self._journal.append(msgspec.structs.replace(record, seq=self._journal.next_seq))
-            self._journal.next_seq += 1
+        self._journal.copy(record)
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Log params."""

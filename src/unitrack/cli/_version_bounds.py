@@ -33,7 +33,8 @@ def check_versions() -> Iterator[Finding]:
                 message=f"{is_there}, but {distribution} needs {wanted}: `python -m pip install '{wanted}'`",
             )
     if is_well:
-        yield Finding(ok=True, subject="versions", message=f"what {', '.join(declared)} need is installed")
+        verb = "needs" if len(declared) == 1 else "need"
+        yield Finding(ok=True, subject="versions", message=f"what {', '.join(declared)} {verb} is installed")
 
 
 def check_namesake() -> Iterator[Finding]:

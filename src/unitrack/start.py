@@ -280,7 +280,7 @@ def _take_up(folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...],
         journal = _begin_journal(folder, before.run, lanes, settings)
         for lane in lanes:
             with contextlib.suppress(OSError):  # it is only shown
-                forget_trouble(folder.ledger_file(lane.name))
+                forget_trouble(folder, lane.name)
     run = _make_run(before.run, folder, settings, journal, validation)
     run._next_step = highest_step(folder) + 1
     return run

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unitrack_bench import Bench, now, settle
+from unitrack_bench import Bench, dead_owner, now, settle
 from unitrack_probe import stored
 
 import unitrack
 from unitrack.delivery.lane import Lane
+from unitrack.delivery.ledger import Ledger, forget_trouble
 from unitrack.delivery.progress import Progress
 from unitrack.local import LocalSource
 from unitrack.manifest import LaneSpec
 from unitrack.params import merged, what_changes
 from unitrack.plugins import installed
 from unitrack.records import Metrics, Params
+from unitrack.system.locks import FileLock
 
 
 def steps(run: unitrack.Run) -> list[int]:
@@ -193,6 +195,25 @@ class TestParams:
         """A value of another type is another value; what did not change is merged back in."""
         assert repr(what_changes(known, params)) == repr(changed)
         assert what_changes(merged(known, changed), params) == {}
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_a_ledger_is_left_to_the_courier_that_delivers(root: Path, delivers: bool) -> None:
+    """One that still drains when the run is taken up would lose its offsets; trouble of a dead one is forgotten."""
+    bench = Bench(root, owner=dead_owner())
+    bench.points(1.0)
+    ledger = Ledger(state="parked", attempts=3, last_error="wrong key", delivered=1)
+    ledger.save(bench.folder.ledger_file("a"))
+    before = bench.folder.ledger_file("a").read_bytes()
+    lock = FileLock(bench.folder.lock_file("a"))
+    assert not delivers or lock.acquire()
+    forget_trouble(bench.folder, "a")
+    if delivers:
+        assert bench.folder.ledger_file("a").read_bytes() == before
+        lock.release()
+    else:
+        found = Ledger.load(bench.folder.ledger_file("a"))
+        assert (found.state, found.attempts, found.delivered) == ("pending", 0, 1)
 
 
 class TestAuto:

@@ -108,12 +108,16 @@ def lines_after(folder: RunFolder, positions: Mapping[str, Position], but: str |
     )
 
 
-def forget_trouble(file: Path) -> None:
-    """A run is taken up again: what was wrong the last time says nothing about this one."""
-    ledger = Ledger.load(file)
-    if ledger.state in ("retrying", "parked"):
-        ledger.state, ledger.attempts, ledger.retry_at = "pending", 0, None
-        ledger.save(file)
+def forget_trouble(folder: RunFolder, sink: str) -> None:
+    """Have a sink tried at once when its run is taken up again: its trouble of before says nothing about now.
+
+    A courier that still delivers keeps its ledger: only the holder of the lane's lock may write it. Raises `OSError`.
+    """
+    with folder.lane_lock(sink) as is_ours:
+        ledger = Ledger.read(folder.ledger_file(sink)) if is_ours else Ledger()
+        if ledger.state in ("retrying", "parked"):
+            ledger.state, ledger.attempts, ledger.retry_at = "pending", 0, None
+            ledger.save(folder.ledger_file(sink))
 
 
 def highest_step(folder: RunFolder) -> int:

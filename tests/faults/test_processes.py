@@ -7,6 +7,7 @@ import json
 import pickle
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from unitrack.cli import app
 from unitrack.cli._run_state import read_run_state
 from unitrack.delivery.syncing import sync_run
 from unitrack.errors import RunFinishedError
+from unitrack.plugins import installed
 from unitrack.runfolder import RunFolder
+from unitrack.runs.stored_run import StoredRun
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -42,6 +45,37 @@ for number in range(int(sys.argv[1])):
         os._exit(not report.ok)
 print(json.dumps([os.waitpid(pid, 0)[1] for pid in pids]))
 """
+
+
+FOUR_SINKS = [{"mlflow": {"tracking_uri": "sqlite:///mlflow.db"}}, {"wandb": {"mode": "offline"}}, "tensorboard"]
+
+
+def test_many_runs_are_open_at_once(root: Path) -> None:
+    """As in a notebook or a sweep: all of them share the couriers, and each is complete in each sink."""
+    if not {"mlflow", "wandb", "tensorboard"} <= installed().backends.keys():
+        pytest.skip("needs unitrack-mlflow, unitrack-wandb and unitrack-tensorboard")
+    number, length = rounds(short=12, full=200), 50
+    runs = [unitrack.start_run(f"open{i}", project="many", sinks=["local", *FOUR_SINKS]) for i in range(number)]
+    for step in range(length):
+        for run in runs:
+            run.log_metrics({run.name: step / 7}, step=step)
+    with ThreadPoolExecutor(number) as threads:
+        reports = list(threads.map(lambda run: run.finish(timeout=500), runs))
+    assert {(sink.sink, sink.verdict) for report in reports for sink in report.sinks.values()} == {
+        (name, "complete") for name in ("local", "mlflow", "wandb", "tensorboard")
+    }
+    logged = [point for run in runs for point in curve(run.name, length)]
+    places = {link.location for run in runs for sink, link in run.links().items() if sink in ("mlflow", "tensorboard")}
+    stores = [unitrack.runs(f"{'mlflow' if '://' in place else 'tensorboard'}:{place}") for place in sorted(places)]
+    for found in ([points_in(run.path) for run in runs], *([history(one) for one in store] for store in stores)):
+        lost, doubled = lost_and_doubled(logged, [point for one in found for point in one])
+        assert (lost, doubled) == (0, 0)
+    figure(TABLE, f"{number} open runs, four sinks each", rounds=1, points=len(logged), lost=0, doubled=0)
+
+
+def history(run: StoredRun) -> list[Point]:
+    """All points of a run of which each metric has its name."""
+    return [(run.name, step, value) for step, value, _ in run.history(run.name)]
 
 
 def test_processes_share_a_root(root: Path) -> None:

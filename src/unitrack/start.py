@@ -17,7 +17,7 @@ from unitrack import lifecycle
 from unitrack.backend_variables import option_variables, with_key_variables
 from unitrack.config import Resolved, Settings, resolve
 from unitrack.config.settings import Experiment
-from unitrack.delivery.ledger import forget_trouble, highest_step
+from unitrack.delivery.ledger import highest_step
 from unitrack.delivery.orders import Terms
 from unitrack.disk_trouble import remedy
 from unitrack.errors import ConfigError, DeliveryWarning, JournalError, RunExistsError
@@ -278,9 +278,6 @@ def _take_up(folder: RunFolder, settings: Settings, lanes: tuple[LaneSpec, ...],
         folder.ended_file.unlink(missing_ok=True)
         folder.forget_ranks()
         journal = _begin_journal(folder, before.run, lanes, settings)
-        for lane in lanes:
-            with contextlib.suppress(OSError):  # it is only shown
-                forget_trouble(folder, lane.name)
     run = _make_run(before.run, folder, settings, journal, validation)
     run._next_step = highest_step(folder) + 1
     return run

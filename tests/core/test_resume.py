@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unitrack_bench import Bench, dead_owner, now, settle
+from unitrack_bench import Bench, now, settle
 from unitrack_probe import stored
 
 import unitrack
 from unitrack.delivery.lane import Lane
-from unitrack.delivery.ledger import Ledger, forget_trouble
+from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.progress import Progress
 from unitrack.local import LocalSource
 from unitrack.manifest import LaneSpec
 from unitrack.params import merged, what_changes
 from unitrack.plugins import installed
 from unitrack.records import Metrics, Params
+from unitrack.runfolder import RunFolder
 from unitrack.system.locks import FileLock
 
 
@@ -197,23 +198,33 @@ class TestParams:
         assert what_changes(merged(known, changed), params) == {}
 
 
-@pytest.mark.parametrize("delivers", [True, False])
-def test_a_ledger_is_left_to_the_courier_that_delivers(root: Path, delivers: bool) -> None:
-    """One that still drains when the run is taken up would lose its offsets; trouble of a dead one is forgotten."""
-    bench = Bench(root, owner=dead_owner())
+@pytest.mark.parametrize("session", ["that of before", None, "this one"])
+def test_the_trouble_of_an_earlier_session_is_forgotten_by_who_delivers(root: Path, session: str | None) -> None:
+    """A courier that still drained when a run was taken up had its ledger overwritten, offsets included."""
+    bench = Bench(root)
     bench.points(1.0)
-    ledger = Ledger(state="parked", attempts=3, last_error="wrong key", delivered=1)
-    ledger.save(bench.folder.ledger_file("a"))
-    before = bench.folder.ledger_file("a").read_bytes()
-    lock = FileLock(bench.folder.lock_file("a"))
-    assert not delivers or lock.acquire()
-    forget_trouble(bench.folder, "a")
-    if delivers:
-        assert bench.folder.ledger_file("a").read_bytes() == before
-        lock.release()
-    else:
-        found = Ledger.load(bench.folder.ledger_file("a"))
-        assert (found.state, found.attempts, found.delivered) == ("pending", 0, 1)
+    owner = bench.manifest.owner.writer
+    of = owner if session == "this one" else session
+    file = bench.folder.ledger_file("a")
+    Ledger(state="parked", attempts=3, last_error="wrong key", session=of).save(file)
+    assert Ledger.load(file).is_parked(owner) == (session != "that of before")
+    lane = bench.lane()
+    lane.release()
+    assert Ledger.load(file).state == ("parked" if session == "this one" else "pending")
+
+
+def test_taking_a_run_up_writes_no_ledger(root: Path) -> None:
+    with unitrack.start_run("a", run_id="r", sinks=["local"], root=root, delivery="inline") as run:
+        run.log_metric("loss", 1)
+    file = RunFolder(run.path).ledger_file("local")
+    lock = FileLock(RunFolder(run.path).lock_file("local"))
+    assert lock.acquire()  # a courier that still delivers
+    Ledger(state="parked", attempts=3, session="before").save(file)
+    before = file.read_bytes()
+    again = unitrack.start_run(run_id="r", resume="must", sinks=["local"], root=root, delivery="inline")
+    assert file.read_bytes() == before
+    lock.release()
+    assert again.finish().ok
 
 
 class TestAuto:

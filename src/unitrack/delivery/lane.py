@@ -273,6 +273,8 @@ class Lane:
         self._waiting_due = 0.0
         if self._lock.is_held:
             self._attempt.forget_settled()
+            if self.ledger.forget_trouble_before(self.manifest.owner.writer):
+                self._save()
         if self._dead_letters_due:
             self.ledger.ended_writer = None  # as if the run had not ended: it ends anew
         self._watch.begin_grace_anew()

@@ -15,6 +15,7 @@ from unitrack.hookspecs import Link
 from unitrack.journal import JournalReader, Position, count_lines, find_writers
 from unitrack.journal_lines import Damage
 from unitrack.learned import learned
+from unitrack.limits import HOPELESS_ATTEMPTS
 from unitrack.records import AnyRecord, Metrics, RunEnd
 from unitrack.runfolder import RunFolder, write_atomically
 from unitrack.safe_files import read_regular
@@ -59,6 +60,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     """The owner whose end of the run is confirmed."""
     status: str | None = None
     """What the run ended as, in the backend."""
+    session: str | None = None
+    """The run's owner when this was written: a run that is taken up again has another, and its sinks are tried anew."""
     last_error: str | None = None
     attempts: int = 0
     """Failures in a row."""
@@ -90,6 +93,22 @@ class Ledger(msgspec.Struct, kw_only=True):
         """Replace the file."""
         write_atomically(path, msgspec.json.encode(self))
 
+    def forget_trouble_before(self, owner: str) -> bool:
+        """Begin the session of an owner; return whether there was trouble in an earlier one, which is forgotten."""
+        is_new, self.session = self.session != owner, owner
+        if not is_new or self.state not in ("retrying", "parked"):
+            return False
+        self.state, self.attempts, self.retry_at = "pending", 0, None
+        return True
+
+    def is_parked(self, owner: str | None) -> bool:
+        """Whether the sink is parked, and was so in the session of this owner."""
+        return self.state == "parked" and self.session in (None, owner)
+
+    def is_hopeless(self, owner: str | None) -> bool:
+        """Whether the sink has failed on and on in the session of this owner."""
+        return self.state == "retrying" and self.session in (None, owner) and self.attempts >= HOPELESS_ATTEMPTS
+
     def pending(self, folder: RunFolder) -> int:
         """Lines in the journal that are neither delivered nor given up."""
         return lines_after(folder, self.positions)
@@ -106,18 +125,6 @@ def lines_after(folder: RunFolder, positions: Mapping[str, Position], but: str |
         for writer, segments in find_writers(folder.spool).items()
         if writer != but
     )
-
-
-def forget_trouble(folder: RunFolder, sink: str) -> None:
-    """Have a sink tried at once when its run is taken up again: its trouble of before says nothing about now.
-
-    A courier that still delivers keeps its ledger: only the holder of the lane's lock may write it. Raises `OSError`.
-    """
-    with folder.lane_lock(sink) as is_ours:
-        ledger = Ledger.read(folder.ledger_file(sink)) if is_ours else Ledger()
-        if ledger.state in ("retrying", "parked"):
-            ledger.state, ledger.attempts, ledger.retry_at = "pending", 0, None
-            ledger.save(folder.ledger_file(sink))
 
 
 def highest_step(folder: RunFolder) -> int:

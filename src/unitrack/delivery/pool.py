@@ -318,6 +318,7 @@ def _tell(order: Order, state: LaneState, reason: str, attempts: int, delay: flo
             file = folder.ledger_file(order.lane.name)
             ledger = Ledger.read(file)
             ledger.state, ledger.last_error, ledger.attempts, ledger.pid = state, reason, attempts, os.getpid()
+            ledger.session = folder.read_manifest().owner.writer
             ledger.retry_at = int((time.time() + delay) * 1000)
             ledger.save(file)
 

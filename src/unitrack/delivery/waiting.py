@@ -15,7 +15,7 @@ from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
 from unitrack.errors import DeliveryError, DeliveryWarning
 from unitrack.journal import Position, find_writers, segment_path
-from unitrack.limits import HOPELESS_ATTEMPTS, POLL_MAX_S, POLL_MIN_S
+from unitrack.limits import POLL_MAX_S, POLL_MIN_S
 from unitrack.runfolder import RunFolder
 from unitrack.warning import warn_caller
 
@@ -72,9 +72,9 @@ class RunWait:
 
     def _is_done(self, sink: str) -> bool:
         ledger = Ledger.load(self.folder.ledger_file(sink))
-        if ledger.ended_writer == self._owner or ledger.state == "parked":
+        if ledger.ended_writer == self._owner or ledger.is_parked(self._owner):
             return True
-        if ledger.state == "retrying" and ledger.attempts >= HOPELESS_ATTEMPTS and not self._patient:
+        if ledger.is_hopeless(self._owner) and not self._patient:
             return True
         return self._until == "accepted" and all(
             ledger.accepted.get(writer, Position()) >= end for writer, end in self._ends.items()

@@ -15,6 +15,7 @@ import delivery
 import flaky
 import log_call
 import startup
+import training
 from rich.console import Console
 
 BENCHMARKS = {
@@ -23,6 +24,7 @@ BENCHMARKS = {
     "delivery": delivery.run,
     "bad_backends": bad_backends.run,
     "flaky": flaky.run,
+    "training": training.run,
 }
 
 

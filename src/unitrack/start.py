@@ -334,6 +334,7 @@ def _terms(settings: Settings) -> Terms:
     return Terms(
         sample_every=settings.logging.system_metrics_interval if settings.logging.log_system_metrics else None,
         linger=None if linger == "forever" else linger,
+        nice=settings.tracking.courier_nice,
         take_up=settings.tracking.take_up,
     )
 

@@ -217,7 +217,7 @@ def test_a_root_without_permission_fails(root: Path) -> None:
 
 def test_no_courier_without_an_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    finding = check_courier(10)
+    finding = check_courier(10, 10)
     assert not finding.ok
     assert "tracking.delivery to thread" in finding.message
 

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from unitrack_bench import trouble
+from unitrack_children import PREAMBLE, run_child
 from unitrack_probe import calls, points, stored
 
 import unitrack
@@ -416,3 +417,24 @@ def test_a_deleted_run_folder_is_told_and_hangs_nobody(root: Path) -> None:
     with unitrack.start_run("b", sinks=["local"], root=root / "runs") as other:
         other.log_metric("loss", 1)
     assert other.finish().ok
+
+
+NICE = """
+[nice] = sys.argv[1:]
+run = unitrack.start_run("a", sinks=["local"], config={"tracking": {"courier_nice": int(nice)}})
+run.flush(timeout=60)
+from unitrack.delivery.ledger import Ledger
+pid = Ledger.load(run.path / ".unitrack" / "local.ledger.json").pid
+group = f"/proc/{pid}/autogroup"
+print(json.dumps([
+    os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0),
+    int(open(group).read().split()[-1]) if os.path.exists(group) else int(nice),
+]))
+"""
+
+
+@pytest.mark.parametrize("nice", [0, 7])
+def test_couriers_step_back_behind_training(root: Path, nice: int) -> None:
+    """By their own priority, and by that of their session, as the kernel may share the processor by session."""
+    done = run_child("-c", PREAMBLE + NICE, str(nice), cwd=root)
+    assert json.loads(done.stdout) == [nice, nice]

@@ -25,8 +25,8 @@ def check_root(root: str) -> Finding:
     return Finding(ok=True, subject="root", message=f"{path} can be written{suffix}")
 
 
-def check_courier(timeout: float) -> Finding:
-    """Whether a courier process starts: one without orders, which leaves at once."""
+def check_courier(timeout: float, nice: int) -> Finding:
+    """Whether a courier process starts: one without orders, which leaves at once. `nice`: how far it would step back."""
     started = time.monotonic()
     command = [sys.executable, "-P", "-m", "unitrack.delivery.courier"]
     try:
@@ -37,7 +37,9 @@ def check_courier(timeout: float) -> Finding:
         return _no_courier(str(error))
     if result.returncode:
         return _no_courier((result.stderr.strip() or f"exit code {result.returncode}").splitlines()[-1])
-    return Finding(ok=True, subject="courier", message=f"a process starts in {time.monotonic() - started:.2f} s")
+    took = time.monotonic() - started
+    told = f"a process starts in {took:.2f} s; it runs at nice {nice} behind training (tracking.courier_nice)"
+    return Finding(ok=True, subject="courier", message=told)
 
 
 def _no_courier(why: str) -> Finding:

@@ -82,7 +82,7 @@ def _check_all(root: str, sinks: list[SinkSettings], origins: Mapping[str, str],
     from unitrack.cli._version_bounds import check_namesake, check_versions
 
     with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
-        courier = threads.submit(check_courier, timeout)
+        courier = threads.submit(check_courier, timeout, settings.tracking.courier_nice)
         waiting = [(sink, threads.submit(_check_sink, sink, origins, timeout)) for sink in sinks]
         own = (check_root(root), *check_namesake(), *check_versions(), courier.result())
         yield from (_of("unitrack", finding) for finding in own)

@@ -58,6 +58,7 @@ class ExperimentConfig:
     finish_timeout: float = Tracking().finish_timeout
     linger: float | Literal["forever"] = Tracking().linger
     take_up: bool = Tracking().take_up
+    courier_nice: int = Tracking().courier_nice
     announce: bool = Tracking().announce
     container_timeout: float = Tracking().container_timeout
     ends_container: bool | None = None

@@ -76,6 +76,9 @@ class Tracking(Section, frozen=True):
     take_up: bool = True
     """Whether couriers also deliver what earlier runs under the same root left pending for the same backend and \
 options, once their own runs have everything."""
+    courier_nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10
+    """How far couriers step back behind training for the processor, as by the command `nice`: 0 not at all, 19 most. \
+The first run of a process decides, as all share the couriers."""
     announce: bool = True
     """Whether the address of the run's page in a backend is printed to standard error, once it is known."""
     container_timeout: Annotated[float, msgspec.Meta(ge=0)] = CONTAINER_TIMEOUT_S

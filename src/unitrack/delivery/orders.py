@@ -16,6 +16,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds between samples of system metrics; None for none."""
     linger: float | None = LINGER_S
     """Seconds to go on with a backend that takes nothing once training has ended; None: for ever."""
+    nice: int = 0
+    """How far a courier steps back behind training, as for `nice`: 0 ... 19."""
     take_up: bool = False
     """Whether what earlier runs beside this one left pending is delivered as well."""
 

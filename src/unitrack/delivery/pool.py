@@ -95,11 +95,26 @@ class _Courier:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             pulse.close_courier_end()
         self._pulse = pulse
+        self._step_back()
         assert self.process.stdin is not None
         self._pipe = os.dup(self.process.stdin.fileno())
         self._unsent, self._is_sending = b"", False
         os.set_blocking(self._pipe, False)
         self.process.stdin.close()
+
+    def _step_back(self) -> None:
+        """Lower the priority of the process, before it has threads: imports of SDKs take seconds of the processor.
+
+        Linux groups processes by session, and shares the processor among groups first: there the group is what counts.
+        """
+        assert self.process is not None
+        nice, pid = self.orders[0].terms.nice, self.process.pid
+        if not nice:
+            return
+        with contextlib.suppress(OSError):  # it has ended already
+            os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + nice)
+        with contextlib.suppress(OSError):  # another system, or a kernel without groups
+            Path(f"/proc/{pid}/autogroup").write_text(str(nice), encoding="ascii")
 
     def give(self, order: Order) -> None:
         """Send an order, starting the process for the first. One that is to be started again gets it then."""

@@ -26,7 +26,7 @@ def check_root(root: str) -> Finding:
 
 
 def check_courier(timeout: float, nice: int) -> Finding:
-    """Whether a courier process starts: one without orders, which leaves at once. `nice`: how far it would step back."""
+    """Whether a courier process starts: one without orders, which leaves at once. `nice`: `tracking.courier_nice`."""
     started = time.monotonic()
     command = [sys.executable, "-P", "-m", "unitrack.delivery.courier"]
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unitrack.cli._check_process import CheckOrder
-    from unitrack.config import SinkSettings
+    from unitrack.config import Resolved, SinkSettings
     from unitrack.hookspecs import Backend, Finding
 
 _TIMEOUT_S = 30.0
@@ -63,7 +63,7 @@ def doctor(
         checked = [Checked(sink="unitrack", ok=False, subject="configuration", message=str(error))]
     else:
         chosen = [choose_sink(resolved, name) for name in sinks or []] or list(resolved.settings.sinks)
-        checked = list(_check_all(resolved.settings.tracking.root, chosen, resolved.origins, timeout))
+        checked = list(_check_all(resolved, chosen, timeout))
     failed = [finding for finding in checked if not finding.ok]
     if as_json:
         print_json(checked)
@@ -75,16 +75,17 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-def _check_all(root: str, sinks: list[SinkSettings], origins: Mapping[str, str], timeout: float) -> Iterator[Checked]:
+def _check_all(resolved: Resolved, sinks: list[SinkSettings], timeout: float) -> Iterator[Checked]:
     from concurrent.futures import ThreadPoolExecutor
 
     from unitrack.cli._own_checks import check_courier, check_root
     from unitrack.cli._version_bounds import check_namesake, check_versions
 
+    tracking = resolved.settings.tracking
     with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
-        courier = threads.submit(check_courier, timeout, settings.tracking.courier_nice)
-        waiting = [(sink, threads.submit(_check_sink, sink, origins, timeout)) for sink in sinks]
-        own = (check_root(root), *check_namesake(), *check_versions(), courier.result())
+        courier = threads.submit(check_courier, timeout, tracking.courier_nice)
+        waiting = [(sink, threads.submit(_check_sink, sink, resolved.origins, timeout)) for sink in sinks]
+        own = (check_root(tracking.root), *check_namesake(), *check_versions(), courier.result())
         yield from (_of("unitrack", finding) for finding in own)
         for sink, findings in waiting:
             yield from (_of(sink.name, finding) for finding in findings.result())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -19,6 +21,13 @@ from unitrack.records import AnyRecord, Metrics, Params, RunEnd, RunStart
 from unitrack.testing import SinkDriver
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+PAGE = EXAMPLES.parent / "docs" / "examples.md"
+NEEDS = {
+    "scikit_learn": ["matplotlib", "sklearn", "skops"],
+}
+"""The packages that a script imports, or that choose what it logs, beside the core."""
+VARIABLES_OF_BACKENDS = ("MLFLOW_", "WANDB_", "TENSORBOARD_", "TRACKIO_")
 
 
 @pytest.fixture
@@ -123,3 +132,30 @@ def test_plugins_page_shows_the_sink() -> None:
     """As it is."""
     page = EXAMPLES.parent / "docs" / "plugins.md"
     assert (EXAMPLES / "one_file_sink" / "unitrack_jsonl.py").read_text() in page.read_text()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script_prints_what_the_page_shows(script: Path, tmp_path: Path) -> None:
+    """In an empty folder, within half a minute."""
+    for package in NEEDS.get(script.stem, []):
+        pytest.importorskip(package)
+    shown = re.search(
+        rf"\(\.\./examples/{script.name}\)(?:(?!^## ).)*?^```text\n(.*?)^```", PAGE.read_text(), re.S | re.M
+    )
+    assert shown is not None, f"docs/examples.md has no output of {script.name}"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES_OF_BACKENDS)}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shown[1], done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script_is_short(script: Path) -> None:
+    """It fits a screen, and its docstring says in two lines what it shows."""
+    text = script.read_text()
+    assert text.count("\n") < 60
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring is not None
+    assert docstring.count("\n") <= 2

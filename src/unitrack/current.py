@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -28,22 +29,26 @@ class StartedRuns:
 
     def __init__(self) -> None:
         self._here: ContextVar[tuple[Run, ...]] = ContextVar("started_here")
-        self._anywhere: list[Run] = []
+        self._anywhere: tuple[Run, ...] = ()
+        self._lock = threading.Lock()
 
     def add(self, run: Run) -> None:
         """Make a run the current one of this thread or task."""
         self._here.set((*_open(self._here.get(())), run))
-        self._anywhere = [*_open(self._anywhere), run]
+        with self._lock:
+            self._anywhere = (*_open(self._anywhere), run)
 
     @property
     def current(self) -> Run | None:
         """The run that was started last here and has not ended; where none was ever started, the last one of all."""
         started = self._here.get(None)
-        return next(iter(reversed(_open(self._anywhere if started is None else started))), None)
+        return next(
+            (run for run in reversed(self._anywhere if started is None else started) if not run.has_ended), None
+        )
 
 
-def _open(runs: list[Run] | tuple[Run, ...]) -> list[Run]:
-    return [run for run in runs if not run.has_ended]
+def _open(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    return tuple(run for run in runs if not run.has_ended)
 
 
 started = StartedRuns()

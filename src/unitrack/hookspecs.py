@@ -101,7 +101,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     """The reading twin as "module:Class", a `Source`; called with a location."""
     variables: tuple[Variable, ...] = ()
-    """The environment variables of the backend's own SDK that hold for its sinks, too."""
+    """Environment variables of the backend's own SDK that also hold for its sinks."""
     stores: tuple[str, ...] = ()
     """Globs that tell a folder in which the backend keeps runs beside the code by default: "mlruns/*/meta.yaml" is the
     folder `mlruns` that holds such a file. `log_artifact` and `log_code` of a project leave it out."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
 
 from unitrack.errors import InvalidTypeError
 from unitrack.validation.refusing import brief
-
-if TYPE_CHECKING:
-    from unitrack.run import Run
 
 
 class RunConfig(MutableMapping[str, Any]):
@@ -19,19 +16,20 @@ class RunConfig(MutableMapping[str, Any]):
     `run.config.lr` is `run.config["lr"]`. Params are never removed.
     """
 
-    def __init__(self, run: Run) -> None:
-        vars(self)["_run"] = run
+    def __init__(self, read: Callable[[], dict[str, Any]], log: Callable[[Any], None]) -> None:
+        """`read` gives the params that are logged so far, `log` logs some."""
+        vars(self).update(_read=read, _log=log)
 
     @property
     def _params(self) -> dict[str, Any]:
-        params: dict[str, Any] = vars(self)["_run"]._own_params()
+        params: dict[str, Any] = vars(self)["_read"]()
         return params
 
     def __getitem__(self, name: str) -> Any:
         return self._params[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        vars(self)["_run"].log_params({name: value})
+        vars(self)["_log"]({name: value})
 
     def __delitem__(self, name: str) -> None:
         raise InvalidTypeError(f"param {name!r} can't be removed: what is logged stays")
@@ -53,7 +51,7 @@ class RunConfig(MutableMapping[str, Any]):
     def update(self, *params: Any, allow_val_change: bool = True, **named: Any) -> None:
         """Log params in one record: a mapping, a dataclass, a namespace, or names. Values may change, as always."""
         for given in (*params, *([named] if named else [])):
-            vars(self)["_run"].log_params(given)
+            vars(self)["_log"](given)
 
     def __repr__(self) -> str:
         return repr(dict(self._params))
@@ -66,8 +64,9 @@ class RunSummary(MutableMapping[str, float]):
     shows of a metric that is logged on and on is its last value, or what `define_metric(name, summary=)` says.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, log: Callable[[Mapping[str, Any]], None]) -> None:
+        """`log` logs metrics at the newest step."""
+        self._log = log
         self._values: dict[str, float] = {}
 
     def __getitem__(self, name: str) -> float:
@@ -95,7 +94,7 @@ class RunSummary(MutableMapping[str, float]):
                 raise InvalidTypeError(
                     f"summary value {name!r} must be a number, got {type(value).__name__}; text belongs in set_tags"
                 )
-        self._run._log_at_newest_step(given)
+        self._log(given)
         self._values |= {name: float(value) for name, value in given.items()}
 
     def __repr__(self) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from unitrack.errors import InvalidTypeError
 
 if TYPE_CHECKING:
-    from unitrack.run import Run
+    from unitrack.file_logging import FileLogging
 
 
 class Media:
     """A value that is logged as a file."""
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """Log it under a name at a step."""
         raise NotImplementedError
 
@@ -29,7 +29,7 @@ class Image(Media):
     boxes: Mapping[str, Any] | None = None
     masks: Mapping[str, Any] | None = None
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_image`."""
         run.log_image(self.data, name, step, caption=self.caption, boxes=self.boxes, masks=self.masks)
 
@@ -42,7 +42,7 @@ class Audio(Media):
     sample_rate: int = 44_100
     caption: str | None = None
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_audio`."""
         run.log_audio(self.data, name, step, sample_rate=self.sample_rate, caption=self.caption)
 
@@ -55,7 +55,7 @@ class Video(Media):
     fps: float = 10.0
     caption: str | None = None
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_video`."""
         run.log_video(self.data, name, step, fps=self.fps, caption=self.caption)
 
@@ -67,7 +67,7 @@ class Histogram(Media):
     values: Any
     bins: int = 64
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_histogram`."""
         run.log_histogram(self.values, name, step, bins=self.bins)
 
@@ -79,7 +79,7 @@ class Table(Media):
     data: Any
     columns: Sequence[str] | None = None
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_table`."""
         run.log_table(self.data, name, step, columns=self.columns)
 
@@ -90,18 +90,18 @@ class Html(Media):
 
     data: Any
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_html`."""
         run.log_html(self.data, name, step)
 
 
 @dataclass(frozen=True)
 class Figure(Media):
-    """A matplotlib or plotly figure; see `Run.log_figure`. `Run.log` takes the figure itself, too."""
+    """A matplotlib or plotly figure; see `Run.log_figure`. `Run.log` also takes the figure itself."""
 
     figure: Any
 
-    def log_to(self, run: Run, name: str, step: int) -> None:
+    def log_to(self, run: FileLogging, name: str, step: int) -> None:
         """See `Run.log_figure`."""
         run.log_figure(self.figure, name, step)
 

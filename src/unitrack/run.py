@@ -42,14 +42,14 @@ class Run(CheckedMetrics, FileLogging, Checkpoints, Ending):
         """The params that this process has logged, as a mapping: `run.config["lr"]`, `run.config.update(...)`."""
         from unitrack.mappings import RunConfig
 
-        return RunConfig(self)
+        return RunConfig(self._own_params, self.log_params)
 
     @cached_property
     def summary(self) -> RunSummary:
         """Values for the whole run, as a mapping: `run.summary["best"] = 0.97`."""
         from unitrack.mappings import RunSummary
 
-        return RunSummary(self)
+        return RunSummary(self._log_at_newest_step)
 
     def links(self) -> dict[str, Link]:
         """Where the run lies in each backend that has opened it so far: id, location, URL, the command to open it."""

@@ -28,7 +28,7 @@ def start(**arguments: str) -> unitrack.Run:
 
 @pytest.fixture
 def project(root: Path) -> Path:
-    """A folder in which somebody trains: in it lie a repository, two environments, caches, and an earlier run."""
+    """A working folder that holds a repository, an environment, caches and an earlier run."""
     write(
         root,
         ".git/HEAD",

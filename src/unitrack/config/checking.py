@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from unitrack.config.expansion import EnvironmentText
-from unitrack.config.layers import KeyPath, Layer
+from unitrack.config.layers import KeyPath, Layer, dotted
 from unitrack.config.settings import Settings
 from unitrack.config.sinks import list_sinks, sink_problem
 from unitrack.config.sizes import parse_size
@@ -185,11 +185,3 @@ def _suggest(key: object, section: str | None) -> str:
 def _report(layer: Layer, problems: list[Problem]) -> str:
     lines = [f"{layer.where(path)}: {dotted(path)}: {text}" for path, text in problems]
     return lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} problems in the configuration:", *lines])
-
-
-def dotted(path: KeyPath) -> str:
-    """A path as users write it: tracking.sinks[0]."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text

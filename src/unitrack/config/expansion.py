@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from unitrack.config.layers import KeyPath, Layer
+from unitrack.config.layers import KeyPath, Layer, dotted
 from unitrack.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -40,8 +40,6 @@ def _expanded(value: Any, path: KeyPath, layer: Layer, environ: Mapping[str, str
             return reference[0][1:]
         found = environ.get(name) or default
         if found is None:
-            from unitrack.config.checking import dotted
-
             raise ConfigError(
                 f"{layer.where(path)}: {dotted(path)}: the environment variable {name} is not set; "
                 f"set it, or write ${{{name}:-default}}"

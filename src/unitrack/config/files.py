@@ -28,7 +28,8 @@ def find_file(directory: Path) -> Layer | None:
     """The file of the nearest folder, from `directory` upward, that configures unitrack.
 
     In one folder unitrack.yaml comes before unitrack.yml, that before the table `tool.unitrack` of pyproject.toml, and
-    that before config/experiment.yaml, which counts only if all its sections are unitrack's: others use that name, too.
+    that before config/experiment.yaml. Other programs use that name as well, so it counts only if all its sections are
+    unitrack's.
     """
     for folder in (directory, *directory.parents):
         for name in YAML_NAMES:

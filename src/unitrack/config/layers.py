@@ -51,3 +51,11 @@ def _plain(value: object, origin: str, depth: int = 0) -> Any:
             return {key: _plain(item, origin, depth + 1) for key, item in value.items()}
         return [_plain(item, origin, depth + 1) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as users write it: tracking.sinks[0]."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text

@@ -16,7 +16,7 @@ from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
 from unitrack.delivery.waiting import RunWait, raise_for_trouble, wait_for_runs, warn_of_trouble
 from unitrack.errors import DeliveryWarning, InvalidTypeError, InvalidValueError, JournalError, RunFinishedError
-from unitrack.journal_stand_ins import FinishedJournal, LaterJournal
+from unitrack.journal.stand_ins import FinishedJournal, LaterJournal
 from unitrack.launcher import find_world_size
 from unitrack.limits import POLL_MIN_S, READ_GRACE_S
 from unitrack.records import RunEnd

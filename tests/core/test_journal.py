@@ -11,7 +11,6 @@ from zlib import crc32
 import msgspec
 import pytest
 
-from unitrack import journal as journal_module
 from unitrack.errors import JournalError, RunFinishedError
 from unitrack.journal import (
     Chunk,
@@ -22,7 +21,8 @@ from unitrack.journal import (
     find_writers,
     segment_path,
 )
-from unitrack.journal_lines import decode_line, encode_line, encode_record
+from unitrack.journal import writer as journal_module
+from unitrack.journal.lines import decode_line, encode_line, encode_record
 from unitrack.limits import FOREIGN_BYTES, MIB
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, Tags
 

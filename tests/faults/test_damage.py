@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 from unitrack_bench import Bench, dead_owner, settle
 from unitrack_faults import FULL, figure, rounds
 
-from unitrack import journal_lines
 from unitrack.cli import app
 from unitrack.delivery.progress import Progress
 from unitrack.delivery.report import SinkReport
 from unitrack.journal import JournalReader, JournalWriter, Position, segment_path
-from unitrack.journal_lines import Damage, encode_line, salvage
+from unitrack.journal import lines as journal_lines
+from unitrack.journal.lines import Damage, encode_line, salvage
 from unitrack.local import LocalSource
 from unitrack.plugins import installed, make_lane
 from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, Tags

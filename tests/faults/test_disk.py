@@ -25,7 +25,7 @@ from unitrack_probe import points
 from unitrack.cli import app
 from unitrack.delivery.progress import Progress
 from unitrack.journal import JournalReader, JournalWriter, segment_path
-from unitrack.journal_lines import encode_line
+from unitrack.journal.lines import encode_line
 from unitrack.records import Metrics
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]

@@ -254,7 +254,7 @@ def failing_writes(folder: Path, sinks: list[Any], code: int) -> dict[str, Any]:
     """The operating system's calls fail now and then: simulated in this process, since no disk can be told to."""
     dice = random.Random(code)
     training = Training(folder, sinks)
-    write, sync, journal = os.write, unitrack.journal.sync_data, training.run._journal
+    write, sync, journal = os.write, unitrack.journal.segments.sync_data, training.run._journal
     lifecycle.SYNC_INTERVAL_S = lifecycle.HOUSEKEEPING_S = 0.05
 
     def failing_write(descriptor: int, data: bytes) -> int:
@@ -267,12 +267,12 @@ def failing_writes(folder: Path, sinks: list[Any], code: int) -> dict[str, Any]:
     def failing_sync(descriptor: int) -> None:
         raise OSError(code, os.strerror(code))
 
-    os.write, unitrack.journal.sync_data = failing_write, failing_sync
+    os.write, unitrack.journal.segments.sync_data = failing_write, failing_sync
     for number in range(20):
         training.points(20)
         training.everything(f"round {number}")
     time.sleep(1.5)
-    os.write, unitrack.journal.sync_data = write, sync
+    os.write, unitrack.journal.segments.sync_data = write, sync
     training.points(20)
     training.everything("after")
     return training.account(training.run.finish(timeout=60), probe_of(sinks))

@@ -16,7 +16,7 @@ import unitrack
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import read_report
 from unitrack.delivery.syncing import sync_run
-from unitrack.journal_lines import decode_record
+from unitrack.journal.lines import decode_record
 from unitrack.local import LocalSource
 from unitrack.manifest import LaneSpec
 from unitrack.runfolder import RunFolder

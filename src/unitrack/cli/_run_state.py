@@ -11,7 +11,7 @@ import msgspec
 from unitrack.delivery.ledger import LaneState, Ledger, lines_after
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.ending import EndStatus
-from unitrack.journal_lines import Damage
+from unitrack.journal.lines import Damage
 from unitrack.manifest import Manifest
 from unitrack.runfolder import RunFolder
 from unitrack.system.life import Life

@@ -14,7 +14,7 @@ from unitrack.delivery.ledger import Ledger, step_of
 from unitrack.delivery.letters import Letters
 from unitrack.delivery.thinning import Thinning
 from unitrack.journal import Chunk, JournalReader, Position, find_writers, is_of_owner
-from unitrack.journal_lines import Damage
+from unitrack.journal.lines import Damage
 from unitrack.owner import process_start
 from unitrack.records import AnyRecord, Artifact, Metrics, RunEnd, RunStart
 from unitrack.runfolder import RunFolder

@@ -13,7 +13,7 @@ from unitrack.delivery.curves import CurvesState
 from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.hookspecs import Link
 from unitrack.journal import JournalReader, Position, count_lines, find_writers
-from unitrack.journal_lines import Damage
+from unitrack.journal.lines import Damage
 from unitrack.learned import learned
 from unitrack.limits import HOPELESS_ATTEMPTS
 from unitrack.records import AnyRecord, Metrics, RunEnd

@@ -8,7 +8,7 @@ import msgspec
 
 from unitrack.delivery.ledger import LaneState, Ledger
 from unitrack.delivery.letters import read_letters
-from unitrack.journal_lines import Damage
+from unitrack.journal.lines import Damage
 from unitrack.runfolder import RunFolder
 
 

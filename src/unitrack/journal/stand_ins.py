@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from unitrack.errors import RunFinishedError
-from unitrack.journal import JournalWriter
+from unitrack.journal.writer import JournalWriter
 
 if TYPE_CHECKING:
     from unitrack.run_state import RunState

@@ -19,13 +19,10 @@ from unitrack.errors import DeliveryWarning, InvalidTypeError, InvalidValueError
 from unitrack.journal.stand_ins import FinishedJournal, LaterJournal
 from unitrack.launcher import find_world_size
 from unitrack.limits import POLL_MIN_S, READ_GRACE_S
-from unitrack.records import RunEnd
+from unitrack.records import EndStatus, RunEnd
 from unitrack.run_state import RunState
 from unitrack.system.life import ends_container
 from unitrack.warning import warn_caller, warn_from_thread
-
-EndStatus = Literal["finished", "failed", "killed", "pruned"]
-"""A pruned run was stopped on purpose before its end, as a trial of a sweep that is not worth finishing."""
 
 
 def check_status(status: str) -> None:

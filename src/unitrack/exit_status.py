@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unitrack.ending import EndStatus
+    from unitrack.records import EndStatus
 
 _status: EndStatus = "finished"
 

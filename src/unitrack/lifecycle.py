@@ -27,7 +27,8 @@ from unitrack.warning import warn_from_thread
 if TYPE_CHECKING:
     from unitrack.delivery.report import DeliveryReport
     from unitrack.delivery.waiting import RunWait
-    from unitrack.ending import Ending, EndStatus
+    from unitrack.ending import Ending
+    from unitrack.records import EndStatus
 
 _live: list[Ending] = []
 _inherited: list[Ending] = []

@@ -19,14 +19,14 @@ from unitrack import lifecycle
 from unitrack.config import Settings
 from unitrack.delivery.elsewhere import DeliveredElsewhere
 from unitrack.delivery.report import DeliveryReport
-from unitrack.ending import EndStatus, check_status, with_grace
+from unitrack.ending import check_status, with_grace
 from unitrack.errors import ConfigError, JournalError
 from unitrack.journal import JournalWriter
 from unitrack.manifest import Manifest
 from unitrack.metric_definitions import Definition
 from unitrack.owner import Owner
 from unitrack.plugins import installed
-from unitrack.records import ArtifactType, RunStart
+from unitrack.records import ArtifactType, EndStatus, RunStart
 from unitrack.run import Run
 from unitrack.runfolder import RunFolder, find_run
 from unitrack.system.life import Life

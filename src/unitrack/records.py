@@ -16,6 +16,8 @@ from unitrack.limits import MAX_STEP
 
 SCHEMA_VERSION = 1
 
+EndStatus = Literal["finished", "failed", "killed", "pruned"]
+"""What a run ends as. A pruned one was stopped on purpose, as a trial of a sweep that is not worth finishing."""
 RunStatus = Literal["running", "finished", "failed", "killed", "pruned"]
 ArtifactType = Literal[
     "file", "folder", "text", "json", "figure", "image", "model", "histogram", "table", "audio", "video", "html"

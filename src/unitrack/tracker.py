@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from unitrack.config import ExperimentConfig, resolve
 from unitrack.current import StartedRuns
-from unitrack.ending import EndStatus
 from unitrack.errors import DeliveryError, NoActiveRunError
 from unitrack.experiment_tracker import ExperimentTracker
+from unitrack.records import EndStatus
 from unitrack.run import Run
 from unitrack.start import start_resolved
 from unitrack.validation.arguments import as_path

@@ -10,9 +10,9 @@ import msgspec
 
 from unitrack.delivery.ledger import LaneState, Ledger, lines_after
 from unitrack.delivery.report import SinkReport, read_report
-from unitrack.ending import EndStatus
 from unitrack.journal.lines import Damage
 from unitrack.manifest import Manifest
+from unitrack.records import EndStatus
 from unitrack.runfolder import RunFolder
 from unitrack.system.life import Life
 

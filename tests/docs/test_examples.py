@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 import subprocess
@@ -24,9 +25,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 PAGE = EXAMPLES.parent / "docs" / "examples.md"
 NEEDS = {
+    "offline_then_sync": ["unitrack_mlflow"],
+    "pytorch_loop": ["torch"],
     "scikit_learn": ["matplotlib", "sklearn", "skops"],
+    "switching_backends": ["unitrack_mlflow", "unitrack_tensorboard"],
 }
-"""The packages that a script imports, or that choose what it logs, beside the core."""
+"""What a script needs beside the core."""
+LASTS_AT_MOST_S = 90
+"""Only against hanging: the longest took 30 s on two cores that other processes used too."""
 VARIABLES_OF_BACKENDS = ("MLFLOW_", "WANDB_", "TENSORBOARD_", "TRACKIO_")
 
 
@@ -136,17 +142,17 @@ def test_plugins_page_shows_the_sink() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_script_prints_what_the_page_shows(script: Path, tmp_path: Path) -> None:
-    """In an empty folder, within half a minute."""
-    for package in NEEDS.get(script.stem, []):
-        pytest.importorskip(package)
+    """In an empty folder, as a program of its own."""
+    lacking = [package for package in NEEDS.get(script.stem, []) if importlib.util.find_spec(package) is None]
+    if lacking:
+        pytest.skip(f"needs {', '.join(lacking)}")
     shown = re.search(
         rf"\(\.\./examples/{script.name}\)(?:(?!^## ).)*?^```text\n(.*?)^```", PAGE.read_text(), re.S | re.M
     )
     assert shown is not None, f"docs/examples.md has no output of {script.name}"
     environ = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES_OF_BACKENDS)}
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=30
-    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=LASTS_AT_MOST_S)
     assert done.returncode == 0, done.stderr
     assert done.stdout == shown[1], done.stderr
 
@@ -158,4 +164,4 @@ def test_script_is_short(script: Path) -> None:
     assert text.count("\n") < 60
     docstring = ast.get_docstring(ast.parse(text))
     assert docstring is not None
-    assert docstring.count("\n") <= 2
+    assert docstring.count("\n") < 2

@@ -17,7 +17,7 @@ os.environ |= {"UNITRACK_SINKS": "local,mlflow", "UNITRACK_MLFLOW__TRACKING_URI"
 run = unitrack.start_run("offline", project="digits", params={"lr": 0.1})
 for step in range(100):
     run.log_metrics({"loss": 1 / (step + 1)}, step=step)
-report = run.finish(timeout=2)
+report = run.finish(timeout=5)
 for name, sink in report.sinks.items():
     print(f"{name}: {sink.delivered} records delivered, {sink.pending} pending")
 

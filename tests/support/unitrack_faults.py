@@ -63,12 +63,20 @@ def with_figures(page: str, tables: Tables) -> str:
         name = marker[1]
         if name == "machine":
             return f"<!-- figures: machine -->\n{_machine()}\n"
-        return f"<!-- figures: {name} -->\n{_table(tables[name])}\n" if name in tables else marker[0]
+        if name not in tables:
+            return marker[0]
+        return f"<!-- figures: {name} -->\n{_table(_in_order_of(marker[0], tables[name]))}\n"
 
     unknown = set(tables) - set(re.findall(r"<!-- figures: (.*) -->", page))
     if unknown:
         raise SystemExit(f"the page has no place for {sorted(unknown)}: add <!-- figures: NAME -->")
     return re.sub(r"<!-- figures: (.*) -->\n(?:[^\n]+\n)*", renewed, page)
+
+
+def _in_order_of(before: str, rows: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+    """The rows in the order that the page has; tests run in parallel and end as they like. New ones come last."""
+    names = [line.split(" | ")[0].removeprefix("| ") for line in before.splitlines() if line.startswith("| ")]
+    return dict(sorted(rows.items(), key=lambda row: names.index(row[0]) if row[0] in names else len(names)))
 
 
 def _table(rows: dict[str, dict[str, Value]]) -> str:

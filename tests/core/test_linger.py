@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from unitrack_bench import Bench, trouble
+from unitrack_bench import Bench, dead_owner, trouble
 from unitrack_children import is_alive, train, wait_until
 from unitrack_probe import calls, points
 
@@ -204,3 +206,37 @@ def test_training_that_goes_on_after_sigterm_gets_another_courier(root: Path) ->
     assert run.finish().ok
     assert points(root / "backend", "loss") == [(0, 0.5), (1, 0.25)]
     assert calls(root / "backend")[-1]["pid"] != first
+
+
+def test_a_sync_waits_for_who_delivers(root: Path) -> None:
+    """A courier in a call hears nothing: one request was made, and the sync gave up after two seconds."""
+    bench = Bench(root, owner=dead_owner())
+    bench.points(1.0, 2.0)
+    lane = bench.lane()  # another process has it, and is busy
+    letting_go = threading.Timer(2 * limits.HAND_OVER_S, lane.release)
+    letting_go.start()
+    assert sync_run(bench.folder, timeout=60).ok
+    letting_go.join()
+    assert [value for _, value in points(root / "a", "loss")] == [1.0, 2.0]
+
+
+def test_a_sync_leaves_a_live_run_to_its_courier(root: Path) -> None:
+    bench = Bench(root)
+    bench.points(1.0)
+    lane = bench.lane()
+    began = time.monotonic()
+    assert not sync_run(bench.folder, timeout=60).ok
+    assert time.monotonic() - began < 30
+    lane.release()
+
+
+def test_an_address_by_environment_is_used_where_nothing_was_delivered(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though no configuration names the sink: the call that started the run did."""
+    bench = Bench(root, {"probe": {}}, owner=dead_owner())
+    bench.points(1.0)
+    monkeypatch.setenv("UNITRACK_PROBE__OUT", str(root / "mended"))
+    assert sync_run(bench.folder, timeout=60).ok
+    assert [value for _, value in points(root / "mended", "loss")] == [1.0]
+    assert not (root / "probe").exists()

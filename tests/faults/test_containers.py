@@ -64,6 +64,7 @@ def _wait_until_gone(folder: RunFolder) -> None:
 
 
 @needs_unshare
+@pytest.mark.timeout(600)  # a hundred containers in the long form
 def test_a_run_goes_from_container_to_container(tmp_path: Path) -> None:
     """It is killed in each, taken up in the next with another host name, and ended by a sync from outside."""
     containers, lost, doubled, points = rounds(2, 10), 0, 0, 0

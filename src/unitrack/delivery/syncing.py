@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from unitrack.config import SinkSettings, resolve
+from unitrack.config.environment import in_variable, sink_options
 from unitrack.delivery.hand_over import take_over
 from unitrack.delivery.lane import Lane
 from unitrack.delivery.ledger import Ledger
@@ -70,7 +71,7 @@ def sync_run(
 
 def _deliver(lane: Lane, deadline: float, dead_letters: bool) -> None:
     """Step a lane until it is done, has all there is, or can't go on."""
-    if not lane.acquire() and not take_over(lane, deadline):
+    if not _acquire(lane, deadline):
         return
     if dead_letters:
         lane.try_dead_letters()
@@ -93,6 +94,20 @@ def _deliver(lane: Lane, deadline: float, dead_letters: bool) -> None:
         lane.release()
 
 
+def _acquire(lane: Lane, deadline: float) -> bool:
+    """Become the one that delivers; False if another process does, and has all of the run or goes on with it.
+
+    A courier of a run that has ended is asked again and again: it hears nothing while it is in a call.
+    """
+    while not lane.acquire() and not take_over(lane, deadline):
+        ledger = Ledger.load(lane.folder.ledger_file(lane.spec.name))
+        is_done = ledger.ended_writer == lane.manifest.owner.writer
+        if is_done or time.monotonic() >= deadline or lane.folder.is_open(lane.manifest.owner):
+            return False
+        time.sleep(POLL_MAX_S)
+    return True
+
+
 def _current(folder: RunFolder, spec: SinkEntry) -> LaneSpec:
     """The lane as it can be opened here and now.
 
@@ -105,6 +120,9 @@ def _current(folder: RunFolder, spec: SinkEntry) -> LaneSpec:
     for sink in resolve().settings.sinks:
         if sink.name == spec.name and sink.backend == spec.backend and (incomplete or sink.options):
             return _lane(sink)
+    names = {in_variable(spec.name), in_variable(spec.backend)}
+    if given := {one.option: one.value for one in sink_options(os.environ) if one.sink in names}:
+        return _as_declared(msgspec.structs.replace(spec, options=spec.options | given))
     if incomplete:
         raise ConfigError(
             f"the options of sink {spec.name!r} hold a secret, which is not kept with the run: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import gc
 import http.server
 import os
 import socket
@@ -14,11 +15,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 import pytest
 import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow_proxy import Proxy, rate_limit
 
 from unitrack import limits
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
@@ -225,3 +228,24 @@ def test_how_long_a_server_asks_to_wait(header: str, seconds: float | None) -> N
 def test_a_date_to_wait_for() -> None:
     in_a_minute = email.utils.formatdate(time.time() + 60, usegmt=True)
     assert seconds_until(in_a_minute) == pytest.approx(60, abs=2)
+
+
+def test_a_rate_limit_leaves_no_connection_open(
+    open_sink: OpenSink, proxy: Proxy, run: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each refusal left one until it was collected."""
+    for name in ("IN_PLACE_WANTED_S", "IN_PLACE_LASTS_S"):
+        monkeypatch.setattr(limits, name, 0.0)
+    opened = open_sink(proxy.url, run)
+    proxy.trouble = rate_limit(0, 60, retry_after=1)
+    gc.collect()
+    gc.disable()
+    try:
+        before = psutil.Process().num_fds()
+        for step in range(20):
+            with pytest.raises(SinkUnavailableError, match="429"):
+                opened.driver.metrics({"loss": 1.0}, step=step)
+        assert psutil.Process().num_fds() <= before + 5
+    finally:
+        gc.enable()
+    proxy.heal()

@@ -57,7 +57,12 @@ if not FULL:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off as short as a test."""
-    for name, value in {"RETRY_FIRST_S": 0.05, "RETRY_MAX_S": 0.3, "PARKED_RETRY_S": 1.5}.items():
+    for name, value in {
+        "RETRY_FIRST_S": 0.05,
+        "RETRY_MAX_S": 0.3,
+        "PARKED_RETRY_S": 1.5,
+        "IN_PLACE_WANTED_S": 3.0,
+    }.items():
         monkeypatch.setattr(limits, name, value)
 
 

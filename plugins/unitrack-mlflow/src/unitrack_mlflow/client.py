@@ -55,6 +55,7 @@ def _session(max_retries: int, factor: float, jitter: float, retried: Collection
 
 def _raise_if_told_when(answer: requests.Response, *_: object, **__: object) -> None:
     if answer.status_code in (429, 503) and "Retry-After" in answer.headers:
+        _ = answer.content  # else each refusal leaves its connection open until it is collected
         raise requests.HTTPError(f"{answer.status_code} {answer.reason} for {answer.url}", response=answer)
 
 

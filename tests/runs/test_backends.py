@@ -73,7 +73,6 @@ def test_a_run_that_mlflow_wrote(root: Path) -> None:
     assert found.history("loss") == [(0, 0.5, 1000), (1, 0.25, 1001)]
 
 
-@pytest.mark.skipif("mlflow" not in INSTALLED, reason="needs unitrack-mlflow")
 @pytest.mark.skipif(len(INSTALLED) < 3, reason="needs the plugins of MLflow and TensorBoard")
 @pytest.mark.timeout(100)
 def test_what_backends_keep_beside_the_code_is_not_logged_with_it(root: Path) -> None:
@@ -92,6 +91,7 @@ def test_what_backends_keep_beside_the_code_is_not_logged_with_it(root: Path) ->
         assert [one.name for one in unitrack.runs(f"{name}:{link.location}")] == ["newer", "older"], name
 
 
+@pytest.mark.skipif("mlflow" not in INSTALLED, reason="needs unitrack-mlflow")
 def test_a_store_that_is_not_there_is_not_made(root: Path) -> None:
     with pytest.raises(SourceError, match="there is no MLflow store"):
         unitrack.runs("mlflow:sqlite:///none.db")

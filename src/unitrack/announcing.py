@@ -24,5 +24,5 @@ def announce_link(run: RunState, sink: str, link: Link | None) -> None:
     if link is None or link.url is None or sink in run._announced or not run._settings.tracking.announce:
         return
     run._announced.add(sink)
-    if sys.stderr is not None:  # as under pythonw and some services
+    if sys.stderr is not None:  # it is None under pythonw and in some services
         print(f"unitrack: run {run.name!r} in {sink}: {link.url}", file=sys.stderr, flush=True)

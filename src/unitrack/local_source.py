@@ -1,4 +1,4 @@
-"""Reading the local backend's layout, whoever wrote it; see `unitrack.local`."""
+"""Reading the local backend's layout; see `unitrack.local`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _LONGEST_TIME = 40
 
 
 class LocalSource:
-    """Reads run folders in the layout of `unitrack.local`, whoever wrote them.
+    """Reads run folders in the layout of `unitrack.local`, also those that another program wrote.
 
     `location` is a folder of run folders, or one run folder. A run's id is the one in its metadata; it is its folder's
     name where there is none, or a folder before it has the same.

@@ -10,9 +10,9 @@ Write it once::
             run.log_metrics({"loss": loss}, step=step)
         run.log_artifact("model.pt")
 
-Which backends receive it is configuration: leave `sinks` out, and `unitrack.yaml` or the environment says. A log call
-appends a line to a journal and returns; courier processes deliver it. So a dead server can't slow training down, and a
-killed process loses nothing: `unitrack status` shows what is pending, `unitrack sync` delivers it.
+The backends are configuration: without `sinks`, they come from `unitrack.yaml` or the environment. A log call appends a
+line to a journal and returns; courier processes deliver it. So a dead server can't slow training down, and a killed
+process loses nothing: `unitrack status` shows the pending records, `unitrack sync` delivers them.
 """
 
 import sys
@@ -23,6 +23,7 @@ if sys.platform == "win32":
 
 from unitrack.delivery.report import DeliveryReport, SinkReport
 from unitrack.errors import (
+    AlertWarning,
     ArtifactNotFoundError,
     ConfigError,
     DeliveryError,
@@ -32,25 +33,37 @@ from unitrack.errors import (
     JournalError,
     MissingPackageError,
     NoActiveRunError,
+    QueryError,
     RunExistsError,
     RunFinishedError,
+    SweepError,
+    TrialPruned,
     UnitrackError,
 )
 from unitrack.hookspecs import Link, hookimpl
-from unitrack.run import Run
-from unitrack.runs import runs
-from unitrack.start import start_run
+from unitrack.run.run import Run
+from unitrack.run.start import start_run
 
 if TYPE_CHECKING:
     from unitrack.config import ExperimentConfig
-    from unitrack.current import (
+    from unitrack.manager.comparison import compare
+    from unitrack.manager.copying import copy
+    from unitrack.manager.exporting import export
+    from unitrack.manager.verification import verify
+    from unitrack.reading import runs
+    from unitrack.reading.comparison import compare_experiments
+    from unitrack.reading.sql_query import sql
+    from unitrack.run.current import (
+        alert,
         current_run,
         define_metric,
         log,
         log_artifact,
         log_artifacts,
         log_audio,
+        log_checkpoint,
         log_code,
+        log_dataset,
         log_dict,
         log_environment,
         log_figure,
@@ -67,22 +80,30 @@ if TYPE_CHECKING:
         log_video,
         set_tags,
     )
-    from unitrack.experiment_tracker import MAX_ARTIFACT_SIZE, ExperimentTracker, safe_log_artifact
-    from unitrack.media_values import Audio, Figure, Histogram, Html, Image, Table, Video
-    from unitrack.runs.comparing import compare_experiments
-    from unitrack.tracker import LocalExperimentTracker, MLflowTracker, Tracker
+    from unitrack.run.experiment_tracker import MAX_ARTIFACT_SIZE, ExperimentTracker, safe_log_artifact
+    from unitrack.run.media_values import Audio, Figure, Histogram, Html, Image, Table, Video
+    from unitrack.run.seeding import seed_everything
+    from unitrack.run.tracker import LocalExperimentTracker, MLflowTracker, Tracker
+    from unitrack.run.using import use_artifact
+    from unitrack.sweeps.grid_sweep import run_sweep
+    from unitrack.sweeps.sweeping import sweep
     from unitrack.validation import validate_metric
 
 _HOMES = {
     "config": ["ExperimentConfig"],
-    "current": [
+    "manager.comparison": ["compare"],
+    "manager.verification": ["verify"],
+    "run.current": [
+        "alert",
         "current_run",
         "define_metric",
         "log",
         "log_artifact",
         "log_artifacts",
         "log_audio",
+        "log_checkpoint",
         "log_code",
+        "log_dataset",
         "log_dict",
         "log_environment",
         "log_figure",
@@ -99,16 +120,25 @@ _HOMES = {
         "log_video",
         "set_tags",
     ],
-    "experiment_tracker": ["MAX_ARTIFACT_SIZE", "ExperimentTracker", "safe_log_artifact"],
-    "media_values": ["Audio", "Figure", "Histogram", "Html", "Image", "Table", "Video"],
-    "runs.comparing": ["compare_experiments"],
-    "tracker": ["LocalExperimentTracker", "MLflowTracker", "Tracker"],
+    "run.experiment_tracker": ["MAX_ARTIFACT_SIZE", "ExperimentTracker", "safe_log_artifact"],
+    "run.media_values": ["Audio", "Figure", "Histogram", "Html", "Image", "Table", "Video"],
+    "manager.copying": ["copy"],
+    "manager.exporting": ["export"],
+    "reading": ["runs"],
+    "reading.sql_query": ["sql"],
+    "reading.comparison": ["compare_experiments"],
+    "run.using": ["use_artifact"],
+    "run.seeding": ["seed_everything"],
+    "run.tracker": ["LocalExperimentTracker", "MLflowTracker", "Tracker"],
+    "sweeps.grid_sweep": ["run_sweep"],
+    "sweeps.sweeping": ["sweep"],
     "validation": ["validate_metric"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "AlertWarning",
     "ArtifactNotFoundError",
     "Audio",
     "ConfigError",
@@ -129,23 +159,32 @@ __all__ = [
     "MLflowTracker",
     "MissingPackageError",
     "NoActiveRunError",
+    "QueryError",
     "Run",
     "RunExistsError",
     "RunFinishedError",
     "SinkReport",
+    "SweepError",
     "Table",
     "Tracker",
+    "TrialPruned",
     "UnitrackError",
     "Video",
+    "alert",
+    "compare",
     "compare_experiments",
+    "copy",
     "current_run",
     "define_metric",
+    "export",
     "hookimpl",
     "log",
     "log_artifact",
     "log_artifacts",
     "log_audio",
+    "log_checkpoint",
     "log_code",
+    "log_dataset",
     "log_dict",
     "log_environment",
     "log_figure",
@@ -160,21 +199,29 @@ __all__ = [
     "log_table",
     "log_text",
     "log_video",
+    "run_sweep",
     "runs",
     "safe_log_artifact",
+    "seed_everything",
     "set_tags",
+    "sql",
     "start_run",
+    "sweep",
+    "use_artifact",
     "validate_metric",
+    "verify",
 ]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import what not every training needs when it is asked for."""
+    """Return a public name that not every training needs, and import its module first."""
+    import importlib  # noqa: PLC0415  # importlib is needed only for these names
+
+    if name == "sweeps":  # `unitrack.sweeps.uniform` needs no import of its own
+        return importlib.import_module("unitrack.sweeps")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'unitrack' has no attribute {name!r}")
-    import importlib
-
     found = getattr(importlib.import_module(f"unitrack.{_HOME_OF[name]}"), name)
     globals()[name] = found
     return found

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from unitrack.limits import MAX_STEP
+from unitrack.limits import MAX_STEP as MAX_STEP
 
 SCHEMA_VERSION = 1
 
@@ -20,7 +20,19 @@ EndStatus = Literal["finished", "failed", "killed", "pruned"]
 """What a run ends as. A pruned one was stopped on purpose, as a trial of a sweep that is not worth finishing."""
 RunStatus = Literal["running", "finished", "failed", "killed", "pruned"]
 ArtifactType = Literal[
-    "file", "folder", "text", "json", "figure", "image", "model", "histogram", "table", "audio", "video", "html"
+    "file",
+    "folder",
+    "text",
+    "json",
+    "figure",
+    "image",
+    "model",
+    "histogram",
+    "table",
+    "audio",
+    "video",
+    "html",
+    "dataset",
 ]
 
 Special = Literal["nan", "inf", "-inf"]
@@ -31,6 +43,9 @@ MAX_TIME = 253_402_214_400_000
 
 KINDS = ("metrics", "params", "tags", "description", "status", *get_args(ArtifactType))
 """All kinds of things that can be logged; those of artifacts are `Artifact.type`."""
+
+SYSTEM_PREFIX = "system/"
+"""System metrics have an interval of their own and are thinned by no sink."""
 
 
 class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):
@@ -48,18 +63,25 @@ class Record(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_d
 GROUP, JOB_TYPE, PARENT = "unitrack.group", "unitrack.job_type", "unitrack.parent"
 RELATIONS = (GROUP, JOB_TYPE, PARENT)
 """The tags that say how a run is related to others: so each backend keeps them, whatever it shows natively."""
+COPIED_FROM = "unitrack.copied_from"
+"""The tag of a copy: the location that it was read from, a space, and the run's id there."""
+
+RERUN_OF = "unitrack.rerun_of"
+"""The tag of a run that `unitrack rerun` has started: the id of the run that it repeats."""
+
+ARCHIVED = "unitrack.archived"
+"""The tag of a run that listings leave out, with the value "true"."""
 
 
-class RunStart(Record, frozen=True, tag="run_start"):
-    """The first record of a run: its identity."""
+class Related:
+    """A run whose tags say how it is related to other runs."""
 
-    run_id: str
-    name: str
-    project: str
-    description: str = ""
-    tags: dict[str, str] = {}
-    schema: int = 1
-    """The `SCHEMA_VERSION` it was written with; a line without it is of version 1."""
+    __slots__ = ()
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags by name."""
+        raise NotImplementedError
 
     @property
     def group(self) -> str | None:
@@ -77,13 +99,27 @@ class RunStart(Record, frozen=True, tag="run_start"):
         return self.tags.get(PARENT)
 
 
+class RunStart(Record, Related, frozen=True, tag="run_start"):
+    """The first record of a run: its identity."""
+
+    run_id: str
+    name: str
+    project: str
+    description: str = ""
+    tags: dict[str, str] = {}
+    unitrack_id: str = ""
+    """The id that unitrack gave the run, where a source gives the one in the backend as `run_id`; else empty."""
+    schema: int = 1
+    """The `SCHEMA_VERSION` it was written with; a line without it is of version 1."""
+
+
 class Params(Record, frozen=True, tag="params"):
     """Hyperparameters as plain JSON values, nested as they were logged; see `flatten`."""
 
     params: dict[str, Any]
 
 
-class Metrics(Record, frozen=True, tag="metrics"):
+class Metrics(Record, frozen=True, gc=False, tag="metrics"):
     """The points of one `log_metrics` call: float64 values at one step.
 
     JSON has no NaN and no infinity, so those travel by name in `special` ("nan", "inf", "-inf"); `values()` gives
@@ -113,6 +149,83 @@ class Tags(Record, frozen=True, tag="tags"):
     tags: dict[str, str]
 
 
+VERSION = "version"
+"""The annotation of an artifact that holds its `ArtifactVersion`."""
+USED = "unitrack.used."
+"""The tag "unitrack.used.<name>.v<number>" says that the run used this version of an artifact: a `UsedVersion`."""
+ALIAS = "unitrack.alias."
+"""The tag "unitrack.alias.<name>:<alias>" of the run that made a version says that the alias was moved to it
+afterwards: "v3"."""
+
+
+class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Data that stays where it is, and by what a change of it is noticed."""
+
+    uri: str
+    checksum: str = ""
+    """Such as "sha256:..." or "md5:..."."""
+    etag: str = ""
+    size: int | None = None
+    """Bytes."""
+
+
+class ArtifactVersion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version of a named artifact of a project, such as version 3 of "model"."""
+
+    name: str
+    number: int | None = None
+    """From 0. None until it is counted, which a courier does, since it needs the content."""
+    digest: str = ""
+    """The SHA-256 of the content in hexadecimal, as `unitrack.blobs.content` takes it."""
+    aliases: tuple[str, ...] = ()
+    """Names for it that it was logged with; they may have moved to other versions since."""
+    overwrites: bool = False
+    """Whether it replaces the version that the same run has logged so before."""
+    keeps_path: bool = False
+    """Whether the artifact's own name is the one that was asked for. Else the number is added to it."""
+    reference: Reference | None = None
+    """Set if the data itself lies elsewhere; the artifact's file then only names it."""
+    is_checkpoint: bool = False
+    """Whether it is a version of its own though another one has the same content: its step is another."""
+    metric: float | None = None
+    """Of a checkpoint: the value by which the best are kept."""
+
+    @property
+    def label(self) -> str:
+        """Its number as it is written, "v3"; empty if it has none yet."""
+        return "" if self.number is None else f"v{self.number}"
+
+
+msgspec.json.Decoder(ArtifactVersion)  # gathers now what `convert` must know of it, which is not safe among threads
+
+
+class UsedVersion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of a tag with the prefix `USED`, as JSON."""
+
+    digest: str
+    """Of the version when it was used."""
+    project: str = ""
+    """The project that the artifact belongs to, if it is another one than the run's."""
+    made_by: str = ""
+    """The id of the run that made it."""
+
+
+_used_decoder = msgspec.json.Decoder(UsedVersion)
+
+
+def used_versions(tags: Mapping[str, str]) -> list[ArtifactVersion]:
+    """Return the versions of artifacts that a run with these tags has used."""
+    found = []
+    for tag, text in tags.items():
+        name, _, number = tag.removeprefix(USED).rpartition(".v")
+        if tag.startswith(USED) and name and number.isdecimal():
+            try:
+                found.append(ArtifactVersion(name, int(number), _used_decoder.decode(text).digest))
+            except msgspec.MsgspecError:
+                continue
+    return found
+
+
 class Artifact(Record, frozen=True, tag="artifact"):
     """A file or a folder that was logged.
 
@@ -126,7 +239,24 @@ class Artifact(Record, frozen=True, tag="artifact"):
     size: int = 0
     step: int | None = None
     annotations: dict[str, Any] = {}
-    """What is said about a picture or a sound: `caption`, `boxes` and `masks`; see `media.annotations.annotate`."""
+    """What was logged with it. Of a picture or a sound: `caption`, `boxes` and `masks`, as `Run.log_image` takes them;
+    a mask holds its classes as `png`, a PNG in base64 with one gray value a class, in place of `mask_data`. Of a
+    version of an artifact: `version`, see the property."""
+
+    @property
+    def version(self) -> ArtifactVersion | None:
+        """Which version of a named artifact it is; None if it is only a file of its run."""
+        found = self.annotations.get(VERSION)
+        if not isinstance(found, dict):
+            return None
+        try:
+            return msgspec.convert(found, ArtifactVersion)
+        except msgspec.ValidationError:  # another program's word
+            return None
+
+    def with_version(self, version: ArtifactVersion) -> Artifact:
+        """The same record as that version."""
+        return msgspec.structs.replace(self, annotations={**self.annotations, VERSION: msgspec.to_builtins(version)})
 
 
 class RunEnd(Record, frozen=True, tag="run_end"):
@@ -136,6 +266,98 @@ class RunEnd(Record, frozen=True, tag="run_end"):
 
 
 AnyRecord = RunStart | Params | Metrics | Tags | Artifact | RunEnd
+
+
+DEFINITION_PREFIX = "unitrack.metric."
+"""The tag "unitrack.metric.<metric or glob>" holds what `Run.define_metric` was given: a `MetricDefinition` as JSON."""
+
+SummaryKind = Literal["last", "min", "max", "mean", "first"]
+
+
+class MetricDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a metric is shown."""
+
+    step_metric: str | None = None
+    """The metric on its x-axis; None for the step."""
+    summary: SummaryKind | None = None
+    """Which of its values stands for the whole run."""
+
+
+_definition_decoder = msgspec.json.Decoder(MetricDefinition)
+
+
+def metric_definitions(tags: Mapping[str, str]) -> dict[str, MetricDefinition]:
+    """Return the definitions that a run's tags hold, by metric or glob, without those that can't be decoded."""
+    found = {}
+    for tag, text in tags.items():
+        if tag.startswith(DEFINITION_PREFIX):
+            try:
+                found[tag.removeprefix(DEFINITION_PREFIX)] = _definition_decoder.decode(text)
+            except msgspec.MsgspecError:
+                continue
+    return found
+
+
+def definition_for(metric: str, known: Mapping[str, MetricDefinition]) -> MetricDefinition | None:
+    """Return the definition of a metric: the one under its name, else under the longest glob that matches it."""
+    from fnmatch import fnmatchcase  # noqa: PLC0415  # 1 ms, which training, that imports this module, need not pay
+
+    if metric in known:
+        return known[metric]
+    matching = [name for name in known if fnmatchcase(metric, name)]
+    return known[max(matching, key=len)] if matching else None
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """The content of an artifact of the type "histogram", a JSON file."""
+
+    counts: list[float]
+    edges: list[float]
+    """One more than there are counts, rising."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """The content of an artifact of the type "table", a JSON file: pandas' form "split", which MLflow and W&B read."""
+
+    columns: list[str]
+    data: list[list[Any]]
+    """Rows, each as long as `columns`."""
+
+
+DATASETS = "datasets"
+"""The folder among a run's artifacts in which the records of its datasets lie."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a dataset."""
+
+    name: str
+    type: str = ""
+    """As its library calls it: "int64", "large_string"."""
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A dataset that a run used: the content of an artifact of the type "dataset", a JSON file. Not its data."""
+
+    name: str
+    kind: str
+    """"file", "folder", "csv", "parquet", "npy"; "pandas", "polars", "arrow" and "numpy" for one in memory."""
+    digest: str = ""
+    """Hexadecimal SHA-256 of the bytes of a file, of the list of a folder's files, or of the values of a frame, which
+    each library lays out in its own way; "" if it could not be had, as `note` says."""
+    source: str = ""
+    """Where it lies: a path or a URI; "" for one in memory that came from nowhere."""
+    size: int | None = None
+    """Bytes."""
+    files: int | None = None
+    """How many files a folder has."""
+    rows: int | None = None
+    columns: tuple[Column, ...] = ()
+    """Its schema; empty if it has none."""
+    context: str = ""
+    """What it was used for, such as "training"."""
+    note: str = ""
+    """What a reader should know, such as why there is no digest."""
 
 
 def flatten(params: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
@@ -151,8 +373,10 @@ def merge(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(known)
     for name, value in new.items():
         before = merged.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = merge(before, value) if both else value  # type: ignore[arg-type]  # `both` narrows nothing
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            merged[name] = merge(before, value)
+        else:
+            merged[name] = value
     return merged
 
 

@@ -1,4 +1,4 @@
-"""The command line. Each command lives in a module of this package, which adds it in its `register(app)`.
+"""The command line. Each command lives in a module of `commands`, which adds it in its `register(app)`.
 
 Help and completion load all of them, so a command imports what it needs inside its function.
 """
@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from unitrack.cli._help import Group, use_plain_help
+from unitrack.cli import commands
+from unitrack.cli.help import Group, use_plain_help
 from unitrack.errors import UnitrackError
 
 FAILED = 1
@@ -47,26 +48,24 @@ def _options(
     pass
 
 
-for _module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
-    if not _module.startswith("_"):
-        importlib.import_module(f"{__name__}.{_module}").register(app)
+for _module in sorted(found.name for found in pkgutil.iter_modules(commands.__path__)):
+    importlib.import_module(f"{commands.__name__}.{_module}").register(app)
 use_plain_help(app)
 
 
 def main() -> None:
-    """The entry point. An error of unitrack is a message, not a traceback."""
+    """Run the command line. An error of unitrack is printed as a message, without a traceback."""
     try:
         app()
     except UnitrackError as error:
-        from unitrack.cli._console import visible
+        from unitrack.terminal.console import visible
 
         print(f"error: {visible(error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR if _is_of_usage(error) else FAILED)
 
 
 def _is_of_usage(error: UnitrackError) -> bool:
-    """Whether another argument or another configuration is what would help."""
-    from unitrack.errors import ConfigError, MissingPackageError
-    from unitrack.runs import MissingLocationError, NotFoundError
+    """Return whether another argument or another configuration would help."""
+    from unitrack.errors import ConfigError, MissingLocationError, MissingPackageError, NotFoundError
 
     return isinstance(error, (ConfigError, MissingPackageError, MissingLocationError, NotFoundError))

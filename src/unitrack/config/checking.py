@@ -1,4 +1,4 @@
-"""Checks a layer against `Settings`, and reports all that is wrong with it at once."""
+"""Checking a layer against `Settings`: all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import msgspec
@@ -17,7 +17,10 @@ from unitrack.config.layers import KeyPath, Layer, dotted
 from unitrack.config.settings import Settings
 from unitrack.config.sinks import list_sinks, sink_problem
 from unitrack.config.sizes import parse_size
-from unitrack.errors import ConfigError
+from unitrack.config.wording import choices, expected
+from unitrack.errors import ConfigError, QueryError
+from unitrack.names import nearest
+from unitrack.values.redaction import redact
 
 MAX_SHOWN = 80
 """Characters of a wrong value that a message shows."""
@@ -32,7 +35,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 
 
 def keys_of(section: str) -> tuple[str, ...]:
-    """The keys of a section."""
+    """Return the keys of a section."""
     return SECTIONS[section].__struct_fields__
 
 
@@ -43,7 +46,7 @@ def _types_of(section: str) -> dict[str, Any]:
 
 
 def checked(layer: Layer) -> Layer:
-    """The layer with its values checked and converted, keys set to null left out.
+    """Return the layer with its values checked and converted, without keys that are set to null.
 
     Raises `ConfigError` with one line for each problem.
     """
@@ -92,7 +95,7 @@ def _checked_section(section: str, given: Mapping[Any, Any], problems: list[Prob
 
 
 def is_list_of_text(value: object) -> TypeGuard[Sequence[str]]:
-    """Whether it is a list such as `["mlp", "baseline"]`, the short form of tags without values."""
+    """Return whether a value is a list such as `["mlp", "baseline"]`, the short form of tags without values."""
     return isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value)
 
 
@@ -110,25 +113,13 @@ def _converted(key: str, value: object, type_: Any) -> object:
 
 
 def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
-    """Problems of single entries, for the two keys that hold several."""
-    if path == ("experiment", "tags") and isinstance(value, Mapping):
-        for tag, text in value.items():
-            if not isinstance(tag, str) or not tag:
-                yield (*path, str(tag)), f"expected text as the name of a tag, got {shown('', tag)}"
-            elif not isinstance(text, str):
-                yield (*path, tag), f"expected text, got {shown(tag, text)}; put it in quotes"
-    elif path == ("tracking", "sinks") and isinstance(value, list):
-        for index, entry in enumerate(value):
-            if problem := sink_problem(entry):
-                yield (*path, index), problem
-    elif path == ("safeguards", "redact_patterns") and isinstance(value, list):
-        for index, pattern in enumerate(value):
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error", FutureWarning)  # what a later Python may read in another way
-                    re.compile(pattern)
-            except (re.error, FutureWarning, TypeError, OverflowError, RecursionError) as error:
-                yield (*path, index), f"expected a regular expression, got {shown('', pattern)}: {error}"
+    """Yield the problems of single entries, for keys that hold several, and of values with rules of their own."""
+    if path in _ENTRY_PROBLEMS:
+        type_, problem_of = _ENTRY_PROBLEMS[path]
+        if isinstance(value, Mapping) and type_ is dict:
+            yield from (((*path, str(key)), found) for key, entry in value.items() if (found := problem_of(key, entry)))
+        elif isinstance(value, list) and type_ is list:
+            yield from (((*path, key), found) for key, entry in enumerate(value) if (found := problem_of(key, entry)))
     elif path == ("tracking", "root") and isinstance(value, str) and ("://" in value or not _is_file_name(value)):
         yield (
             path,
@@ -138,8 +129,45 @@ def _problems_inside(path: KeyPath, value: object) -> Iterator[Problem]:
         yield path, problem
 
 
+def _tag_problem(tag: object, text: object) -> str | None:
+    if not isinstance(tag, str) or not tag:
+        return f"expected text as the name of a tag, got {shown('', tag)}"
+    return None if isinstance(text, str) else f"expected text, got {shown(tag, text)}; put it in quotes"
+
+
+def _pattern_problem(index: object, pattern: Any) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # what a later Python may read in another way
+            re.compile(pattern)
+    except (re.error, FutureWarning, TypeError, OverflowError, RecursionError) as error:
+        return f"expected a regular expression, got {shown('', pattern)}: {error}"
+    return None
+
+
+def _rule_problem(name: object, when: object) -> str | None:
+    if not isinstance(name, str) or not isinstance(when, str) or not name or not when:
+        return f"expected a condition such as nan(loss), got {shown('', when)}"
+    from unitrack.alerts.rules import Rule  # noqa: PLC0415  # the parser costs 5 ms, and few runs have rules
+
+    try:
+        Rule.parse(name, when)
+    except QueryError as error:
+        return str(error)
+    return None
+
+
+_ENTRY_PROBLEMS: dict[KeyPath, tuple[type, Callable[[Any, Any], str | None]]] = {
+    ("experiment", "tags"): (dict, _tag_problem),
+    ("tracking", "sinks"): (list, lambda index, entry: sink_problem(entry)),
+    ("safeguards", "redact_patterns"): (list, _pattern_problem),
+    ("alerts", "rules"): (dict, _rule_problem),
+}
+"""What is wrong with one entry of a mapping or a list, given its key and its value; None if nothing is."""
+
+
 def _is_file_name(text: str) -> bool:
-    """Whether the file system takes it: without null bytes and broken Unicode."""
+    """Return whether the file system takes a name: without null bytes and broken Unicode."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -147,9 +175,6 @@ def _is_file_name(text: str) -> bool:
 
 
 def _mismatch(key: str, value: object, type_: Any) -> str:
-    from unitrack.config.expected import choices, expected
-    from unitrack.spelling import nearest
-
     message = f"expected {expected(type_)}, got {shown(key, value)}"
     if key == "sinks" and not value:
         return f"{message}; to record nothing, set mode: disabled"
@@ -158,9 +183,7 @@ def _mismatch(key: str, value: object, type_: Any) -> str:
 
 
 def shown(key: str, value: object) -> str:
-    """A wrong value as a message shows it: short, and without secrets."""
-    from unitrack.redaction import redact
-
+    """Return a wrong value as a message shows it: short, and without secrets."""
     value = redact(value, key)
     try:
         text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
@@ -170,9 +193,7 @@ def shown(key: str, value: object) -> str:
 
 
 def _suggest(key: object, section: str | None) -> str:
-    """What an unknown key was probably meant to be: one of the same section, else one of another."""
-    from unitrack.spelling import nearest
-
+    """Return the key that an unknown one was probably meant to be: of the same section, else of another."""
     here = keys_of(section) if section else tuple(SECTIONS)
     elsewhere = [name for name in SECTIONS if key in keys_of(name)]
     if elsewhere:

@@ -19,6 +19,7 @@ VARIABLES = {
     "UNITRACK_DELIVERY": ("tracking", "delivery"),
     "UNITRACK_MODE": ("tracking", "mode"),
     "UNITRACK_LINGER": ("tracking", "linger"),
+    "UNITRACK_CROWD": ("tracking", "crowd"),
 }
 """The key that each variable sets."""
 
@@ -38,7 +39,7 @@ class SinkOption(msgspec.Struct, frozen=True):
 
     @property
     def origin(self) -> str:
-        """What users call the place."""
+        """The variable, as messages name it."""
         return f"environment {self.variable}"
 
 
@@ -57,20 +58,20 @@ def sink_options(environ: Mapping[str, str]) -> Iterator[SinkOption]:
 def _option_value(variable: str, text: str) -> object:
     if text[0] not in "[{":
         return EnvironmentText(text)
-    from unitrack.config.yamlfile import read_yaml
+    from unitrack.config.yamlfile import read_yaml  # noqa: PLC0415  # PyYAML costs 11 ms
 
     return read_yaml(text, f"environment {variable}")[0]
 
 
 def environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
-    """One layer for each variable that is set. An empty one counts as not set."""
+    """Return one layer for each variable that is set. An empty one counts as not set."""
     for variable, (section, key) in VARIABLES.items():
         if text := environ.get(variable, "").strip():
             yield Layer(f"environment {variable}", {section: {key: _value(key, text)}})
 
 
 def _value(key: str, text: str) -> str | list[str]:
-    """What a variable's text means: a list of sinks, or the text itself."""
+    """Return the meaning of a variable's text: a list of sinks, or the text itself."""
     if key == "sinks":
         return [name.strip() for name in text.split(",") if name.strip()]
     return EnvironmentText(text)

@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 class EnvironmentText(str):
-    """Text that comes from an environment variable, and so may stand for a number or for true and false."""
+    """Text from an environment variable, which may stand for a number or for true and false."""
 
 
 def expand(layer: Layer, environ: Mapping[str, str]) -> Layer:

@@ -1,4 +1,4 @@
-"""`ExperimentConfig`: the configuration as a dataclass, for those who keep it in code."""
+"""`ExperimentConfig`: the configuration as a dataclass, to be kept in code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unitrack.errors import ConfigError
 
 
 class _Unset(str):
-    """A default that can be told from the same text when a caller writes it."""
+    """A default text, which can be told from the same text given by a caller."""
 
 
 class _UnsetSeed(int):
-    """The same for a number."""
+    """A default number, which can be told from the same number given by a caller."""
 
 
 _TRACKING_URI = _Unset("sqlite:///mlflow.db")
@@ -27,7 +27,7 @@ _SEED = _UnsetSeed(Reproducibility().random_seed)
 @dataclass
 class ExperimentConfig:
     """An experiment's configuration, checked when it is made; each field means what the key of its name means in the
-    file (docs/configuration.md). Only `name` is required.
+    file (docs/reference/configuration.md). Only `name` is required.
 
     A `tracking_uri` that is given, without `backend` or `sinks`, selects MLflow, and a `random_seed` that is given
     seeds; the defaults do neither. That of `tracking_uri` is a database and not "mlruns", for MLflow 3 refuses to write
@@ -54,6 +54,7 @@ class ExperimentConfig:
     mode: Literal["enabled", "disabled"] = Tracking().mode
     ranks: Literal["zero", "all"] = Tracking().ranks
     rank: int | None = None
+    crowd: int | None = None
     on_sink_error: Literal["warn", "raise"] = Tracking().on_sink_error
     finish_timeout: float = Tracking().finish_timeout
     linger: float | Literal["forever"] = Tracking().linger
@@ -68,10 +69,18 @@ class ExperimentConfig:
     save_model: bool = Artifacts().save_model
     save_plots: bool = Artifacts().save_plots
     save_config: bool = Artifacts().save_config
+    quota_bytes: int | str | None = Artifacts().quota_bytes
     log_git_hash: bool = Reproducibility().log_git_hash
     log_environment: bool = Reproducibility().log_environment
+    log_git_tree: bool = Reproducibility().log_git_tree
+    log_patch: bool = Reproducibility().log_patch
+    max_file_bytes: int | str = Reproducibility().max_file_bytes
+    max_tree_bytes: int | str = Reproducibility().max_tree_bytes
+    variables: Sequence[str] = Reproducibility().variables
     safeguards: Mapping[str, Any] = field(default_factory=dict)
     """The keys of the section `safeguards` that differ from their defaults."""
+    alerts: Mapping[str, Any] = field(default_factory=dict)
+    """The keys of the section `alerts`: `{"rules": {"nan": "nan(loss)"}}`."""
 
     def __post_init__(self) -> None:
         """Check all fields."""
@@ -82,8 +91,8 @@ class ExperimentConfig:
         checked(self.layer())
 
     def layer(self) -> Layer:
-        """The fields that differ from their defaults, by section and key."""
-        values: dict[str, Any] = {"safeguards": self.safeguards}
+        """Return the fields that differ from their defaults, by section and key."""
+        values: dict[str, Any] = {"safeguards": self.safeguards, "alerts": self.alerts}
         given = {one.name: getattr(self, one.name) for one in fields(self) if _differs(getattr(self, one.name), one)}
         given["project"] = self.project
         if not self.tags:

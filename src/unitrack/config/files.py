@@ -1,4 +1,4 @@
-"""Finds the configuration file and reads it."""
+"""Finding the configuration file, and reading it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unitrack.config.checking import SECTIONS
 from unitrack.config.layers import KeyPath, Layer, make_layer
 from unitrack.errors import ConfigError
 from unitrack.limits import MIB
@@ -25,7 +26,7 @@ PYPROJECT = "pyproject.toml"
 
 
 def find_file(directory: Path) -> Layer | None:
-    """The file of the nearest folder, from `directory` upward, that configures unitrack.
+    """Return the file of the nearest folder, from `directory` upward, that configures unitrack.
 
     In one folder unitrack.yaml comes before unitrack.yml, that before the table `tool.unitrack` of pyproject.toml, and
     that before config/experiment.yaml. Other programs use that name as well, so it counts only if all its sections are
@@ -54,15 +55,17 @@ def user_file(environ: Mapping[str, str]) -> Path:
 def _experiment_layer(path: Path) -> Layer | None:
     try:
         layer = read_file(path)
-    except ConfigError:  # not ours to complain about
+    except ConfigError:  # it may be the file of another program
         return None
-    from unitrack.config.checking import SECTIONS
 
     return layer if layer.values and layer.values.keys() <= SECTIONS.keys() else None
 
 
-def read_file(path: Path) -> Layer:
-    """The configuration in a YAML file, or in a TOML file: pyproject.toml's `tool.unitrack`, another one's top level.
+def read_file(path: Path, *, aliases: bool = False) -> Layer:
+    """Return the configuration in a YAML file, or in a TOML file: pyproject.toml's `tool.unitrack`, another one's top
+    level.
+
+    `aliases`: whether the YAML may have some.
 
     Raises `ConfigError` if there is no such file, if it can't be read, or if it is not a mapping.
     """
@@ -71,9 +74,9 @@ def read_file(path: Path) -> Layer:
         if (layer := _toml_layer(path, content)) is None:
             raise ConfigError(f"{path}: there is no table [tool.unitrack]")
         return layer
-    from unitrack.config.yamlfile import read_yaml
+    from unitrack.config.yamlfile import read_yaml  # noqa: PLC0415  # PyYAML costs 11 ms
 
-    values, lines = read_yaml(_decoded(path, content), str(path))
+    values, lines = read_yaml(_decoded(path, content), str(path), aliases=aliases)
     return _layer(path, values, lines)
 
 
@@ -101,7 +104,7 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def _toml_layer(path: Path, content: bytes) -> Layer | None:
-    import tomllib
+    import tomllib  # noqa: PLC0415  # 2 ms
 
     if _LONG_KEY.search(content):
         raise ConfigError(f"{path}: not valid TOML: a key has more than {MAX_KEY_PARTS} parts")

@@ -26,7 +26,7 @@ class Layer(msgspec.Struct, frozen=True):
     """For a file whose reader knows them: the line of each key, from 1."""
 
     def where(self, path: KeyPath) -> str:
-        """The place of a key, as an error message names it."""
+        """Return the place of a key, as an error message names it."""
         for length in range(len(path), 0, -1):
             if line := self.lines.get(path[:length]):
                 return f"{self.origin}:{line}"
@@ -34,7 +34,8 @@ class Layer(msgspec.Struct, frozen=True):
 
 
 def make_layer(origin: str, values: object, lines: dict[KeyPath, int] | None = None) -> Layer:
-    """A layer with a copy of `values` that its giver can't change afterwards, made of dicts, lists and scalars.
+    """Return a layer with a copy of `values`, made of dicts, lists and scalars: later changes of theirs do not reach
+    it.
 
     Raises `ConfigError` if `values` is no mapping, or nested deeper than `MAX_DEPTH`.
     """
@@ -54,7 +55,7 @@ def _plain(value: object, origin: str, depth: int = 0) -> Any:
 
 
 def dotted(path: KeyPath) -> str:
-    """A path as users write it: tracking.sinks[0]."""
+    """Return a path as users write it: tracking.sinks[0]."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)

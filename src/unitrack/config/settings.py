@@ -1,6 +1,6 @@
 """Every key of the configuration: its type, bounds, default and meaning.
 
-The JSON Schema and the tables of docs/configuration.md are generated from this file and from `limits.Limits`: the
+The JSON Schema and the tables of docs/reference/configuration.md are generated from this file and `limits.Limits`: the
 text under a field is its description there.
 """
 
@@ -10,14 +10,41 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from unitrack.config.sinks import SinkSettings, name_sinks, read_sinks
-from unitrack.limits import CONTAINER_TIMEOUT_S, FINISH_TIMEOUT_S, LINGER_S, Limits
+from unitrack.config.sinks import DEFAULT_BACKEND, SinkSettings, name_sinks, read_sinks
+from unitrack.limits import CONTAINER_TIMEOUT_S, FINISH_TIMEOUT_S, LINGER_S, MIB, Limits
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Linger = Annotated[float, msgspec.Meta(ge=0)] | Literal["forever"]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 SinkEntry = Text | Annotated[dict[Text, dict[str, Any] | None], msgspec.Meta(min_length=1, max_length=1)]
+
+
+VARIABLES = (
+    "CUDA_*",
+    "CUBLAS_*",
+    "CUDNN_*",
+    "HIP_*",
+    "HSA_*",
+    "JAX_*",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "MKL_*",
+    "NCCL_*",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OMP_*",
+    "OPENBLAS_*",
+    "PYTHON*",
+    "PYTORCH_*",
+    "ROCR_VISIBLE_DEVICES",
+    "TF_*",
+    "TOKENIZERS_PARALLELISM",
+    "TORCH_*",
+    "VIRTUAL_ENV",
+    "WORLD_SIZE",
+    "XLA_*",
+)
+"""Variables that change what a training computes, or how fast."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +55,7 @@ class Experiment(Section, frozen=True):
     """What is being tracked."""
 
     name: Text | None = None
-    """The run's name. Not set: made from the time at which the run starts."""
+    """The run's name. Not set: two words, such as "brave-otter"."""
     project: Text | None = None
     """The project that runs are grouped by: an experiment in MLflow, a project in W&B. Not set: the name of the git \
 repository, else of the working directory."""
@@ -55,7 +82,8 @@ class Tracking(Section, frozen=True):
     tracking_uri: Text | None = None
     """For mlflow sinks whose options don't say otherwise: the tracking server or database."""
     artifact_location: Text | None = None
-    """For mlflow sinks whose options don't say otherwise: where a new experiment keeps its artifacts."""
+    """For local and mlflow sinks whose options do not say otherwise: where artifacts go, `s3://bucket/artifacts` for \
+example. MLflow takes it for a new experiment."""
     root: Text = "experiments"
     """The folder that run folders are made in, relative to the working directory; `~` is the home folder."""
     delivery: Literal["process", "thread", "inline"] = "process"
@@ -66,6 +94,10 @@ class Tracking(Section, frozen=True):
     """Which ranks of a distributed training log: rank 0 alone, or each into a journal of its own in the same run."""
     rank: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """The rank of this process. Not set: UNITRACK_RANK, RANK, SLURM_PROCID, OMPI_COMM_WORLD_RANK or PMI_RANK."""
+    crowd: Count | None = None
+    """How many runs start together and log to the same server: their sinks are opened one after the other and rest \
+longer between two calls, so that the server is not overrun. Not set: SLURM_ARRAY_TASK_COUNT, times the number of \
+processes if `rank: 0` is set here, or 1."""
     on_sink_error: Literal["warn", "raise"] = "warn"
     """Whether a sink in trouble only warns, or also makes `flush()` and `finish()` raise."""
     finish_timeout: Annotated[float, msgspec.Meta(ge=0)] = FINISH_TIMEOUT_S
@@ -107,17 +139,44 @@ class Artifacts(Section, frozen=True):
     """Whether `log_figure` and `log_image` store their pictures."""
     save_config: bool = False
     """Whether the resolved configuration is stored with the run."""
+    quota_bytes: Count | None = None
+    """Bytes that named artifacts may take under one root, such as `50GB`: what would go beyond is an error, before \
+anything is written. Not set: no limit."""
 
 
 class Reproducibility(Section, frozen=True):
     """What it takes to run it again."""
 
     random_seed: Seed = 42
-    """The seed of `random`, NumPy and torch, set at the start of a run if it is given here. 32 bits, as NumPy takes."""
+    """The seed of `random`, and of NumPy, torch and TensorFlow where they are imported, set at the start of a run if \
+it is given here. 32 bits, as NumPy takes."""
     log_git_hash: bool = False
     """Whether the commit, and whether the work tree differs from it, are logged."""
     log_environment: bool = False
-    """Whether the Python version, the platform and the installed packages are logged."""
+    """Whether the environment is logged: Python, platform, machine, packages, command line and code; see \
+docs/how-to/reproduce.md."""
+    log_git_tree: bool = True
+    """Whether the environment has the exact tree, files that are not committed included: the repository keeps it as \
+`refs/unitrack/<run id>`."""
+    log_patch: bool = True
+    """Whether the environment has the changes since the last commit as a patch among the run's artifacts."""
+    max_file_bytes: Count = 10 * MIB
+    """Bytes of one changed file; a larger one is neither in the tree nor in the patch, and is listed."""
+    max_tree_bytes: Count = 100 * MIB
+    """Bytes of all changed files, the smallest of which are kept."""
+    variables: tuple[Text, ...] = VARIABLES
+    """The environment variables that are part of the environment, as globs. What looks like a secret is redacted."""
+
+
+class Alerts(Section, frozen=True):
+    """Conditions over the run's metrics, and what happens when one becomes true."""
+
+    rules: dict[Text, Text] = {}
+    """Conditions by name, such as `diverged: mean(loss, 100) > 2 * min(loss)` or `stuck: stalled(10m)`. An alert is \
+shown in the terminal, becomes a tag of the run, and goes to plugins that notify."""
+    command: tuple[Text, ...] = ()
+    """A program and its arguments that each alert starts; `{name}`, `{text}`, `{step}`, `{run}` and `{run_id}` are \
+filled in."""
 
 
 class Safeguards(Limits, frozen=True):
@@ -143,6 +202,7 @@ class Settings(Section, frozen=True):
     logging: Logging = Logging()
     artifacts: Artifacts = Artifacts()
     reproducibility: Reproducibility = Reproducibility()
+    alerts: Alerts = Alerts()
     safeguards: Safeguards = Safeguards()
 
     @property
@@ -152,10 +212,5 @@ class Settings(Section, frozen=True):
         Raises `ConfigError` if two sinks have one name.
         """
         tracking = self.tracking
-        entries = tracking.sinks or (tracking.backend or ("mlflow" if tracking.tracking_uri else "local"),)
-        shared = {"tracking_uri": tracking.tracking_uri, "artifact_location": tracking.artifact_location}
-        given = {key: value for key, value in shared.items() if value is not None}
-        return tuple(
-            msgspec.structs.replace(sink, options=given | sink.options) if sink.backend == "mlflow" else sink
-            for sink in name_sinks(read_sinks(entries))
-        )
+        entries = tracking.sinks or (tracking.backend or DEFAULT_BACKEND,)
+        return name_sinks(read_sinks(entries))

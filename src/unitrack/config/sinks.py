@@ -11,6 +11,8 @@ import msgspec
 from unitrack.config.layers import Layer
 from unitrack.errors import ConfigError
 
+DEFAULT_BACKEND = "local"
+"""The backend of a run without configuration, and of a location that is a plain path."""
 MAX_NAME_LENGTH = 64
 """Characters. A sink's name becomes part of file names in the spool, which take 255 bytes."""
 
@@ -57,7 +59,7 @@ def list_sinks(layer: Layer) -> Layer:
 
 
 def sink_problem(entry: object) -> str | None:
-    """What is wrong with one entry of a list of sinks, or None."""
+    """Return what is wrong with one entry of a list of sinks, or None."""
     if isinstance(entry, str):
         return _name_problem("backend", entry)
     if not isinstance(entry, Mapping):
@@ -88,7 +90,10 @@ def _name_problem(kind: str, name: object) -> str | None:
 
 
 def read_sinks(entries: Iterable[object]) -> tuple[WrittenSink, ...]:
-    """The entries of a list of sinks, each a name or a one-key mapping. Raises `ConfigError` for anything else."""
+    """Return the entries of a list of sinks, each a name or a one-key mapping.
+
+    Raises `ConfigError` for anything else.
+    """
     return tuple(_read_sink(entry, index) for index, entry in enumerate(entries))
 
 
@@ -129,6 +134,6 @@ def _free_name(backend: str, taken: set[str]) -> str:
 
 
 def written_form(sink: SinkSettings) -> dict[str, dict[str, Any]]:
-    """The entry of a list of sinks that means this sink."""
+    """Return a sink as an entry of a list of sinks."""
     name = {} if sink.name == sink.backend else {"name": sink.name}
     return {sink.backend: name | sink.options}

@@ -1,4 +1,4 @@
-"""Reads YAML safely, and knows the line of each key. Imported only when there is a YAML file."""
+"""Reading YAML safely, with the line of each key. Imported only when there is a YAML file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ MAX_DIGITS = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader without aliases (the stuff of YAML bombs) and with bounds on depth and size."""
+    """The safe loader without aliases, of which YAML bombs are made, and with bounds on depth and size."""
 
     depth = 0
     nodes = 0
+    takes_aliases = False
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
+        if self.check_event(yaml.AliasEvent) and not self.takes_aliases:
             raise self._error("aliases (*name) are not supported")
         self.depth += 1
         self.nodes += 1
@@ -38,13 +39,13 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_yaml_int(self, node: Any) -> Any:
-        """An integer of so many digits is none of ours, and one to the base 60 costs the square of its length."""
+        """Return an integer; refuse one of too many digits, whose cost grows with their square to the base 60."""
         if len(node.value) > MAX_DIGITS:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_DIGITS} digits", problem_mark=node.start_mark)
         return super().construct_yaml_int(node)
 
     def construct_yaml_float(self, node: Any) -> Any:
-        """The same for a float."""
+        """Return a float; refuse one with too many digits, as for an integer."""
         if len(node.value) > MAX_DIGITS:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_DIGITS} digits", problem_mark=node.start_mark)
         return super().construct_yaml_float(node)
@@ -58,15 +59,16 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
-def read_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
-    """The document in `text` and the line of each key, from 1; None for an empty one.
+def read_yaml(text: str, name: str, *, aliases: bool = False) -> tuple[Any, dict[KeyPath, int]]:
+    """Return the document in `text` and the line of each key, from 1; None for an empty one.
 
-    Raises `ConfigError` with file (`name`) and line for bad syntax, tags other than the standard ones, repeated keys,
-    aliases, and documents beyond the bounds.
+    `aliases`: whether it may have some, which count as often as they are used. Raises `ConfigError` with file (`name`)
+    and line for bad syntax, tags other than the standard ones, repeated keys, and documents beyond the bounds.
     """
     lines: dict[KeyPath, int] = {}
     try:
         loader = _Loader(text)
+        loader.takes_aliases = aliases
         node = loader.get_single_node()
         if node is None:
             return None, lines
@@ -89,6 +91,9 @@ def read_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
 
 
 def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
+    if len(path) > MAX_DEPTH or len(lines) > MAX_NODES:  # by aliases
+        bound = f"{MAX_NODES} values" if len(lines) > MAX_NODES else f"{MAX_DEPTH} levels"
+        raise yaml.MarkedYAMLError(problem=f"more than {bound}", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         for position, item in enumerate(node.value):
             lines[(*path, position)] = item.start_mark.line + 1

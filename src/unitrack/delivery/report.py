@@ -1,4 +1,4 @@
-"""The account that `flush()`, `finish()` and `unitrack status` give."""
+"""The report that `flush()`, `finish()` and `unitrack status` give."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from unitrack.delivery.lane.dead_letters import read_letters
 from unitrack.delivery.ledger import LaneState, Ledger
-from unitrack.delivery.letters import read_letters
 from unitrack.journal.lines import Damage
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.manifest import Manifest
+from unitrack.runfolder.run_folder import RunFolder
+from unitrack.system.transfers import Transfer, read_transfer, transfer_file
 
 
 class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +33,14 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     damages: tuple[Damage, ...] = ()
     """The first of those places: file, byte, reason."""
     last_error: str | None = None
+    transfer: Transfer | None = None
+    """The upload of a file that is going on, with bytes done of bytes."""
     unknown: bool = False
-    """The account can't be read: the run folder was deleted, say. Its counts mean nothing."""
+    """Whether the account can't be read, since the run folder was deleted for example. The counts then mean nothing."""
 
     @classmethod
     def unknown_for(cls, sink: str, why: str) -> SinkReport:
-        """The account of a sink of which nothing can be known."""
+        """Return the report of a sink whose account can't be read."""
         return cls(sink=sink, state="pending", delivered=0, pending=0, dead_lettered=0, last_error=why, unknown=True)
 
     @property
@@ -46,7 +50,7 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """The state in words: a run that has lost records on the way is not just "complete"."""
+        """The state in words, with the number of lost records: "complete but for 2 records"."""
         return verdict(self.state, self.dead_lettered + self.damaged)
 
     def __str__(self) -> str:
@@ -62,13 +66,14 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
             if count:
                 parts.append(f"{count} {word}")
         trouble = f" ({self.last_error})" if self.last_error and not (self.ok and self.state == "complete") else ""
+        upload = f"; {self.transfer}" if self.transfer else ""
         where = f"; damaged: {self.damages[0]}" if self.damages else ""
         more = f", and {len(self.damages) - 1} more places" if len(self.damages) > 1 else ""
-        return f"{self.sink}: {self.verdict}, {', '.join(parts)}{trouble}{where}{more}"
+        return f"{self.sink}: {self.verdict}, {', '.join(parts)}{trouble}{upload}{where}{more}"
 
 
 def verdict(state: LaneState, lost: int) -> str:
-    """A sink's state in words, given how many records it has not got for good."""
+    """Return a sink's state in words, given how many records it will never get."""
     if state == "complete" and lost:
         return f"complete but for {lost} record{'s' if lost > 1 else ''}"
     return state
@@ -94,7 +99,7 @@ class DeliveryReport(msgspec.Struct, frozen=True):
         return f"<DeliveryReport {'; '.join(str(sink) for sink in self.sinks.values()) or 'no sinks'}>"
 
     def _repr_html_(self) -> str:
-        from unitrack.html import html_table
+        from unitrack.terminal.notebook import html_table  # noqa: PLC0415  # only notebooks need it
 
         rows = [
             (one.sink, one.verdict, one.delivered, one.pending, one.dead_lettered, one.damaged, one.last_error)
@@ -105,22 +110,25 @@ class DeliveryReport(msgspec.Struct, frozen=True):
 
 
 def read_report(folder: RunFolder) -> DeliveryReport:
-    """The account as the ledgers in a run folder give it."""
-    reports: dict[str, SinkReport] = {}
+    """Return the report that the ledgers in a run folder give."""
     manifest = folder.read_manifest()
-    for sink in manifest.sinks:
-        ledger = Ledger.load(folder.ledger_file(sink.name))
-        # The line that ends the run is read with the others, but the backend hears of it last.
-        end = int(manifest.owner.writer in ledger.ends and ledger.ended_writer != manifest.owner.writer)
-        reports[sink.name] = SinkReport(
-            sink=sink.name,
-            state=ledger.state,
-            delivered=ledger.delivered - end,
-            pending=ledger.pending(folder) + ledger.waiting + end,
-            dead_lettered=ledger.dead_lettered,
-            superseded=len(read_letters(folder.superseded_file(sink.name))),
-            damaged=ledger.damaged,
-            damages=tuple(ledger.damages),
-            last_error=ledger.last_error,
-        )
-    return DeliveryReport(reports)
+    ledgers = {sink.name: Ledger.load(folder.ledger_file(sink.name)) for sink in manifest.sinks}
+    return DeliveryReport({name: sink_report(folder, manifest, name, ledger) for name, ledger in ledgers.items()})
+
+
+def sink_report(folder: RunFolder, manifest: Manifest, sink: str, ledger: Ledger) -> SinkReport:
+    """Return the report that one ledger gives."""
+    # The line that ends the run is read with the others, but the backend hears of it last.
+    end = int(manifest.owner.writer in ledger.ends and ledger.ended_writer != manifest.owner.writer)
+    return SinkReport(
+        sink=sink,
+        state=ledger.state,
+        delivered=ledger.delivered - end,
+        pending=ledger.pending(folder) + ledger.waiting + end,
+        dead_lettered=ledger.dead_lettered,
+        superseded=len(read_letters(folder.superseded_file(sink))),
+        damaged=ledger.damaged,
+        damages=tuple(ledger.damages),
+        last_error=ledger.last_error,
+        transfer=None if ledger.state == "complete" else read_transfer(transfer_file(folder.path, sink)),
+    )

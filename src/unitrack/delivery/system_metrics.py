@@ -8,17 +8,19 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 
 import psutil
 
-from unitrack.delivery.thinning import SYSTEM_PREFIX
 from unitrack.errors import JournalError
 from unitrack.journal import JournalWriter
 from unitrack.limits import MIB, POLL_MAX_S
-from unitrack.records import Metrics, RunEnd
-from unitrack.runfolder import RunFolder
+from unitrack.records import SYSTEM_PREFIX, Metrics, RunEnd
+from unitrack.runfolder.run_folder import RunFolder
 from unitrack.system.life import Life
 
+_COURIER = "unitrack.delivery.courier"
+"""The module that a courier runs."""
 _GPU_QUERY = ("utilization.gpu", "memory.used", "temperature.gpu", "power.draw")
 _GPU_NAMES = ("utilization_percent", "memory_mib", "temperature_c", "power_w")
 
@@ -43,7 +45,7 @@ class SystemSampler(threading.Thread):
     def run(self) -> None:
         """Sample until told to stop or the journal can't be written any more."""
         owner = self._manifest.owner
-        process = psutil.Process(owner.pid) if owner.is_near() and owner.is_alive() else None
+        process = ProcessTree(owner.pid) if owner.is_near() and owner.is_alive() else None
         try:
             journal = JournalWriter(self._folder.spool)
         except JournalError:
@@ -65,7 +67,7 @@ class SystemSampler(threading.Thread):
                 return True
         return self._folder.life_of(self._manifest.owner) is Life.GONE
 
-    def _append(self, journal: JournalWriter, process: psutil.Process | None) -> None:
+    def _append(self, journal: JournalWriter, process: ProcessTree | None) -> None:
         step = int((self._begun_after + time.monotonic() - self._begun_at) / self._interval)
         journal.write(Metrics, step=step, metrics=self.sample(process))
 
@@ -74,8 +76,8 @@ class SystemSampler(threading.Thread):
             journal.write(RunEnd, status="finished")  # ends this writer only
         journal.close()
 
-    def sample(self, owner: psutil.Process | None) -> dict[str, float]:
-        """One sample: percent, MiB, and MiB/s since the sample before."""
+    def sample(self, owner: ProcessTree | None) -> dict[str, float]:
+        """Return one sample: percent, MiB, and MiB/s since the sample before."""
         memory = psutil.virtual_memory()
         values: dict[str, float] = {
             "cpu_percent": psutil.cpu_percent(),
@@ -86,11 +88,8 @@ class SystemSampler(threading.Thread):
             **_gpus(),
         }
         if owner is not None:
-            try:
-                values["process_memory_mib"] = owner.memory_info().rss / MIB
-                values["process_cpu_percent"] = owner.cpu_percent()
-            except psutil.Error:
-                pass  # it has just died: the lanes will notice
+            with contextlib.suppress(psutil.Error):  # it has just died: the lanes will notice
+                values["process_memory_mib"], values["process_cpu_percent"] = owner.memory_and_cpu()
         return {f"{SYSTEM_PREFIX}{name}": value for name, value in values.items()}
 
     def _rates(self) -> dict[str, float]:
@@ -115,13 +114,45 @@ class SystemSampler(threading.Thread):
         self._stopped.set()
 
 
+class ProcessTree:
+    """The process that owns a run, with the processes that it has started: loaders of data, a command. No couriers."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+        self._known: dict[int, psutil.Process] = {pid: self._root}
+
+    def memory_and_cpu(self) -> tuple[float, float]:
+        """Return the resident memory in MiB, and the percent of one CPU since the last call. Raises `psutil.Error`."""
+        found = self._below(self._root)
+        self._known = {one.pid: self._known.get(one.pid, one) for one in (self._root, *found)}
+        memory = cpu = 0.0
+        for process in self._known.values():
+            with contextlib.suppress(psutil.NoSuchProcess):  # a short command
+                memory += process.memory_info().rss / MIB
+                cpu += process.cpu_percent()
+        return memory, cpu
+
+    def _below(self, process: psutil.Process) -> Iterator[psutil.Process]:
+        for child in process.children():
+            if not _is_courier(child):
+                yield child
+                with contextlib.suppress(psutil.Error):
+                    yield from self._below(child)
+
+
+def _is_courier(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return _COURIER in process.cmdline()
+    return False
+
+
 @functools.cache
 def _nvidia_smi() -> str | None:
     return shutil.which("nvidia-smi")
 
 
 def _gpus() -> dict[str, float]:
-    """What NVIDIA's own tool says of each GPU; nothing where there is none."""
+    """Return what `nvidia-smi` reports of each GPU; nothing where there is none."""
     program = _nvidia_smi()
     if program is None:
         return {}

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import DeliveryReport, SinkReport, read_report
-from unitrack.errors import DeliveryError, DeliveryWarning
+from unitrack.errors import DeliveryError, DeliveryWarning, warn_caller
 from unitrack.journal import Position, find_writers, segment_path
 from unitrack.limits import POLL_MAX_S, POLL_MIN_S
-from unitrack.runfolder import RunFolder
-from unitrack.warning import warn_caller
+from unitrack.runfolder.run_folder import RunFolder
+from unitrack.system.transfers import read_transfer, transfer_file
 
 if TYPE_CHECKING:
     from unitrack.delivery.modes import Delivery
@@ -27,10 +27,10 @@ _SHOW_EVERY_S = 0.25  # counting what is pending reads the journal
 
 
 class RunWait:
-    """One run that is waited for, until every sink has what is in its journal now, or has confirmed the end of the run.
+    """The wait for one run, until every sink has what is in its journal now, or has confirmed the end of the run.
 
-    Parked sinks are not waited for, and those that fail on and on only if `patient`. What can't be read is reported as
-    unknown.
+    Parked sinks are not waited for; sinks that have failed many times in a row only if `patient`. What can't be read is
+    reported as unknown.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class RunWait:
         self._owner: str | None = None
         self._ends: dict[str, Position] = {}
         self.sinks: list[str] = []
-        """Those that are still waited for."""
-        self._find_out()
+        """The sinks that are still waited for."""
+        self._read_run()
 
-    def _find_out(self) -> bool:
-        """Learn who owns the run, and where its journals end; False while its folder can't be read."""
+    def _read_run(self) -> bool:
+        """Read who owns the run, and where its journals end; return whether its folder could be read."""
         if self._owner is None:
-            with contextlib.suppress(OSError):  # too many open files, say
+            with contextlib.suppress(OSError):  # too many open files, for example
                 manifest, self._ends = self.folder.read_manifest(), journal_ends(self.folder)
                 self._owner, self.sinks = manifest.owner.writer, [sink.name for sink in manifest.sinks]
         return self._owner is not None
@@ -64,7 +64,7 @@ class RunWait:
     def look(self) -> bool:
         """Let this process deliver, if it does that itself; return whether there is nothing left to wait for."""
         self._delivery.pump()
-        if self._find_out():
+        if self._read_run():
             self.sinks = [sink for sink in self.sinks if not self._is_done(sink)]
             if not self.sinks:
                 return True
@@ -81,12 +81,16 @@ class RunWait:
         )
 
     def progress(self) -> list[object]:
-        """How far its sinks have come, for comparison."""
+        """Return how far the sinks have come, for comparison."""
         ledgers = [Ledger.load(self.folder.ledger_file(sink)) for sink in self.sinks]
-        return [(ledger.positions, ledger.accepted, ledger.delivered, ledger.ended_writer) for ledger in ledgers]
+        uploads = [read_transfer(transfer_file(self.folder.path, sink)) for sink in self.sinks]
+        return [
+            (ledger.positions, ledger.accepted, ledger.delivered, ledger.ended_writer, upload and upload.done)
+            for ledger, upload in zip(ledgers, uploads, strict=True)
+        ]
 
     def report(self) -> DeliveryReport:
-        """The account as it is now."""
+        """Return the report as of now."""
         if self._owner is not None:
             with contextlib.suppress(OSError):
                 return read_report(self.folder)
@@ -95,10 +99,10 @@ class RunWait:
 
 
 def wait_for_runs(runs: Sequence[RunWait], deadline: float, stall: float | None = None) -> list[DeliveryReport]:
-    """Wait for all runs together, at most until `deadline` of the monotonic clock, and return their accounts.
+    """Wait for all runs together, at most until `deadline` of the monotonic clock, and return their reports.
 
-    Ctrl-C ends the wait, not the delivery. With `stall` it also ends where none of them has come further for that
-    number of seconds. Shows progress on a terminal when it takes more than a second.
+    Ctrl-C ends the wait, not the delivery. With `stall` the wait also ends once no sink has made progress for that
+    number of seconds. Progress is shown on a terminal if the wait takes more than a second.
     """
     waiting = list(runs)
     progressed, progressed_at = [run.progress() for run in waiting], time.monotonic()
@@ -119,7 +123,7 @@ def wait_for_runs(runs: Sequence[RunWait], deadline: float, stall: float | None 
 
 
 def journal_ends(folder: RunFolder) -> dict[str, Position]:
-    """Where each writer's journal ends now."""
+    """Return where each writer's journal ends now."""
     ends: dict[str, Position] = {}
     for writer, segments in find_writers(folder.spool).items():
         with contextlib.suppress(FileNotFoundError):
@@ -130,7 +134,7 @@ def journal_ends(folder: RunFolder) -> dict[str, Position]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[list[RunWait]], None]]:
-    """Gives a function to call while waiting: after a second, on a terminal, it says what is waited for."""
+    """Yield a function to call while waiting: after a second, on a terminal, it shows what is waited for."""
     if not sys.stderr.isatty():
         yield lambda waiting: None
         return
@@ -143,18 +147,22 @@ def _progress() -> Iterator[Callable[[list[RunWait]], None]]:
             return
         show_at = time.monotonic() + _SHOW_EVERY_S
         if status is None:
-            from rich.console import Console
-            from rich.status import Status
+            from rich.console import Console  # noqa: PLC0415  # rich costs 24 ms
+            from rich.status import Status  # noqa: PLC0415  # beside Console
 
             status = Status("", console=Console(stderr=True))
             status.start()
-        left = Counter[str]()
+        left, uploads = Counter[str](), list[str]()
         for run in waiting:
             report = read_report(run.folder)
             left.update({sink: report[sink].pending for sink in run.sinks})
+            uploads += [f"; {report[sink].transfer}" for sink in run.sinks if report[sink].transfer]
         parts = [f"{sink} ({count} to go)" for sink, count in left.items()]
         runs = f" of {len(waiting)} runs" if len(waiting) > 1 else ""
-        status.update(f"unitrack: delivering{runs} to {', '.join(parts)}; Ctrl-C to stop waiting, nothing is lost")
+        status.update(
+            f"unitrack: delivering{runs} to {', '.join(parts)}{''.join(uploads[:1])}; "
+            "Ctrl-C to stop waiting, nothing is lost"
+        )
 
     try:
         yield show
@@ -164,12 +172,15 @@ def _progress() -> Iterator[Callable[[list[RunWait]], None]]:
 
 
 def in_trouble(sink: SinkReport) -> bool:
-    """Whether somebody should know of it."""
+    """Return whether a person should know of a sink's state."""
     return sink.state in ("retrying", "parked") or bool(sink.dead_lettered or sink.damaged or sink.unknown)
 
 
 def warn_of_trouble(report: DeliveryReport, path: Path, tries_on: str) -> None:
-    """At the end of a run: one warning for what has not arrived, and how to go on. `tries_on`: who goes on anyway."""
+    """Warn once, at the end of a run, of all that has not arrived, and name the command that goes on.
+
+    `tries_on`: a sentence on who goes on without it.
+    """
     lacking = [sink for sink in report.sinks.values() if not sink.ok or in_trouble(sink)]
     if not lacking:
         return
@@ -186,7 +197,7 @@ def warn_of_trouble(report: DeliveryReport, path: Path, tries_on: str) -> None:
 
 
 def raise_for_trouble(report: DeliveryReport, *, at_end: bool = False) -> None:
-    """Raise `DeliveryError` if a sink is in trouble, or `at_end` has not got everything: `on_sink_error: raise`."""
+    """Raise `DeliveryError` if a sink is in trouble or, `at_end`, lacks something: for `on_sink_error: raise`."""
     troubled = [str(sink) for sink in report.sinks.values() if in_trouble(sink) or (at_end and not sink.ok)]
     if troubled:
         raise DeliveryError("; ".join(troubled))

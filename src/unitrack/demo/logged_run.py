@@ -17,9 +17,9 @@ from unitrack.demo.training import Step, Training
 from unitrack.errors import DeliveryWarning
 from unitrack.hookspecs import Link
 from unitrack.records import flatten
-from unitrack.run import Run
-from unitrack.runfolder import RunFolder
-from unitrack.start import start_resolved
+from unitrack.run.run import Run
+from unitrack.run.start import start_resolved
+from unitrack.runfolder.run_folder import RunFolder
 
 PROJECT = "unitrack-demo"
 _FINISH_TIMEOUT_S = 180.0  # a cold `import mlflow` and a new database on a busy machine; usually it takes 10 s
@@ -82,7 +82,7 @@ def log_training(training: Training, sinks: list[SinkEntry], folder: Path, show:
 
 
 def _lag(run: Run, sink: str, report: DeliveryReport, logged_at: float) -> float | None:
-    """The ledger is written for the last time when the sink has confirmed the end of the run."""
+    """Return the seconds until the sink confirmed the end of the run, when its ledger is written for the last time."""
     if report[sink].state != "complete":
         return None
     return max(0.0, RunFolder(run.path).ledger_file(sink).stat().st_mtime - logged_at)

@@ -11,8 +11,9 @@ import msgspec
 
 from unitrack.demo.points import LOSS, Points
 from unitrack.hookspecs import Backend, Link
-from unitrack.plugins import load_object
-from unitrack.records import Artifact, Metrics, Params, flatten
+from unitrack.plugins.options import load_object
+from unitrack.records import Metrics
+from unitrack.values.run_summary import RunFold
 
 Match = Literal["exact", "float32", "different"]
 """`float32`: as near as a backend gets that stores 32-bit floats."""
@@ -34,7 +35,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         return max(losses)[1] if losses else None
 
     def matches(self, logged: Points) -> Match:
-        """Whether these are exactly the points that were logged, each once and bit for bit."""
+        """Return whether these are exactly the points that were logged, each once and bit for bit."""
         held = {(name, step): value for name, step, value in self.points}
         if len(self.points) != len(logged) or held.keys() != logged.keys():
             return "different"
@@ -44,26 +45,28 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_back(backend: Backend, link: Link) -> Holding:
-    """Everything of one run. Raises whatever the backend's reader raises; there must be one."""
+    """Return everything of one run. Raises what the backend's reader raises; there must be one."""
     assert backend.source is not None
-    params: dict[str, object] = {}
-    points: list[tuple[str, int, float]] = []
-    artifacts = 0
+    found = _WithPoints()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an SDK's, about itself
         for record in load_object(backend.source)(link.location).records(link.id):
-            match record:
-                case Params():
-                    params |= flatten(record.params)
-                case Metrics():
-                    points += [(name, record.step, value) for name, value in record.values().items()]
-                case Artifact():
-                    artifacts += 1
-    return Holding(where=_where(link), params=len(params), points=points, artifacts=artifacts)
+            found.add(record)
+    return Holding(where=_where(link), params=len(found.params), points=found.points, artifacts=len(found.artifacts))
+
+
+class _WithPoints(RunFold, kw_only=True):
+    """A run with all its points."""
+
+    points: list[tuple[str, int, float]] = msgspec.field(default_factory=list)
+
+    def add_points(self, record: Metrics) -> None:
+        """Keep points."""
+        self.points += [(name, record.step, value) for name, value in record.values().items()]
 
 
 def _where(link: Link) -> str:
-    """The run's own folder where the location is one that holds several."""
+    """Return the run's own folder where the location holds several runs."""
     own = Path(link.location) / link.id
     return str(own) if own.is_dir() else link.location
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from unitrack.errors import ConfigError
-from unitrack.plugins import OFFICIAL, Plugins
+from unitrack.plugins.registry import OFFICIAL, Plugins
 
 SinkEntry = dict[str, dict[str, Any]]
 
@@ -23,13 +23,13 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 def choose(names: Sequence[str], plugins: Plugins, folder: Path) -> Chosen:
-    """Those of `names` that can be used. Raises `ConfigError` for a name that nobody knows."""
+    """Return those of `names` that can be used. Raises `ConfigError` for an unknown name."""
     entries: list[SinkEntry] = []
     left_out: dict[str, str] = {}
     known = {*OFFICIAL, *plugins.backends, *(plugin.name for plugin in plugins.plugins)}
     for name in dict.fromkeys(names):
         try:
-            plugins.backend(name)
+            plugins.sink_backend(name)
         except ConfigError as error:
             if name not in known:
                 raise
@@ -40,7 +40,7 @@ def choose(names: Sequence[str], plugins: Plugins, folder: Path) -> Chosen:
 
 
 def _options(folder: Path) -> dict[str, dict[str, Any]]:
-    """What each official backend needs to stay in the folder and off the network."""
+    """Return the options with which each official backend stays in the folder and off the network."""
     return {
         "mlflow": {
             "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",

@@ -1,4 +1,4 @@
-"""What is written first: append-only files of records, one for each process that logs to a run."""
+"""The journal: append-only files of records, one for each process that logs to a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of a journal: how a record becomes one, and what becomes of those that are damaged.
+"""The lines of a journal: encoding, decoding, and what can be saved from damaged ones.
 
 A line is the CRC-32 of its body as eight hex digits, a space, one JSON object, a newline. A damaged one is skipped,
 counted and named; the lines around it are not touched. Where only the newline between two was hit, both are read.
@@ -17,7 +17,7 @@ from unitrack.limits import MAX_LINE_BYTES, READ_BYTES
 from unitrack.records import AnyRecord, Record
 
 TORN = b"!!\n"
-"""Ends a line of which only a part could be written. Its call has raised, so nobody misses it."""
+"""Ends a line of which only a part could be written. Its log call has raised, so it does not count as lost."""
 _BODY = b' {"kind":"'
 """Begins each body, and can't be within one: a body has spaces only in strings, and these no bare quotation mark."""
 _LINE_START = re.compile(rb'[0-9a-f]{8} \{"kind":"')
@@ -45,13 +45,13 @@ class Damage(msgspec.Struct, frozen=True):
 
 
 def encode_line(record: Record) -> bytes:
-    """The line of a record, its newline included."""
+    """Return the line of a record, with its newline."""
     body = encode_record(record)
     return b"%08x %b\n" % (crc32(body), body)
 
 
 def decode_line(line: bytes) -> AnyRecord | str | None:
-    """The record of a line (without its newline); a reason if it is damaged; None if it is empty."""
+    """Return the record of a line without its newline; the reason if it is damaged; None if it is empty."""
     if not line:
         return None
     body = line[9:]
@@ -67,7 +67,7 @@ def decode_line(line: bytes) -> AnyRecord | str | None:
 
 
 def salvage(line: bytes) -> Iterator[tuple[int, AnyRecord | None]]:
-    """What is left in a damaged line: places in it, and the records there; None where there is none any more.
+    """Yield what is left in a damaged line: places in it, and the record there, or None if it is lost.
 
     The line is cut where others may begin in it, and each piece is looked at with and without its last byte, which may
     have been a newline, and the zeros that a power loss leaves. So the cost is proportional to the line's length,
@@ -90,7 +90,7 @@ def salvage(line: bytes) -> Iterator[tuple[int, AnyRecord | None]]:
 
 
 def may_become_line(data: bytes | bytearray) -> bool:
-    """Whether these bytes without a newline may be the beginning of one line, as a writer of a journal makes them.
+    """Return whether bytes without a newline may be the beginning of one line of a journal.
 
     JSON escapes the byte 0, and `_BODY` can't be within a body.
     """
@@ -98,7 +98,7 @@ def may_become_line(data: bytes | bytearray) -> bool:
 
 
 def find_line_start(data: bytes) -> int | None:
-    """The first place after byte 0 where a line may begin: behind a newline, or at what every line begins with."""
+    """Return the first place after byte 0 where a line may begin: after a newline, or at a checksum and `_BODY`."""
     found = _NEXT_LINE.search(data, 1)
     if found is None:
         return None
@@ -119,17 +119,16 @@ class LineReader:
         self._damage: Damage | None = None  # since the last record, and not reported yet
 
     def begin_segment(self, missing: Damage | None) -> None:
-        """A new segment begins, the one before may have lost its end; `missing` stands for segments that are gone."""
+        """Begin a segment: the one before may have lost its end. `missing`: the damage of segments that are gone."""
         self._in_doubt = True
         self._damage = missing
 
     def pass_over(self, file: str, offset: int, reason: str) -> None:
-        """What begins at a byte of a file is no line, and its reader goes on behind it."""
+        """Note that what begins at a byte of a file is no line; the reader goes on after it."""
         self._note(file, offset, reason, is_told=False)
 
     def read(self, file: str, offset: int, data: bytes) -> tuple[list[AnyRecord], list[int], list[Damage]]:
-        """The records in complete lines that begin at a byte of a file, where each one's line ends, and where some are
-        lost.
+        """Return the records in lines that begin at a byte of a file, where each line ends, and the damages.
 
         A reader may begin anew at each end. Of several records that are saved from one damaged line only the last has
         one; the others have -1.
@@ -165,7 +164,7 @@ class LineReader:
         return records, ends, damages
 
     def _note(self, file: str, offset: int, reason: str, *, is_told: bool) -> None:
-        """A piece of a line is damaged: the beginning of a damage, or more of it."""
+        """Note a damaged piece of a line: the beginning of a damage, or more of it."""
         self._in_doubt = True
         if is_told:
             return  # should it be another line that looks like one, the gap will tell
@@ -175,7 +174,7 @@ class LineReader:
             self._damage = msgspec.structs.replace(self._damage, lines=self._damage.lines + 1)
 
     def _settle(self, file: str, offset: int, record: AnyRecord) -> list[Damage]:
-        """Here is a record again: how many are lost before it."""
+        """Return the damage before a record that is whole, with the number of records lost in it."""
         damage, expected, reported = self._damage, self._next_seq, self._reported
         self._damage, self._next_seq, self._reported, self._in_doubt = None, record.seq + 1, 0, False
         missing = 0 if expected is None else record.seq - expected - reported
@@ -189,7 +188,7 @@ class LineReader:
 
 
 def lines_in(file: BinaryIO) -> int:
-    """How many of a file's lines are whole and not empty; a gigabyte takes a second.
+    """Count the lines of a file that are whole and not empty; a gigabyte takes a second.
 
     Looking for the end of one line stops after `MAX_LINE_BYTES`: what comes then is no journal, and no reader reads on.
     """

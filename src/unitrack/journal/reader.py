@@ -19,11 +19,11 @@ from unitrack.journal.lines import (
 from unitrack.journal.segments import Position, find_writers, segment_path
 from unitrack.limits import FOREIGN_BYTES, MAX_LINE_BYTES, MIB, READ_BYTES
 from unitrack.records import AnyRecord
-from unitrack.safe_files import open_private
+from unitrack.system.files import open_private
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What one read gave: records in order, and where the next read begins."""
+    """The result of one read: records in order, and where the next read begins."""
 
     records: list[AnyRecord]
     ends: list[int]
@@ -45,9 +45,9 @@ class JournalReader:
         self._passed_over = 0  # bytes since the last record
 
     def read(self, max_bytes: int = READ_BYTES, *, is_over: bool = False) -> Chunk:
-        """The next records, at most about `max_bytes` of them; none at the end of what is written.
+        """Return the next records, at most about `max_bytes` of them; none at the end of what is written.
 
-        `is_over`: nobody writes any more, so what follows the last newline is all that will ever be of its line.
+        `is_over`: the writer writes no more, so what follows the last newline is final.
         """
         data = self._read_lines(max_bytes)
         if not data and (following := self._next_segment()) is not None:
@@ -72,7 +72,7 @@ class JournalReader:
         return self._lines
 
     def _number_at_start(self) -> int | None:
-        """The number of the record after the one that ends where the reader begins, if that can be told."""
+        """Return the number of the record after the one that ends where the reader begins; None if it is unknown."""
         if self._fd < 0 or not self.position.offset:
             return None
         begin = max(0, self.position.offset - MIB)
@@ -81,7 +81,7 @@ class JournalReader:
         return None if record is None or isinstance(record, str) else record.seq + 1
 
     def _next_segment(self) -> int | None:
-        """The segment to go on with after this one, if there is one yet. Delivered ones may be deleted."""
+        """Return the segment to go on with after this one, None if there is none yet. Delivered ones may be deleted."""
         following = self.position.segment + 1
         if segment_path(self._spool, self.writer, following).exists():
             return following
@@ -140,9 +140,9 @@ class JournalReader:
         return None
 
     def _pass_over(self, step: int) -> None:
-        """Go past bytes that are no line of ours, to where one may begin, or to the end of the segment.
+        """Go past bytes that are no line of a journal, to where one may begin, or to the end of the segment.
 
-        The cost of all that lies between two records is bounded by `FOREIGN_BYTES`, whatever the size of the file is.
+        At most `FOREIGN_BYTES` are looked at between two records, whatever the size of the file is.
         """
         start = self.position.offset
         end = os.fstat(self._fd).st_size
@@ -162,21 +162,21 @@ class JournalReader:
         self.position = Position(self.position.segment, end)
 
     def _read_tail(self) -> bytes:
-        """What is left of a segment that nobody writes to any more: a line without its newline."""
+        """Return what is left of a segment that is not written to any more: a line without its newline."""
         if not self._open_segment():
             return b""
         left = max(0, os.fstat(self._fd).st_size - self.position.offset)
         return os.pread(self._fd, min(left, MAX_LINE_BYTES), self.position.offset)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = self._fd_segment = -1
 
 
 def count_lines(spool: Path, writer: str, segments: list[int], start: Position) -> int:
-    """How many lines a writer's journal holds from a position on."""
+    """Count the lines of a writer's journal from a position on."""
     total = 0
     for segment in segments:
         if segment < start.segment:

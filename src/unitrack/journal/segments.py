@@ -1,4 +1,4 @@
-"""Where a journal lies: its files, and a place in them.
+"""The files of a journal, and positions in them.
 
 A writer owns its files: `<writer>.<segment>.journal`. It starts the next segment when one is full; a reader may delete
 those that all readers are past.
@@ -29,18 +29,18 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 def segment_path(spool: Path, writer: str, segment: int) -> Path:
-    """The file of one segment."""
+    """Return the file of one segment."""
     return spool / f"{writer}.{segment:06d}{SUFFIX}"
 
 
 def find_writers(spool: Path) -> dict[str, list[int]]:
-    """The journals in a spool: each writer's segments, in order of the writers' birth."""
+    """Return each writer's segments in a spool, the writer that began first before the others."""
     found: dict[str, list[int]] = {}
     try:
         names = sorted(
             entry.name
             for entry in os.scandir(spool)
-            if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)  # no stranger's link, no pipe
+            if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)  # no symbolic link, no pipe
         )
     except FileNotFoundError:
         return found
@@ -52,9 +52,14 @@ def find_writers(spool: Path) -> dict[str, list[int]]:
 
 
 def is_of_owner(spool: Path, writer: str) -> bool:
-    """Whether a journal is of a process that started or resumed the run: it begins with a `RunStart`."""
+    """Return whether a journal is of a process that started or resumed the run: it begins with a `RunStart`."""
+    return begins_session(spool, writer, 0)
+
+
+def begins_session(spool: Path, writer: str, segment: int) -> bool:
+    """Return whether a segment begins with a `RunStart`: training started or was resumed there, or went back."""
     try:
-        with segment_path(spool, writer, 0).open("rb") as file:
+        with segment_path(spool, writer, segment).open("rb") as file:
             return file.read(_START_BYTES).endswith(b'{"kind":"run_start"')
     except FileNotFoundError:
         return False

@@ -15,18 +15,19 @@ import threading
 import time
 from pathlib import Path
 from time import time_ns
-from typing import Any
+from typing import Any, Never
+from zlib import crc32
 
 import msgspec
 
-from unitrack.disk_trouble import remedy
 from unitrack.errors import JournalError, RunFinishedError
 from unitrack.journal import segments
-from unitrack.journal.lines import TORN, encode_line
+from unitrack.journal.lines import TORN, encode_line, encode_record
 from unitrack.journal.segments import Position, find_writers, segment_path
 from unitrack.limits import SEGMENT_BYTES
 from unitrack.records import Metrics, Record
-from unitrack.safe_files import open_private
+from unitrack.system.disk import remedy
+from unitrack.system.files import open_private
 from unitrack.system.life import SignOfLife
 
 _BIRTH = re.compile("[0-9a-f]{12}")
@@ -39,9 +40,15 @@ class JournalWriter:
     log while a log call of the same thread is under way.
     """
 
-    def __init__(self, spool: Path, segment_bytes: int = SEGMENT_BYTES, writer: str | None = None) -> None:
+    def __init__(
+        self,
+        spool: Path,
+        segment_bytes: int = SEGMENT_BYTES,
+        writer: str | None = None,
+        lock: threading.RLock | None = None,
+    ) -> None:
         self.writer = writer or _new_name(spool)
-        self.lock = threading.RLock()
+        self.lock = lock or threading.RLock()
         self._next_seq = 0
         self._spool = spool
         self._segment_bytes = segment_bytes
@@ -79,10 +86,28 @@ class JournalWriter:
             self._append(kind(seq=seq, time=time_ns() // 1_000_000, **fields))
 
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
-        """Append finite floats, as of now: `write` for the hot path, with positional arguments. Hold `lock`."""
+        """Append finite floats, as of now: `write` for the hot path. Hold `lock`.
+
+        It repeats `_append` and `encode_line` in one function: between two steps of training the processor's caches are
+        full of other things, and each function more costs a microsecond of 26 (measured).
+        """
         seq = self._next_seq
         self._next_seq = seq + 1
-        self._append(Metrics(seq=seq, time=time_ns() // 1_000_000, step=step, metrics=metrics))
+        record = Metrics(seq=seq, time=time_ns() // 1_000_000, step=step, metrics=metrics)
+        if self._torn:
+            self._append(record)
+            return
+        body = encode_record(record)
+        line = b"%08x %b\n" % (crc32(body), body)
+        try:
+            written = os.write(self._fd, line)
+        except OSError as error:
+            self._raise_unwritten(record, error)
+        if written != len(line):
+            self._raise_torn(record, written)
+        self._size = size = self._size + written
+        if size >= self._segment_bytes:
+            self.begin_segment()
 
     def copy(self, record: Record) -> None:
         """Append a record that has a time: it gets the next number. Raises as `write` does."""
@@ -92,22 +117,28 @@ class JournalWriter:
             self._append(msgspec.structs.replace(record, seq=seq))
 
     def _append(self, record: Record) -> None:
-        line = encode_line(record)
-        if self._torn:
-            line = self._torn + line
+        line = self._torn + encode_line(record)
         try:
             written = os.write(self._fd, line)
         except OSError as error:
-            if self._fd < 0:
-                raise RunFinishedError("the run was finished, by a signal handler, during this call") from None
-            raise self._failed(record, error.errno or 0, error.strerror or "") from error
+            self._raise_unwritten(record, error)
         if written != len(line):
-            self._end_torn_line(written)
-            raise self._failed(record, errno.ENOSPC, "only a part of its line could be written")
+            self._raise_torn(record, written)
         self._torn = b""
         self._size = size = self._size + written
         if size >= self._segment_bytes:
             self.begin_segment()
+
+    def _raise_unwritten(self, record: Record, error: OSError) -> Never:
+        """Raise: the system took nothing of a line."""
+        if self._fd < 0:
+            raise RunFinishedError("the run was finished, by a signal handler, during this call") from None
+        raise self._failed(record, error.errno or 0, error.strerror or "") from error
+
+    def _raise_torn(self, record: Record, written: int) -> Never:
+        """Raise: the system took a part of a line."""
+        self._end_torn_line(written)
+        raise self._failed(record, errno.ENOSPC, "only a part of its line could be written")
 
     def _failed(self, record: Record, code: int, why: str) -> JournalError:
         if self._next_seq == record.seq + 1:
@@ -132,7 +163,7 @@ class JournalWriter:
         try:
             self._fd = self._open()
         except JournalError:
-            self._segment -= 1  # out of descriptors, say: go on in the full segment and try again a segment later
+            self._segment -= 1  # no free descriptor, for example: go on in the full one, try again a segment later
         else:
             os.close(full)
 
@@ -154,7 +185,7 @@ class JournalWriter:
             os.close(descriptor)
 
     def beat(self) -> None:
-        """Tell those who look from elsewhere that this process lives."""
+        """Leave a sign that this process lives, for processes that can't see its pid."""
         self._sign.beat()
 
     def close(self) -> None:
@@ -167,7 +198,7 @@ class JournalWriter:
 
 
 def _new_name(spool: Path) -> str:
-    """A name that comes after those of all journals there are, though the clock was set back since."""
+    """Return a name that sorts after those of all journals in the spool, though the clock was set back since."""
     try:
         births = [writer.partition("-")[0] for writer in find_writers(spool)]
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What is said about a picture or a sound, as plain values that any backend can keep."""
+"""Annotations of an image, a sound or a video: caption, boxes and masks, as plain values that any backend can keep."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
-from unitrack.params import plain_text, to_plain
+from unitrack.media.arrays import as_array
+from unitrack.media.images import pillow
 from unitrack.validation.arguments import as_text
-from unitrack.validation.refusing import brief
+from unitrack.validation.messages import brief
+from unitrack.values.plain import plain_text, to_plain
 
 
 def annotate(
@@ -19,21 +21,21 @@ def annotate(
     boxes: Mapping[str, Any] | None = None,
     masks: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what is said about a picture as plain values; `masks` as PNG in base64, a class a gray value.
+    """Return the annotations of a medium as plain values; a mask as PNG in base64, its gray values the classes.
 
-    Raises `InvalidTypeError` and `InvalidValueError`, naming the picture and what is wrong with it.
+    Raises `InvalidTypeError` and `InvalidValueError`, which name the medium and the fault.
     """
-    found: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
     if caption is not None:
-        found["caption"] = as_text(caption, f"{name!r}: caption")
+        annotations["caption"] = as_text(caption, f"{name!r}: caption")
     for what, given in (("boxes", boxes), ("masks", masks)):
         if given is not None and not isinstance(given, Mapping):
             raise InvalidTypeError(f"image {name!r}: {what} must be a mapping by group, got {type(given).__name__}")
     if boxes:
-        found["boxes"] = {plain_text(group): _boxes(name, group, given) for group, given in boxes.items()}
+        annotations["boxes"] = {plain_text(group): _boxes(name, group, given) for group, given in boxes.items()}
     if masks:
-        found["masks"] = {plain_text(group): _mask(name, group, given) for group, given in masks.items()}
-    return found
+        annotations["masks"] = {plain_text(group): _mask(name, group, given) for group, given in masks.items()}
+    return annotations
 
 
 def _boxes(name: str, group: str, given: Any) -> dict[str, Any]:
@@ -54,10 +56,6 @@ def _boxes(name: str, group: str, given: Any) -> dict[str, Any]:
 
 
 def _mask(name: str, group: str, given: Any) -> dict[str, Any]:
-    from PIL import Image as Pillow
-
-    from unitrack.media.arrays import as_array
-
     where = f"image {name!r}, masks {brief(group)}"
     if not isinstance(given, Mapping) or "mask_data" not in given:
         raise InvalidTypeError(
@@ -69,14 +67,6 @@ def _mask(name: str, group: str, given: Any) -> dict[str, Any]:
     if classes.size and not 0 <= int(classes.min()) <= int(classes.max()) <= 255:
         raise InvalidValueError(f"{where}: classes must be in 0 ... 255")
     buffer = io.BytesIO()
-    Pillow.fromarray(classes.astype("uint8")).save(buffer, format="PNG")
+    pillow("log_image of masks").fromarray(classes.astype("uint8")).save(buffer, format="PNG")
     kept = {"png": base64.b64encode(buffer.getvalue()).decode()}
     return kept | {key: to_plain(value) for key, value in given.items() if key != "mask_data"}
-
-
-def classes_of(mask: Mapping[str, Any]) -> Any:
-    """Return the classes of a mask that `annotate` made: an array of uint8 of shape (H, W)."""
-    import numpy as np
-    from PIL import Image as Pillow
-
-    return np.asarray(Pillow.open(io.BytesIO(base64.b64decode(mask["png"]))))

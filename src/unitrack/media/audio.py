@@ -11,15 +11,16 @@ from unitrack.media.arrays import as_array, numpy
 from unitrack.validation.arguments import as_positive
 
 MAX_CHANNELS = 64
-"""More is no sound: a picture, say."""
+"""An array with more channels is not a sound; it is most likely an image."""
 MAX_RATE_HZ = 10_000_000
 
 
 def audio_bytes(sound: Any, name: str, sample_rate: int) -> bytes:
-    """Sound of shape (samples,), (samples, channels) or (channels, samples), float in -1 ... 1 or int16.
+    """Return a sound as the bytes of a WAV file.
 
-    The shorter axis is that of the channels. `sample_rate`: in Hz. Raises `InvalidTypeError` or `InvalidValueError` for
-    others.
+    `sound`: of shape (samples,), (samples, channels) or (channels, samples), float in -1 ... 1 or int16; the shorter
+    axis is that of the channels. `sample_rate`: in Hz. Raises `InvalidTypeError` or `InvalidValueError` for anything
+    else.
     """
     np = numpy("log_audio of an array")
     samples = as_array(sound, f"audio {name!r}")

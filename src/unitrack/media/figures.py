@@ -1,4 +1,4 @@
-"""Figures as the bytes of a file."""
+"""Figures of matplotlib and plotly as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from unitrack.errors import InvalidTypeError, InvalidValueError
 
 
 def figure_bytes(figure: Any, name: str) -> bytes:
-    """A matplotlib or plotly figure in the format that the name's suffix says (PNG, PDF, SVG; HTML for plotly).
+    """Return a matplotlib or plotly figure in the format of the name's suffix (PNG, PDF, SVG; HTML for plotly).
 
-    Raises `InvalidTypeError` for anything else, `InvalidValueError` for a format that its library can't write.
+    Raises `InvalidTypeError` for any other object, `InvalidValueError` for a format that its library can't write.
     """
     suffix = PurePosixPath(name).suffix.lstrip(".").lower()
     try:

@@ -1,4 +1,4 @@
-"""Histograms as JSON: {"counts": [...], "edges": [...]}, one more edge than counts."""
+"""Histograms as JSON: {"counts": [...], "edges": [...]}, with one more edge than counts."""
 
 from __future__ import annotations
 
@@ -10,25 +10,17 @@ from typing import Any
 import msgspec
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
-from unitrack.learned import learned
 from unitrack.media.arrays import as_array, numpy
-from unitrack.validation.refusing import brief
+from unitrack.records import Histogram
+from unitrack.validation.messages import brief
 
 MAX_BINS = 1_000_000
 
 
-@learned
-class Histogram(msgspec.Struct, frozen=True):
-    """What such a file holds."""
-
-    counts: list[float]
-    edges: list[float]
-
-
 def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
-    """A histogram of samples in `bins` bins, or the pair (counts, edges) that `numpy.histogram` returns.
+    """Return the histogram of samples in `bins` bins, or of the pair (counts, edges) that `numpy.histogram` returns.
 
-    Raises `InvalidValueError` for samples that are not finite, and for counts and edges that don't fit together.
+    Raises `InvalidValueError` for samples that are not finite, and for counts and edges that do not fit together.
     """
     if isinstance(values, tuple) and len(values) == 2:
         counts, edges = (_floats(part, name) for part in values)
@@ -47,7 +39,7 @@ def histogram_bytes(values: Any, name: str, bins: int) -> bytes:
             samples = samples.astype("uint8")
         try:
             made = np.histogram(samples, bins=bins)
-        except ValueError as error:  # samples so close that float64 has no such edges
+        except ValueError as error:  # samples so close together that float64 has no distinct edges between them
             raise InvalidValueError(f"histogram {name!r} of {bins} bins can't be made: {error}") from None
         counts, edges = (_floats(part, name) for part in made)
     rising = all(low < high for low, high in itertools.pairwise(edges))

@@ -1,4 +1,4 @@
-"""Tables as JSON in pandas' "split" form, {"columns": [...], "data": [[...], ...]}: what MLflow and W&B read."""
+"""Tables as JSON in pandas' "split" form, {"columns": [...], "data": [[...], ...]}, which MLflow and W&B read."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from typing import Any
 import msgspec
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
-from unitrack.learned import learned
-from unitrack.params import to_plain
+from unitrack.records import Table
 from unitrack.validation.arguments import as_names
-
-
-@learned
-class Table(msgspec.Struct, frozen=True):
-    """What such a file holds."""
-
-    columns: list[str]
-    data: list[list[Any]]
+from unitrack.values.plain import to_plain
 
 
 def table_bytes(
@@ -27,11 +19,13 @@ def table_bytes(
     columns: Sequence[str] | None,
     clean: Callable[[list[Any], str], list[Any]] = lambda cells, column: cells,
 ) -> bytes:
-    """A pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`.
+    """Return a table as JSON.
 
-    `clean` gets the cells and the name of each column, and returns the cells to keep.
+    `table`: a pandas or polars frame, a list of dicts, a dict of columns, or rows with `columns`. `clean` gets the
+    cells and the name of each column, and returns the cells to keep.
 
-    Raises `InvalidTypeError` for anything else, `InvalidValueError` for rows of another length than the columns.
+    Raises `InvalidTypeError` for any other object, `InvalidValueError` for a row that is longer or shorter than the
+    columns.
     """
     if columns is not None:
         columns = as_names(columns, f"table {name!r}: columns")
@@ -65,7 +59,7 @@ def _clean_column(
 
 
 def _parts(table: Any, columns: Sequence[str] | None) -> tuple[list[str] | None, list[list[Any]]]:
-    if hasattr(table, "columns") and hasattr(table, "to_dict"):  # pandas, and polars by way of rows()
+    if hasattr(table, "columns") and hasattr(table, "to_dict"):  # pandas, or polars, which has rows()
         rows = table.rows() if hasattr(table, "rows") else table.to_dict("split")["data"]
         return [str(column) for column in table.columns], [list(row) for row in rows]
     if isinstance(table, Mapping):

@@ -1,1 +1,1 @@
-"""What unitrack asks of the operating system."""
+"""The operating system: safe file access, locks, disk errors, processes and their signs of life."""

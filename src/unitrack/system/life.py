@@ -1,8 +1,9 @@
-"""Whether the process that writes a journal still lives, as told across pid namespaces, containers and hosts.
+"""Whether the process that writes a journal is alive, decided across pid namespaces, containers and hosts.
 
-Each writer keeps `<writer>.alive` beside its journal: who it is, a lock for as long as it lives, and a modification
-time that its housekeeper renews. A pid counts only within its own boot and pid namespace; the lock counts within one
-kernel, and elsewhere if it is held; the time counts where locks may not reach, as on NFS.
+Each writer keeps `<writer>.alive` beside its journal: its identity, a lock that it holds while it lives, and a
+modification time that its housekeeper renews. A pid is compared only within the same boot and pid namespace. A held
+lock always proves life; a free one proves the end only within the same kernel. The modification time decides where
+locks may not work, as on NFS.
 """
 
 from __future__ import annotations
@@ -15,22 +16,21 @@ from pathlib import Path
 
 import msgspec
 
-from unitrack.learned import learned
 from unitrack.limits import BEAT_FRESH_S, BEAT_GONE_S
-from unitrack.owner import Owner, boot_id, pid_namespace, process_start
-from unitrack.safe_files import open_private
+from unitrack.system.files import open_private
 from unitrack.system.locks import FileLock, is_locked
+from unitrack.system.processes import Owner, boot_id, pid_namespace, process_start
+from unitrack.values.codec import decode
 
 
 class Life(enum.Enum):
-    """What is known of a process."""
+    """What is known about a process: it is alive, gone, or unknown."""
 
     ALIVE = "alive"
     GONE = "gone"
     UNKNOWN = "unknown"
 
 
-@learned
 class Sign(msgspec.Struct, frozen=True):
     """The content of a `.alive` file."""
 
@@ -44,10 +44,10 @@ class SignOfLife:
     def __init__(self, spool: Path, writer: str) -> None:
         self._path = sign_file(spool, writer)
         self._lock = FileLock(self._path)
-        with contextlib.suppress(OSError):  # the file system has no locks, or can't be written: the time has to do
+        with contextlib.suppress(OSError):  # without locks the modification time decides
             self._lock.acquire(wait=True)
         sign = msgspec.json.encode(Sign(Owner.current(writer), self._lock.is_held))
-        with contextlib.suppress(OSError):  # without it, the pid counts as before
+        with contextlib.suppress(OSError):  # without the file, the pid decides
             if self._lock.is_held:
                 os.pwrite(self._lock.descriptor, sign, 0)
             else:
@@ -55,31 +55,31 @@ class SignOfLife:
                     file.write(sign)
 
     def beat(self) -> None:
-        """Renew the time; the server's clock sets it on a network file system."""
+        """Renew the modification time. On a network file system the server's clock sets it."""
         with contextlib.suppress(OSError):
             os.utime(self._lock.descriptor if self._lock.is_held else self._path)
 
     def close(self) -> None:
-        """The journal is closed: nothing more will be written to it."""
+        """Release the lock: the journal is closed."""
         self._lock.release()
 
 
 def sign_file(spool: Path, writer: str) -> Path:
-    """Where the sign of life of a writer lies."""
+    """Return the path of a writer's `.alive` file."""
     return spool / f"{writer}.alive"
 
 
 def life_of(spool: Path, writer: str) -> Life | None:
-    """Return what is known of the process behind a journal; None if it left no sign, as those of older versions."""
+    """Return what is known about the writer of a journal; None if it has no `.alive` file, as in older versions."""
     try:
         descriptor = open_private(sign_file(spool, writer), os.O_RDONLY)
     except OSError:
         return None
     try:
-        sign = msgspec.json.decode(os.read(descriptor, 65536), type=Sign)
+        sign = decode(os.read(descriptor, 65536), Sign)
         owner = sign.owner
         if owner.is_near() and process_start(owner.pid) != owner.created:
-            return Life.GONE  # though a child of a foreign fork may hold a copy of the lock
+            return Life.GONE  # a forked child of another program may still hold a copy of the lock
         with contextlib.suppress(OSError):
             if is_locked(descriptor):
                 return Life.ALIVE
@@ -96,7 +96,7 @@ def life_of(spool: Path, writer: str) -> Life | None:
 
 
 def last_beat(spool: Path, writer: str) -> float | None:
-    """Return the seconds since the last sign of life; None if there is none."""
+    """Return the seconds since the last sign of life; None if there was none."""
     try:
         return max(0.0, _now(spool) - os.stat(sign_file(spool, writer)).st_mtime)
     except OSError:
@@ -104,7 +104,7 @@ def last_beat(spool: Path, writer: str) -> float | None:
 
 
 def _now(spool: Path) -> float:
-    """The time by the file system's own clock, in seconds; by this machine's where nothing can be written."""
+    """Return the time of the file system's own clock, in seconds; this machine's time if nothing can be written."""
     probe = spool / f".clock.{os.urandom(4).hex()}.tmp"
     try:
         descriptor = open_private(probe, os.O_WRONLY | os.O_CREAT)

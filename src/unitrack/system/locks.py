@@ -1,4 +1,4 @@
-"""Locks on files. The kernel lets go of a lock when the process that holds it dies, for whatever reason."""
+"""Locks on files. The kernel releases a lock when the process that holds it dies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import weakref
 from pathlib import Path
 
-from unitrack.safe_files import open_private
+from unitrack.system.files import open_private
 
 
 class FileLock:
@@ -29,7 +29,7 @@ class FileLock:
         return self._descriptor
 
     def acquire(self, *, wait: bool = False) -> bool:
-        """Take the lock; False if another holder has it, unless `wait`.
+        """Take the lock and return True; return False if another holder has it, unless `wait`.
 
         Raises `OSError` if the file can't be made or the file system has no locks.
         """
@@ -47,15 +47,15 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Let others take the lock, if it is held."""
+        """Release the lock, if it is held."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            with contextlib.suppress(OSError):  # explicitly: a child of a foreign fork may hold a copy
+            with contextlib.suppress(OSError):  # a forked child of another program may hold a copy of the descriptor
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
-    def _forget(self) -> None:
-        """In a forked child: close the copy of the descriptor. The parent keeps the lock."""
+    def forget_in_child(self) -> None:
+        """Close the copy of the descriptor in a forked child. The parent keeps the lock."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with contextlib.suppress(OSError):
@@ -63,9 +63,9 @@ class FileLock:
 
 
 def is_locked(descriptor: int) -> bool:
-    """Return whether another open file holds the lock on this one. Raises `OSError` where there are no locks."""
+    """Return whether another open file holds the lock on this one. Raises `OSError` if the file system has no locks."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who look do not meet
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two readers do not block each other
     except BlockingIOError:
         return True
     fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -73,7 +73,7 @@ def is_locked(descriptor: int) -> bool:
 
 
 def is_file_locked(path: Path) -> bool:
-    """Return whether a process holds the lock on a file; False where that can't be told. It only reads."""
+    """Return whether a process holds the lock on a file; False if that can't be determined. The file is only read."""
     try:
         descriptor = open_private(path, os.O_RDONLY)
     except OSError:
@@ -91,7 +91,7 @@ _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 def _forget_all() -> None:
     for lock in list(_held):
-        lock._forget()
+        lock.forget_in_child()
     _held.clear()
 
 

@@ -1,18 +1,29 @@
-"""The kit for plugin authors, and for tests of training code.
+"""The test kit: for authors of plugins, and for tests of training code.
 
-`SinkConformance` is the suite that every backend passes: subclass it (docs/testing-plugins.md). `SinkDriver` drives a
-sink hook by hook, `Trial` through a real lane. `recorded()` shows what training code logged, without any backend.
+For a plugin:
+
+- `SinkConformance` is the pytest suite that every backend has to pass. A conformance file of a few lines subclasses it.
+- `SourceConformance` is the same for a backend that can only be read: on a store that the file supplies.
+- `Trial` is one run in one sink, fed by a real lane from a real journal, that can crash and resume anywhere.
+- `SinkDriver` calls the hooks of one sink by hand, without a journal.
+- `in_the_way` makes a store fail for a while.
+
+For training code:
+
+- `recorded()` delivers runs into memory, and shows what was logged.
+
+docs/how-to/test-a-plugin.md has an example of each.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unitrack.testing.contents import Contents
 from unitrack.testing.driver import SinkDriver
 from unitrack.testing.outages import in_the_way
 from unitrack.testing.recording import RecordingSink, recorded
 from unitrack.testing.trial import Trial
+from unitrack.testing.whole_run import Contents
 
 if TYPE_CHECKING:
     from unitrack.testing.conformance import SinkConformance, SourceConformance
@@ -30,12 +41,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The suites, imported when asked for: they need pytest, which has to rewrite their assertions before."""
+    """Import the suites when they are asked for: they need pytest, which has to rewrite their assertions before."""
     if name not in ("SinkConformance", "SourceConformance"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import pytest
+    import pytest  # noqa: PLC0415  # only the suites need it, and it may not be installed
 
     pytest.register_assert_rewrite("unitrack.testing.conformance")
-    from unitrack.testing import conformance
+    from unitrack.testing import conformance  # noqa: PLC0415  # after pytest was told to rewrite its assertions
 
     return getattr(conformance, name)

@@ -1,4 +1,7 @@
-"""The table of kinds and backends, from what the plugins declare. `python -m unitrack.testing.kinds docs/kinds.md`."""
+"""The table of kinds and backends, as the plugins declare them.
+
+`python -m unitrack.testing.kinds docs/reference/kinds.md` renews it.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,18 @@ from pathlib import Path
 from typing import get_args
 
 from unitrack.hookspecs import Backend
-from unitrack.plugins import installed
+from unitrack.plugins.registry import installed
 from unitrack.records import KINDS, ArtifactType
 
 _CONFIRMS = {"flush": "each batch", "end": "the end"}
 
 
 def kinds_table(backends: Mapping[str, Backend]) -> str:
-    """A Markdown table: kind x backend, and below it what each backend holds exactly and when it confirms."""
+    """Return a Markdown table, kind x backend; its last rows say what is held exactly and when it is confirmed.
+
+    Backends that can only be read are left out.
+    """
+    backends = {name: backend for name, backend in backends.items() if backend.sink is not None}
     rows = [f"| | {' | '.join(backends)} |", f"|---|{'---|' * len(backends)}"]
     for kind in KINDS:
         rows.append(f"| {kind} | {' | '.join(_cell(backend, kind) for backend in backends.values())} |")
@@ -39,7 +46,7 @@ def _cell(backend: Backend, kind: str) -> str:
 
 
 def with_table(page: str, backends: Mapping[str, Backend]) -> str:
-    """A Markdown page with the table below its marker `<!-- kinds -->` renewed."""
+    """Return a Markdown page with a new table below its marker `<!-- kinds -->`."""
     return re.sub(r"(<!-- kinds -->\n)(?:\|.*\n)*", lambda marker: f"{marker[1]}{kinds_table(backends)}\n", page)
 
 

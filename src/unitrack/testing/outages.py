@@ -1,4 +1,4 @@
-"""Ways to make a store fail for a while, for a conformance file's `outage`."""
+"""Making a store fail for a while, for the method `outage` of a conformance file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Literal
 
 @contextlib.contextmanager
 def in_the_way(path: Path, by: Literal["file", "folder"]) -> Iterator[None]:
-    """Within, a file or a folder is where a store needs the other; it has what it had before afterwards.
+    """Put a file at `path` where the store needs a folder, or a folder where it needs a file, within the block.
 
-    It fails for root too, whom permissions do not stop.
+    What was at `path` is put back afterwards. Unlike a change of permissions it also stops the superuser.
     """
     aside = path.with_name(f"{path.name}.aside")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,43 +1,37 @@
-"""What training code logged, for its tests: runs that are delivered into memory, without any backend."""
+"""Runs that are delivered into memory: for tests of training code, without any backend."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from unitrack.entry_points import EntryPoint
 from unitrack.hookspecs import Backend, Link, RunContext, SinkOptions, hookimpl
-from unitrack.plugins import installed
+from unitrack.plugins.registry import with_backend
 from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStatus, Tags
-from unitrack.testing.contents import Contents
+from unitrack.testing.whole_run import Contents
 
-NAME = "recording"
-
-
-@hookimpl
-def register_backends() -> list[Backend]:
-    """The backend that `recorded()` logs to."""
-    return [Backend(name=NAME, summary="memory, for tests", sink=f"{__name__}:RecordingSink")]
+BACKEND = Backend(name="recording", summary="memory, for tests", sink=f"{__name__}:RecordingSink")
+"""What `recorded()` logs to. It is no plugin: only code within `recorded()` sees it."""
 
 
 class Recording(Contents):
-    """One run as it was logged: what it came to, and every record.
+    """One run as it was logged.
 
-    `params` (by dotted name), `points` (by metric: steps and values), `tags`, `files` (content by artifact name),
-    `status`, `name`, `project`, `description`.
+    It has `name`, `project`, `description`, `status`, `params` (by dotted name), `points` (by metric: steps and
+    values), `tags`, `files` (content by artifact name) and `records`.
     """
 
     records: list[AnyRecord] = msgspec.field(default_factory=list)
-    """All of them, in order."""
+    """All records of the run, in order."""
 
     def values(self, metric: str) -> list[float]:
-        """The values of a metric, in order of logging; none if it was never logged."""
+        """Return the values of a metric in the order of logging; an empty list if it was never logged."""
         return [value for _, value in self.points.get(metric, [])]
 
     def add(self, record: AnyRecord) -> None:
@@ -46,17 +40,17 @@ class Recording(Contents):
         super().add(record)
 
 
-_recordings: dict[Path, Recording] = {}  # by run folder: a sink is made by a lane, of which a test knows nothing
+_recordings: dict[Path, Recording] = {}  # by run folder: sinks are made by lanes, out of reach for a test
 
 
 class RecordingSink:
-    """Keeps every record that it gets. In this process only: with `delivery="inline"` or `"thread"`."""
+    """A sink that keeps every record in the memory of its process: for `delivery="inline"` and `"thread"`."""
 
     def __init__(self, options: SinkOptions) -> None: ...
 
     @hookimpl
     def open_run(self, run: RunContext) -> Link:
-        """Begin to record, or go on with a run that was recorded before."""
+        """Begin to record, or go on with a run that was resumed."""
         self._run = run
         self._recording = _recordings.setdefault(run.folder, Recording())
         if not self._recording.records:
@@ -65,34 +59,34 @@ class RecordingSink:
 
     @hookimpl
     def log_params(self, params: list[Params]) -> None:
-        """Keep them."""
+        """Keep params."""
         self._keep(params)
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
-        """Keep them."""
+        """Keep points."""
         self._keep(metrics)
 
     @hookimpl
     def set_tags(self, tags: list[Tags]) -> None:
-        """Keep them."""
+        """Keep tags."""
         self._keep(tags)
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
-        """Keep them, and their content, since the run's own copy goes with the run."""
+        """Keep artifacts with their content: the run's own copy is removed at its end."""
         for artifact in artifacts:
             self._recording.add(artifact)
             self._recording.put(artifact.name, self._run.locate(artifact))
 
     @hookimpl
     def flush(self) -> dict[str, Any]:
-        """Memory needs no checkpoint."""
+        """Return an empty checkpoint: memory needs none."""
         return {}
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
-        """Keep it."""
+        """Keep the end."""
         self._recording.add(RunEnd(seq=0, time=time, status=status))
 
     def _keep(self, records: list[Any]) -> None:
@@ -121,8 +115,8 @@ class Recordings:
     def __getitem__(self, index: int) -> Recording:
         return self._all()[index]
 
-    def _keep(self) -> None:
-        """The folder goes, so that another run may have its name."""
+    def finish(self) -> None:
+        """Keep what was recorded so far; the folders of these runs may be used by others from now on."""
         self._kept = self._all()
         for folder in [folder for folder in _recordings if folder.is_relative_to(self._root)]:
             del _recordings[folder]
@@ -130,27 +124,31 @@ class Recordings:
 
 @contextlib.contextmanager
 def recorded() -> Iterator[Recordings]:
-    """Record the runs that are started within; look at what it yields afterwards, or within.
+    """Record the runs that start within the block. Yields them; look at them within the block or after it.
 
-    Such a run logs to memory instead of what `unitrack.yaml` says, delivers in the log call itself, and lies in a
-    folder that is gone afterwards. A `sinks=`, `delivery=` or `root=` that the code passes to `start_run` holds as
-    ever, so let configuration say those. One `recorded()` at a time: it sets environment variables.
+    The runs log to memory instead of the sinks of `unitrack.yaml`, deliver in the log call itself, and lie in a folder
+    that is removed at the end of the block. It works through environment variables: so there can be one `recorded()`
+    at a time, and a `sinks=`, `delivery=` or `root=` that the code itself passes to `start_run` goes before it.
     """
-    plugins = installed()
-    plugins._load(EntryPoint(NAME, __name__))  # not an installed one: nobody else is to see it
-    with tempfile.TemporaryDirectory(prefix="unitrack-recorded-") as folder:
+    with with_backend(BACKEND), tempfile.TemporaryDirectory(prefix="unitrack-recorded-") as folder:
         runs = Recordings(Path(folder).resolve())
-        variables = {"UNITRACK_SINKS": NAME, "UNITRACK_DELIVERY": "inline", "UNITRACK_ROOT": folder}
-        before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
         try:
-            yield runs
+            with _environment({"UNITRACK_SINKS": BACKEND.name, "UNITRACK_DELIVERY": "inline", "UNITRACK_ROOT": folder}):
+                yield runs
         finally:
-            runs._keep()
-            plugins._backends.pop(NAME, None)
-            plugins._manager.unregister(name=NAME)
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+            runs.finish()
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

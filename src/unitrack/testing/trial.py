@@ -9,31 +9,44 @@ from typing import Any
 
 import msgspec
 
-from unitrack.delivery.lane import Lane
+from unitrack.delivery.lane.lane import Lane
+from unitrack.delivery.lane.progress import Progress
 from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.progress import Progress
 from unitrack.hookspecs import Backend, Link
 from unitrack.journal import JournalWriter
-from unitrack.manifest import LaneSpec, Manifest, SinkEntry
-from unitrack.owner import Owner
-from unitrack.plugins import convert_options
+from unitrack.plugins.options import convert_options
 from unitrack.records import Artifact, ArtifactType, Metrics, Params, Record, RunEnd, RunStart, RunStatus, Tags
-from unitrack.runfolder import RunFolder
-from unitrack.testing.contents import Contents
+from unitrack.runfolder.manifest import LaneSpec, Manifest, SinkEntry
+from unitrack.runfolder.run_folder import RunFolder
+from unitrack.system.processes import Owner
+from unitrack.testing.whole_run import Contents
+from unitrack.values.codec import decode
 
 FIRST_TIME = 1_700_000_000_000
-"""ms. The records of a trial are a millisecond apart from here on."""
+"""The time of the first record of a trial, in milliseconds since the epoch; each next one is 1 ms later."""
 
 
 class Trial:
-    """Log, `deliver`, `crash`, `end`; `logged` is what must be in the backend then.
+    """One run with one sink. Log to it, `deliver`, `crash`, `resume` and `end` it; `close` it last.
 
-    The journal is never deleted, so what was delivered can be delivered again. Errors of the sink are raised as
-    `AssertionError`, unless `deliver` is told to try again.
+    `logged` is what the backend must hold after all was delivered. A sink that fails raises `AssertionError` in
+    `deliver`, unless that is told to try again. The journal is never deleted, so that after a `crash` that lost commits
+    the same records are delivered again::
+
+        trial = Trial(tmp_path, backend, {})
+        trial.metrics({"loss": 0.5}, step=0)
+        trial.deliver()
+        trial.crash(commits=1)  # the batch was flushed, but its commit was lost
+        trial.end()
+        assert read_back(trial.link) == trial.logged.points
+        trial.close()
     """
 
     def __init__(self, folder: Path, backend: Backend, options: Mapping[str, Any], **identity: Any) -> None:
-        """A run in `folder`, new; `identity` goes to `RunStart`."""
+        """Start a run in the folder `folder`, which is made. `options` are those of the sink.
+
+        `identity` are fields of `RunStart`: run_id, name, project, description, tags.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = RunFolder(folder.resolve())
         self.folder.prepare()
@@ -44,9 +57,12 @@ class Trial:
         identity = {"run_id": "trial", "name": "a trial", "project": "tests", **identity}
         self.start = RunStart(seq=0, time=next(self._clock), **identity)
         self._rewinds = backend.rewinds
-        self._before: dict[str, int] = {}
-        self._stays: dict[str, int] = {}
+        self._highest: dict[str, int] = {}
+        """The highest step of each metric before the last resume, until its first point after it."""
+        self._kept_up_to: dict[str, int] = {}
+        """The step up to which a metric keeps its old points after a rewind, if the backend can't withdraw them."""
         self._lane: Lane | None = None
+        self._wrappers: list[object] = []
         self._commits: list[bytes | None] = [None]
         self._begin_journal()
         self.logged.add(self.start)
@@ -56,43 +72,40 @@ class Trial:
         held = SinkEntry(name="held", backend="held")  # never complete, so the spool stays
         owner = Owner.current(self._journal.writer)
         self.folder.write_manifest(Manifest(run=self.start, owner=owner, sinks=(self.spec.entry, held)))
-        self._append(self.start)
+        self._journal.copy(self.start)
 
     # -- logging ------------------------------------------------------------------------------------------------------
 
     def log(self, *records: Record, each_ms: bool = True) -> None:
-        """Append records to the journal, numbered and timed anew; `each_ms=False`: all of one millisecond."""
+        """Log records. They get new numbers and times: 1 ms apart, or all the same with `each_ms=False`."""
         time = next(self._clock)
         for number, record in enumerate(records):
             if each_ms and number:
                 time = next(self._clock)
             stamped = msgspec.structs.replace(record, time=time)
-            self._append(stamped)
+            self._journal.copy(stamped)
             if isinstance(stamped, Metrics):
                 self._add_to_curves(stamped)
             else:
                 self.logged.add(stamped)  # type: ignore[arg-type]  # every record is one of AnyRecord
 
     def _add_to_curves(self, record: Metrics) -> None:
-        """After a resume behind the log the new points hold or, if the backend can't withdraw the old ones, those."""
+        """Keep points in `logged`: after a rewind the new ones, or the old ones if the backend can't withdraw them."""
         for name in record.values():
-            if record.step <= (top := self._before.pop(name, -1)):
+            if record.step <= (highest := self._highest.pop(name, -1)):
                 if self._rewinds or not self.commits:
                     self.logged.withdraw(name, record.step)
                 else:
-                    self._stays[name] = top
-        kept = {name: value for name, value in record.values().items() if record.step > self._stays.get(name, -1)}
-        self.logged.add(record.with_values(kept))
-
-    def _append(self, record: Record) -> None:
-        self._journal.copy(record)
+                    self._kept_up_to[name] = highest
+        new = {name: value for name, value in record.values().items() if record.step > self._kept_up_to.get(name, -1)}
+        self.logged.add(record.with_values(new))
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Log params."""
         self.log(Params(seq=0, time=0, params=dict(params)))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Log points, those that are not finite included."""
+        """Log the points of one step. NaN and infinity are allowed."""
         self.log(Metrics(seq=0, time=0, step=step, metrics={}).with_values(values))
 
     def tags(self, tags: Mapping[str, str]) -> None:
@@ -106,7 +119,7 @@ class Trial:
         type: ArtifactType | None = None,
         step: int | None = None,
     ) -> None:
-        """Log a file with this content, or a folder with these files."""
+        """Log a file with this content, or a folder with files of these contents by their paths."""
         path = self.folder.files / str(next(self._copies)) / Path(name).name
         files = {path: content} if isinstance(content, bytes) else {path / file: each for file, each in content.items()}
         for file, each in files.items():
@@ -125,26 +138,30 @@ class Trial:
         self.logged.put(name, path)
 
     def end(self, status: RunStatus = "finished") -> None:
-        """End the run and deliver all of it."""
+        """End the run, and deliver all of it."""
         self.log_end(status)
         self.deliver()
 
     def log_end(self, status: RunStatus = "finished") -> None:
-        """End the run in the journal only."""
+        """End the run in the journal, and deliver nothing yet."""
         self.log(RunEnd(seq=0, time=0, status=status))
         self._journal.close()
 
-    def resume(self) -> None:
-        """Take the run up again, as another process does: it may log more and end again. A metric whose first step
-        then is not above its last one goes back there.
+    def resume(self, **changed: Any) -> None:
+        """Resume the run as another process does; it may log more then, and end again.
+
+        `changed` are fields of `RunStart` that have new values: name, description.
+        A metric whose first new step is not above its last one goes back to that step (`SinkSpec.rewind`).
         """
         self.crash()
         self._journal.close()
+        self.start = msgspec.structs.replace(self.start, **changed)
         self._begin_journal()
+        self.logged.name, self.logged.description = self.start.name, self.start.description
         self.logged.status = "running"
         points = self.logged.points.items()
-        self._before = {name: max(step for step, _ in of_metric) for name, of_metric in points if of_metric}
-        self._stays = {}
+        self._highest = {name: max(step for step, _ in of_metric) for name, of_metric in points if of_metric}
+        self._kept_up_to = {}
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 
@@ -155,22 +172,22 @@ class Trial:
 
     @property
     def link(self) -> Link:
-        """Where the sink says that the run lies."""
+        """Where the run lies, as the sink's `open_run` returned it."""
         link = self.ledger.link
         assert link is not None, "open_run must say where the run lies"
         return link
 
     def step(self) -> Progress:
-        """One step of the lane: deliver a batch, commit it, or end the run."""
+        """Let the lane take one step: deliver a batch, commit it, or end the run."""
         if self._lane is None:
-            self._lane = Lane(self.folder, self.spec, owner_is_here=True)
+            self._lane = Lane(self.folder, self.spec, owner_is_here=True, wrappers=self._wrappers)
             assert self._lane.acquire()
         progress = self._lane.step()
         self._note_commit()
         return progress
 
     def deliver(self, tries: int = 0) -> Progress:
-        """Deliver all there is. A sink that fails is tried again at once, `tries` times."""
+        """Deliver all that was logged. A sink that fails is tried again at once, up to `tries` times."""
         while True:
             progress = self.step()
             if progress is Progress.WAITING:
@@ -183,14 +200,21 @@ class Trial:
                 return progress
 
     def retry_now(self) -> None:
-        """Somebody mended the backend: the back-off is over."""
+        """End the pause after a failure, as when a user has mended the backend."""
         if self._lane is not None:
             self._lane.retry_now()
 
-    def crash(self, commits: int = 0) -> None:
-        """The courier is gone, and with it what it had not committed; also the last `commits` commits, if asked for.
+    def interpose(self, wrapper: object) -> None:
+        """Put an object with hook wrappers around the sink, from its next opening on: to fail calls or to watch them.
 
-        A sink whose flush was not followed by a commit sees the one before; its first `open_run` had None.
+        The one that was interposed last is the outermost.
+        """
+        self._wrappers.insert(0, wrapper)
+
+    def crash(self, commits: int = 0) -> None:
+        """Lose the courier with everything that it had not committed, and the last `commits` commits as well.
+
+        The next step opens the sink with the checkpoint of the last commit that is left, or with None.
         """
         if self._lane is not None:
             self._lane.release()
@@ -201,7 +225,7 @@ class Trial:
 
     @property
     def commits(self) -> int:
-        """How many commits there were."""
+        """The number of commits so far."""
         return len(self._commits) - 1
 
     def _note_commit(self) -> None:
@@ -210,7 +234,7 @@ class Trial:
         if content is None:
             return
         now, last = Ledger.load(file), self._commits[-1]
-        before = Ledger() if last is None else msgspec.json.decode(last, type=Ledger)
+        before = Ledger() if last is None else decode(last, Ledger)
         if (now.positions, now.ended_writer) != (before.positions, before.ended_writer):
             self._commits.append(content)
 
@@ -222,6 +246,6 @@ class Trial:
             file.write_bytes(content)
 
     def close(self) -> None:
-        """Let go of the sink and the journal."""
+        """Close the sink and the journal."""
         self.crash()
         self._journal.close()

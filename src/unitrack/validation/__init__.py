@@ -1,7 +1,7 @@
 """The checks between a log call and the journal: pure functions, and the chain that applies them.
 
-They run once, before any fan-out, so every backend gets the same. The fast path of `Run.log_metrics` accepts what is
-obviously right by itself and comes here for the rest.
+They run once, before the fan-out, so every backend gets the same values. The fast path of `Run.log_metrics` accepts
+plain finite floats and small ints of known metrics by itself; everything else is checked here.
 """
 
 from __future__ import annotations

@@ -1,34 +1,35 @@
-"""Arguments of log calls that are no metrics and no params: paths, texts, numbers, lists of names."""
+"""Checks of the other arguments of log calls: paths, texts, numbers, lists of names."""
 
 from __future__ import annotations
 
 import math
 import numbers
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
-from unitrack.params import plain_text
-from unitrack.validation.refusing import brief
+from unitrack.validation.messages import brief
+from unitrack.values.plain import plain_text
 
 
 def as_path(value: object, what: str) -> Path:
-    """A path. Raises `InvalidTypeError` for what is none, bytes among it."""
+    """Return `value` as a path. Raises `InvalidTypeError` for anything that is not one, bytes included."""
     if isinstance(value, str | os.PathLike) and isinstance(found := os.fspath(value), str):
         return Path(found)
     raise InvalidTypeError(f"{what} must be a path, got {type(value).__name__} {brief(value)}")
 
 
 def as_text(value: object, what: str) -> str:
-    """A text that UTF-8 can hold. Raises `InvalidTypeError` for what is none."""
+    """Return a text that UTF-8 can hold. Raises `InvalidTypeError` for anything that is not a string."""
     if isinstance(value, str):
         return plain_text(value)
     raise InvalidTypeError(f"{what} must be a string, got {type(value).__name__} {brief(value)}")
 
 
 def as_positive(value: Any, what: str, most: float = math.inf) -> float:
-    """A number above 0 and at most `most`. Raises `InvalidTypeError` or `InvalidValueError` for others."""
+    """Return a number above 0 and at most `most`. Raises `InvalidTypeError` or `InvalidValueError` otherwise."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidTypeError(f"{what} must be a number, got {type(value).__name__} {brief(value)}")
     try:
@@ -42,11 +43,22 @@ def as_positive(value: Any, what: str, most: float = math.inf) -> float:
 
 
 def as_names(value: object, what: str) -> list[str]:
-    """A list of texts. Raises `InvalidTypeError` for others: a single text too, which is a likely mistake."""
-    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        raise InvalidTypeError(f"{what} must be a list of strings, got {type(value).__name__} {brief(value)}")
+    """Return a list of texts from a list, a set, an array or another iterable.
+
+    Raises `InvalidTypeError` otherwise, also for a single text and for a mapping, which are likely mistakes.
+    """
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
+        hint = f": write [{brief(value)}]" if isinstance(value, str) else ""
+        raise InvalidTypeError(f"{what} must be a list of strings, got {type(value).__name__} {brief(value)}{hint}")
     try:
         items = list(value)
     except TypeError:  # an array without dimensions
         items = [value]
     return [as_text(item, f"each of {what}") for item in items]
+
+
+def as_flag(value: object, what: str) -> bool:
+    """Return True or False. Raises `InvalidTypeError` for anything else, such as 1 or "yes"."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidTypeError(f"{what} must be True or False, got {type(value).__name__} {brief(value)}")

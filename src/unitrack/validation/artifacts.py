@@ -1,26 +1,27 @@
-"""What may be logged as an artifact, and under which name."""
+"""Checks of artifacts: the name, the file or folder, its size."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from unitrack.errors import ArtifactNotFoundError, InvalidTypeError, InvalidValueError
-from unitrack.folder_members import members
-from unitrack.safe_files import leads_out
-from unitrack.validation.refusing import brief
+from unitrack.names import leads_out
+from unitrack.system.members import walk_members
+from unitrack.validation.messages import brief
 
 MAX_FILE_NAME_BYTES = 240
-"""ext4, XFS, APFS and NTFS take 255; the rest is for the names of temporary files beside it."""
+"""ext4, XFS, APFS and NTFS take 255 bytes; the rest is left for the suffixes of temporary files."""
 MAX_PATH_BYTES = 2048
-"""Linux takes 4096 in all, of which the run folder is a part."""
+"""Linux takes 4096 bytes for a whole path; the rest is left for the run folder."""
 
 
 def check_artifact_name(name: str) -> str:
-    """Return where an artifact belongs, as a relative POSIX path.
+    """Return the name of an artifact as a relative POSIX path.
 
-    Raises `InvalidTypeError` if `name` is no string, `InvalidValueError` if it leaves the run's artifacts, holds a
-    backslash or broken Unicode, or is longer than file systems take.
+    Raises `InvalidTypeError` if `name` is not a string, `InvalidValueError` if it leaves the run's artifacts, holds a
+    backslash or broken Unicode, or is longer than file systems accept.
     """
     if not isinstance(name, str):
         raise InvalidTypeError(f"artifact path {brief(name)} must be a string, got {type(name).__name__}")
@@ -49,7 +50,7 @@ def check_artifact_name(name: str) -> str:
 
 
 def is_unicode(name: str) -> bool:
-    """Return whether a name can be written as UTF-8: Python shows other bytes of a file's name as lone surrogates."""
+    """Return whether a name can be written as UTF-8. Python shows other bytes in a file's name as lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -58,12 +59,12 @@ def is_unicode(name: str) -> bool:
 
 
 def is_member_name(name: str) -> bool:
-    """Return whether a file or folder called `name` is logged when the folder that holds it is."""
+    """Return whether a file or folder of this name is logged as a member of a logged folder."""
     return "\\" not in name and is_unicode(name) and len(name.encode()) <= MAX_FILE_NAME_BYTES
 
 
 def is_member_path(inside: PurePosixPath | Path) -> bool:
-    """Return whether each part of a path below a folder is one that `is_member_name` takes."""
+    """Return whether `is_member_name` accepts each part of a path below a folder."""
     return all(map(is_member_name, inside.parts))
 
 
@@ -71,18 +72,19 @@ def _begins_with_drive(name: str) -> bool:
     return name[1:2] == ":"
 
 
-def check_source_file(path: Path, max_bytes: int) -> int:
-    """Return the size in bytes of a file or folder to log, of a folder without what `is_member_name` and `members`
-    leave out.
+def check_source_file(path: Path, max_bytes: int, stores: Sequence[str] = ()) -> int:
+    """Return the size in bytes of a file or folder to log.
 
-    Raises `ArtifactNotFoundError` if it is missing, `InvalidValueError` if it is larger than `max_bytes`, holds a
-    symbolic link that leads out of it, or is no regular file.
+    In a folder, what `is_member_name` and `walk_members` leave out does not count; `stores` are the globs of the stores
+    of backends, which `walk_members` leaves out. Raises `ArtifactNotFoundError` if it is missing, `InvalidValueError`
+    if it is larger than `max_bytes`, holds a symbolic link that leads out of it, or is not a regular file.
     """
     if not os.path.exists(path):  # `Path.exists` raises for a name that is too long
         raise ArtifactNotFoundError(f"Artifact not found: {path} (looked from {Path.cwd()})")
     if path.is_dir():
         folder = path.resolve()
-        size = sum(_member_size(member, folder) for member in members(path) if is_member_path(member.relative_to(path)))
+        inside = (member for member in walk_members(path, stores) if is_member_path(member.relative_to(path)))
+        size = sum(_member_size(member, folder) for member in inside)
     elif path.is_file():
         size = path.stat().st_size
     else:
@@ -92,7 +94,7 @@ def check_source_file(path: Path, max_bytes: int) -> int:
 
 
 def check_size(what: str, size: int, max_bytes: int) -> None:
-    """Raise `InvalidValueError` if `what` has more than `max_bytes`."""
+    """Raise `InvalidValueError` if `size` is above `max_bytes`; `what` names the file in the message."""
     if size > max_bytes:
         raise InvalidValueError(
             f"Artifact too large: {what} has {size / 2**20:.1f}MB, {max_bytes / 2**20:.1f}MB are allowed "

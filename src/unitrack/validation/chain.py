@@ -1,4 +1,4 @@
-"""All checks of a run: the built-in ones, then those of plugins."""
+"""The chain of all checks of a run: the built-in ones, then those of plugins."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import msgspec
 from unitrack.errors import InvalidTypeError, InvalidValueError
 from unitrack.hookspecs import Validators
 from unitrack.limits import MAX_PARAM_DEPTH
-from unitrack.params import as_mapping, plain_text
 from unitrack.records import flatten
-from unitrack.redaction import redact
 from unitrack.validation.artifacts import check_artifact_name, check_source_file
+from unitrack.validation.messages import call_check
 from unitrack.validation.metrics import MetricChecks
 from unitrack.validation.names import check_name
-from unitrack.validation.refusing import call_check
+from unitrack.values.plain import as_mapping, plain_text
+from unitrack.values.redaction import redact
 
 if TYPE_CHECKING:
     from unitrack.config import Safeguards
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 class ValidationChain(MetricChecks):
     """The built-in checks, then those of plugins, with the policies that the configuration sets."""
 
-    def __init__(self, safeguards: Safeguards, extra: Sequence[Validators] = ()) -> None:
+    def __init__(self, safeguards: Safeguards, extra: Sequence[Validators] = (), stores: Sequence[str] = ()) -> None:
+        """`stores`: globs of the stores of backends, which are left out of a logged folder."""
         super().__init__(safeguards, [check for validators in extra for check in validators.metric])
         self._param_checks = [check for validators in extra for check in validators.param]
+        self.stores = tuple(stores)
         self._artifact_checks = [check for validators in extra for check in validators.artifact]
 
     def params(self, params: Any) -> dict[str, Any]:
-        """Params as plain JSON values, checked, without their secrets."""
+        """Return params as plain JSON values, checked and with secrets redacted."""
         try:
             plain = as_mapping(params)
         except TypeError as error:
@@ -66,7 +68,7 @@ class ValidationChain(MetricChecks):
         return as_mapping(checked)
 
     def tags(self, tags: Mapping[str, Any] | Sequence[str]) -> dict[str, str]:
-        """Tags as strings, checked, without secrets."""
+        """Return tags as strings, checked and with secrets redacted."""
         if isinstance(tags, list | tuple):
             tags = dict.fromkeys((check_name(tag, "tag", self.limits.max_name_length) for tag in tags), "")
         if not isinstance(tags, Mapping):
@@ -86,20 +88,20 @@ class ValidationChain(MetricChecks):
         return redacted
 
     def redacted(self, value: Any, key: str = "") -> Any:
-        """A JSON-like value, that of a key if one is given, without secrets, as the configuration knows them."""
+        """Return a JSON-like value with secrets redacted as the configuration says; `key`: the name it stands under."""
         return redact(value, key, self._safeguards.redact, self._safeguards.redact_patterns)
 
     def artifact(self, path: Path, name: str) -> tuple[str, int]:
-        """The checked name of an artifact, and its size in bytes."""
+        """Return the checked name of an artifact and its size in bytes."""
         safe = check_artifact_name(name)
-        size = check_source_file(path, self.limits.max_artifact_bytes)
+        size = check_source_file(path, self.limits.max_artifact_bytes, self.stores)
         for check in self._artifact_checks:
             call_check(check, f"artifact {safe!r}", path, safe)
         return safe, size
 
 
 def _is_deeper(value: Any, most: int) -> bool:
-    """Whether dicts and lists are nested in more than `most` levels."""
+    """Return whether dicts and lists are nested more than `most` levels deep."""
     level = [value]
     for _ in range(most):
         level = [

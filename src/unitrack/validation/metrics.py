@@ -1,4 +1,4 @@
-"""What may be a metric's value and step, and which points of a log call are accepted."""
+"""Checks of metrics: value, step, and which points of a log call are accepted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from unitrack.device_scalars import DeviceScalar, is_on_device
-from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError
+from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError, warn_caller
 from unitrack.limits import MAX_STEP, Limits
+from unitrack.validation.messages import brief, call_check
 from unitrack.validation.names import check_name
-from unitrack.validation.refusing import brief, call_check
-from unitrack.warning import warn_caller
+from unitrack.validation.refusals import Refusals
+from unitrack.values.device import DeviceScalar, is_on_device
 
 if TYPE_CHECKING:
     from unitrack.config import Safeguards
@@ -23,7 +23,10 @@ _Checked = TypeVar("_Checked")
 
 
 def check_step(step: object) -> int:
-    """A step as int64: ints, NumPy ints and integral floats. Raises `InvalidTypeError` or `InvalidValueError`."""
+    """Return a step as an int in 0 ... 2**63 - 1, from an int, a NumPy int or an integral float.
+
+    Raises `InvalidTypeError` or `InvalidValueError` for anything else.
+    """
     if isinstance(step, bool) or type(step).__name__ in ("bool_", "bool"):
         raise InvalidTypeError(f"step must be an integer, got the bool {brief(step)}")
     if isinstance(step, float) or (isinstance(step, numbers.Real) and not isinstance(step, numbers.Integral)):
@@ -33,7 +36,7 @@ def check_step(step: object) -> int:
         whole = int(number)
     else:
         try:
-            whole = operator.index(step)  # type: ignore[arg-type]  # the except below is for what has no __index__
+            whole = operator.index(step)  # type: ignore[arg-type]  # objects without __index__ are handled below
         except TypeError:
             raise InvalidTypeError(f"step must be an integer, got {type(step).__name__} {brief(step)}") from None
     if not 0 <= whole <= MAX_STEP:
@@ -42,9 +45,9 @@ def check_step(step: object) -> int:
 
 
 def to_float(name: str, value: Any) -> float:
-    """A metric's value as float64: numbers, NumPy scalars, 0-d arrays and tensors.
+    """Return a metric's value as float64, from a number, a NumPy scalar, a 0-d array or a tensor.
 
-    Raises `InvalidTypeError` for what is no single number: bools, strings, None, complex, arrays.
+    Raises `InvalidTypeError` for anything that is not a single number: bools, strings, None, complex, arrays.
     """
     if isinstance(value, bool):
         raise InvalidTypeError(f"metric {name!r} must be numeric, got the bool {value!r}; log int({value!r})")
@@ -63,14 +66,14 @@ def to_float(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise InvalidValueError(f"metric {name!r} is too large for a float64: {brief(value)}") from None
-    except Exception as error:  # of the value's own `__float__`
+    except Exception as error:  # whatever the value's own `__float__` raises
         raise InvalidTypeError(f"metric {name!r} must be numeric, got {type(value).__name__}: {error}") from error
 
 
 def _item(name: str, value: Any) -> Any:
     try:
         return value.item()
-    except Exception as error:  # a tensor on torch's device "meta", for one
+    except Exception as error:  # a tensor on torch's device "meta", for example
         raise InvalidTypeError(f"metric {name!r} has no value to read, got {type(value).__name__}: {error}") from error
 
 
@@ -86,8 +89,8 @@ def _check_single(name: str, value: Any) -> None:
 def validate_metric(name: str, value: Any) -> float:
     """Return a metric's value as float64, as `log_metrics` takes it.
 
-    Raises `InvalidTypeError` (a `TypeError`) for what is no single number, and `InvalidValueError` (a `ValueError`) for
-    NaN, infinity, and names that can't be accepted.
+    Raises `InvalidTypeError` (a `TypeError`) for anything that is not a single number, and `InvalidValueError` (a
+    `ValueError`) for NaN, infinity, and names that can't be accepted.
     """
     check_name(name, "metric", Limits().max_name_length)
     number = to_float(name, value)
@@ -99,23 +102,24 @@ def validate_metric(name: str, value: Any) -> float:
 class MetricChecks:
     """The part of the chain that checks metrics.
 
-    Holds what has to be remembered between calls: the number of points of each metric.
+    It remembers the number of points of each metric between calls.
     """
 
     def __init__(self, safeguards: Safeguards, checks: Sequence[Callable[[str, float, int], float]]) -> None:
         self.limits: Limits = safeguards
         self.points: dict[str, int] = {}
-        """Points accepted so far, by metric. A name in here has been checked."""
+        """Points accepted so far, by metric. Names in here have been checked."""
+        self.refusals = Refusals()
         self.has_metric_checks = bool(checks)
         self._safeguards = safeguards
         self._metric_checks = checks
         self._warned: set[str] = set()
 
     def metrics(self, metrics: Mapping[str, Any], step: int) -> tuple[dict[str, Value], UnitrackError | None]:
-        """The points of a call that may be logged, and the error to raise once they are.
+        """Return the points of a call that may be logged, and the error to raise after logging them.
 
-        With `on_invalid: reject` (the default) a bad metric raises at once, so none of its call is logged. What lies
-        on a device is held, and checked by `read_metrics` once it is read.
+        With `on_invalid: reject` (the default) a bad metric raises at once, so nothing of its call is logged. A scalar
+        on a device is returned as a `DeviceScalar`; `read_metrics` checks it once it is read.
         """
         if not isinstance(metrics, Mapping):
             raise InvalidTypeError(f"log_metrics takes a mapping of names to numbers, got {type(metrics).__name__}")
@@ -127,7 +131,7 @@ class MetricChecks:
         return self._each(self._metric, metrics, step)
 
     def read_metrics(self, metrics: Mapping[str, Value], step: int) -> tuple[dict[str, float], UnitrackError | None]:
-        """The second half of `metrics`, for a call whose device scalars are read."""
+        """Return as `metrics` does for a call whose device scalars have been read: the second half of the checks."""
         return self._each(self._read_metric, metrics, step)
 
     def _each(
@@ -139,6 +143,7 @@ class MetricChecks:
             try:
                 checked = check(name, value, step)
             except UnitrackError as error:
+                self.refusals.add(name, step, str(error))
                 if self._safeguards.on_invalid == "reject":
                     raise
                 failure = failure or error
@@ -165,6 +170,7 @@ class MetricChecks:
         if not math.isfinite(number):
             policy = self._safeguards.non_finite
             if policy == "drop":
+                self.refusals.add(name, step, f"{number!r} was dropped (safeguards.non_finite)")
                 return None
             if policy == "raise":
                 raise InvalidValueError(
@@ -180,6 +186,7 @@ class MetricChecks:
             )
             if self._safeguards.on_full_history == "raise":
                 raise InvalidValueError(message)
+            self.refusals.add(name, step, message)
             self._warn_once(f"full {name}", f"{message}; further points of it are dropped")
             return None
         return number

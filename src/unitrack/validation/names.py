@@ -1,13 +1,16 @@
-"""What may be the name of a metric, a param or a tag."""
+"""The check of names of metrics, params and tags."""
 
 from __future__ import annotations
 
 from unitrack.errors import InvalidTypeError, InvalidValueError
-from unitrack.validation.refusing import brief
+from unitrack.validation.messages import brief
 
 
 def check_name(name: object, kind: str, max_length: int) -> str:
-    """The name of a metric, a param or a tag. Raises `InvalidTypeError` or `InvalidValueError`."""
+    """Return the name of a metric, a param or a tag. Raises `InvalidTypeError` or `InvalidValueError` for a bad one.
+
+    `kind` names it in the message; `max_length` is in characters.
+    """
     if not isinstance(name, str):
         raise InvalidTypeError(f"{kind} name {brief(name)} must be a string, got {type(name).__name__}")
     if not name:

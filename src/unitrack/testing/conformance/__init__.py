@@ -1,7 +1,9 @@
-"""What a sink owes its runs, as pytest classes. A backend's conformance file subclasses `SinkConformance`.
+"""The conformance suite: what every backend has to do, as pytest classes.
 
-The suite knows a backend by what it declares (`Backend`) and by what it holds (its `Source`), never by its name. What a
-backend can't do by its nature is named in `impossible`, with the evidence, and is then expected to fail.
+A test file subclasses `SinkConformance` or, for a backend that can only be read, `SourceConformance`.
+
+The suite knows a backend by what it declares (`Backend`) and by what its `Source` reads back, never by its name. What a
+backend can't do is listed in `impossible`, with the evidence; those tests must then fail.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from unitrack.testing.conformance.kinds import KindConformance
 from unitrack.testing.conformance.naming import NameConformance
 from unitrack.testing.conformance.params import ParamConformance
 from unitrack.testing.conformance.points import PointConformance
-from unitrack.testing.conformance.reading import SourceConformance
+from unitrack.testing.conformance.reading import ReadBackConformance
 from unitrack.testing.conformance.restarts import RestartConformance
 from unitrack.testing.conformance.resuming import ResumeConformance
+from unitrack.testing.conformance.sources import SourceConformance
 from unitrack.testing.conformance.troubles import TroubleConformance
 
 __all__ = ["SinkConformance", "SourceConformance"]
@@ -34,6 +37,6 @@ class SinkConformance(
     ResumeConformance,
     ClaimConformance,
     TroubleConformance,
-    SourceConformance,
+    ReadBackConformance,
 ):
-    """All of it. `plugin` is all that a backend must set; see `BackendTests` for what it may."""
+    """The whole suite. A backend must set `plugin`; `BackendTests` has the other members that it may override."""

@@ -1,4 +1,4 @@
-"""Two runs of one name in one store: each has its own place there, however the two meet."""
+"""Two runs of one name in one store: each has its own place there, in whatever order they open it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from unitrack.delivery.progress import Progress
+from unitrack.delivery.lane.progress import Progress
 from unitrack.testing.conformance.base import BackendTests, MakeTrial
 from unitrack.testing.trial import Trial
 
@@ -19,16 +19,16 @@ MakePair = Callable[[str], tuple[Trial, Trial]]
 
 _ROUNDS = 4
 _PATIENCE_S = 120.0
-"""For two processes that import an SDK on a busy machine."""
+"""Seconds: enough for two processes that import an SDK on a busy machine."""
 _DELIVER = """
 import sys
 from pathlib import Path
 import msgspec
-from unitrack.delivery.lane import Lane
-from unitrack.delivery.progress import Progress
-from unitrack.manifest import LaneSpec
-from unitrack.plugins import load_object
-from unitrack.runfolder import RunFolder
+from unitrack.delivery.lane.lane import Lane
+from unitrack.delivery.lane.progress import Progress
+from unitrack.runfolder.manifest import LaneSpec
+from unitrack.plugins.options import load_object
+from unitrack.runfolder.run_folder import RunFolder
 
 folder = RunFolder(Path(sys.argv[1]))
 lane = Lane(folder, msgspec.json.decode(sys.argv[2], type=LaneSpec), owner_is_here=True)
@@ -44,11 +44,11 @@ sys.exit(0 if progress is Progress.DONE else f"{progress}: {lane.ledger.last_err
 
 
 class ClaimConformance(BackendTests):
-    """A store is shared by people who call their runs alike."""
+    """Runs of one name that share a store are kept apart."""
 
     @pytest.fixture
     def make_pair(self, make_trial: MakeTrial) -> MakePair:
-        """Makes two runs of one name, in folders of one name, and logs something different to each."""
+        """Return a function that makes two runs of one name, in folders of one name, with different contents."""
 
         def make(name: str) -> tuple[Trial, Trial]:
             pair = tuple(make_trial(root=place, folder=name, name=name) for place in ("first", "second"))
@@ -62,7 +62,7 @@ class ClaimConformance(BackendTests):
         return make
 
     def test_two_runs_of_one_name_at_once(self, make_pair: MakePair) -> None:
-        """Two lanes of one process open them at the same moment, and again in other rounds."""
+        """Two lanes of one process open the runs at the same moment, in several rounds."""
         for number in range(_ROUNDS):
             pair = make_pair(f"twin {number}")
             for trial in pair:
@@ -71,7 +71,7 @@ class ClaimConformance(BackendTests):
             self._check_both(pair)
 
     def test_two_runs_of_one_name_in_two_processes(self, make_pair: MakePair) -> None:
-        """As two trainings do on a shared disk, or with one server."""
+        """Two processes open the runs at the same moment, as on a shared disk or with one server."""
         pair = make_pair("twin")
         for trial in pair:
             trial.log_end()
@@ -94,7 +94,7 @@ class ClaimConformance(BackendTests):
         self._check_both(pair)
 
     def test_two_runs_of_one_name_in_turn(self, make_pair: MakePair) -> None:
-        """While both are open, the second one does not wait for the first."""
+        """Both runs are open at once: the second does not wait for the first."""
         first, second = make_pair("twin")
         for trial in (first, second, first, second):
             trial.metrics({"loss": 0.5}, 30)
@@ -104,7 +104,7 @@ class ClaimConformance(BackendTests):
         self._check_both((first, second))
 
     def test_both_are_found_again(self, make_pair: MakePair) -> None:
-        """After crashes at which nothing was committed, and when they are resumed in the other order."""
+        """Each run finds its place again, after a crash before any commit and after a resume in the other order."""
         first, second = make_pair("twin")
         for trial in (first, second):
             trial.deliver()

@@ -1,4 +1,4 @@
-"""Whether a backend holds what was logged, to the bit."""
+"""Comparing what a backend holds with what was logged, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from unitrack.testing.contents import Contents, Point
+from unitrack.testing.whole_run import Contents, Point
 
 
 def assert_same(found: Contents, logged: Contents, *, exact_floats: bool) -> None:
@@ -29,7 +29,7 @@ def assert_same(found: Contents, logged: Contents, *, exact_floats: bool) -> Non
 
 
 def spelled(points: list[Point], exact: bool) -> list[tuple[int, str]]:
-    """Points with values in hexadecimal, where NaN equals NaN and -0.0 is not 0.0; `exact=False`: as float32."""
+    """Return points with values in hexadecimal: NaN equals NaN, -0.0 is not 0.0. `exact=False` rounds to float32."""
     return [(step, (value if exact else _float32(value)).hex()) for step, value in points]
 
 
@@ -40,5 +40,5 @@ def _float32(value: float) -> float:
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values as JSON: 1, 1.0, True and "1" are four different ones."""
+    """Return values as JSON, in which 1, 1.0, True and "1" are four different values."""
     return {name: msgspec.json.encode(value, order="sorted").decode() for name, value in sorted(values.items())}

@@ -1,4 +1,4 @@
-"""Single hooks, called by hand: what a sink may rely on, and what may be relied on of it."""
+"""Single hooks, called by hand in every order that a lane may call them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from unitrack.hookspecs import Checkpoint, RunContext
-from unitrack.plugins import convert_options, load_object
+from unitrack.plugins.options import convert_options, load_object
 from unitrack.records import Metrics, RunEnd
 from unitrack.testing.conformance.base import BackendTests
 from unitrack.testing.driver import SinkDriver
 
 
 class HookConformance(BackendTests):
-    """Calls in the order that `SinkSpec` allows, some of them twice."""
+    """Hooks in the orders that `SinkSpec` allows, some of them called twice."""
 
     @pytest.fixture
     def run(self, tmp_path: Path) -> RunContext:
@@ -26,7 +26,7 @@ class HookConformance(BackendTests):
 
     @pytest.fixture
     def drivers(self) -> Iterator[list[SinkDriver]]:
-        """Those that were made, closed in the end."""
+        """The drivers that a test made, closed at its end."""
         made: list[SinkDriver] = []
         yield made
         for driver in made:
@@ -34,11 +34,11 @@ class HookConformance(BackendTests):
 
     @pytest.fixture
     def new_driver(self, run: RunContext, sink_options: dict[str, Any], drivers: list[SinkDriver]) -> Any:
-        """Makes a sink of the run, not yet opened."""
+        """Return a function that makes a driver of the run, not yet opened."""
 
         def make(checkpoint: Checkpoint | None = None) -> SinkDriver:
             options = convert_options(self.backend, sink_options, "sink")
-            drivers.append(SinkDriver(load_object(self.backend.sink)(options), run, checkpoint))
+            drivers.append(SinkDriver(load_object(self.sink_class)(options), run, checkpoint))
             return drivers[-1]
 
         return make
@@ -49,7 +49,7 @@ class HookConformance(BackendTests):
         return [(record.step, record.values()["loss"]) for record in records]
 
     def test_flush_without_data(self, new_driver: Any) -> None:
-        """Right after opening, and twice."""
+        """`flush` right after `open_run`, twice, returns the same and changes nothing."""
         driver = new_driver()
         driver.open()
         assert driver.flush() == driver.flush()
@@ -58,7 +58,7 @@ class HookConformance(BackendTests):
         assert self.points(driver) == [(1, 0.5)]
 
     def test_flush_twice(self, new_driver: Any) -> None:
-        """The second one changes nothing."""
+        """A second `flush` returns the same and changes nothing."""
         driver = new_driver()
         driver.open()
         driver.metrics({"loss": 0.5}, 1)
@@ -68,7 +68,7 @@ class HookConformance(BackendTests):
         assert self.points(driver) == [(1, 0.5), (2, 0.25)]
 
     def test_flush_confirms_as_declared(self, new_driver: Any) -> None:
-        """A checkpoint after each batch, or none before the end; after the end always."""
+        """`flush` returns a checkpoint after each batch, or only at the end, as `Backend.confirms` declares."""
         driver = new_driver()
         driver.open()
         driver.metrics({"loss": 0.5}, 1)
@@ -77,7 +77,7 @@ class HookConformance(BackendTests):
         assert driver.checkpoint is not None
 
     def test_checkpoint_survives_json(self, new_driver: Any) -> None:
-        """It is kept in a file: what comes back from there is what was given."""
+        """A checkpoint is the same after it was written as JSON and read."""
         driver = new_driver()
         driver.open()
         driver.metrics({"loss": 0.5}, 1)
@@ -86,7 +86,7 @@ class HookConformance(BackendTests):
         assert driver.checkpoint == msgspec.json.decode(msgspec.json.encode(driver.checkpoint))
 
     def test_checkpoint_does_not_grow_with_the_points(self, new_driver: Any) -> None:
-        """It is written at every commit."""
+        """A checkpoint is written at every commit, so its size must not depend on the number of points."""
         sizes = []
         driver = new_driver()
         driver.open()
@@ -98,7 +98,7 @@ class HookConformance(BackendTests):
         assert sizes[1] <= sizes[0] + 64
 
     def test_end_twice(self, new_driver: Any) -> None:
-        """As after a crash between the end and its commit."""
+        """`end_run` twice, as after a crash between the end and its commit, leaves one end."""
         driver = new_driver()
         driver.open()
         driver.metrics({"loss": 0.5}, 1)
@@ -112,7 +112,7 @@ class HookConformance(BackendTests):
         assert [end.status for end in ends] == ["finished"]
 
     def test_end_again_after_reopening(self, new_driver: Any) -> None:
-        """With the checkpoint that the end gave."""
+        """`end_run` after opening again with the checkpoint of the end changes nothing."""
         driver = new_driver()
         driver.open()
         driver.metrics({"loss": 0.5}, 1)
@@ -123,7 +123,7 @@ class HookConformance(BackendTests):
         assert self.points(again) == [(1, 0.5)]
 
     def test_open_twice(self, new_driver: Any) -> None:
-        """One run, under one id."""
+        """`open_run` twice without a checkpoint gives one run under one id."""
         driver = new_driver()
         first = driver.open()
         driver.close()
@@ -134,7 +134,7 @@ class HookConformance(BackendTests):
         assert self.points(again) == [(1, 0.5)]
 
     def test_close_without_end(self, new_driver: Any) -> None:
-        """A courier that stops; another one ends the run."""
+        """One courier stops without an end, and another one ends the run."""
         driver = new_driver()
         driver.open()
         record = driver.metrics({"loss": 0.5}, 1)
@@ -148,7 +148,7 @@ class HookConformance(BackendTests):
         assert self.points(again) == [(1, 0.5)]
 
     def test_close_without_flush(self, new_driver: Any) -> None:
-        """What was not flushed comes again, and is there once."""
+        """A batch that was not flushed before `close` is delivered again, and is there once."""
         driver = new_driver()
         driver.open()
         record = driver.metrics({"loss": 0.5}, 1)
@@ -160,14 +160,14 @@ class HookConformance(BackendTests):
         assert self.points(again) == [(1, 0.5)]
 
     def test_close_twice(self, new_driver: Any) -> None:
-        """Nothing is left to let go of."""
+        """A second `close` raises nothing."""
         driver = new_driver()
         driver.open()
         driver.end()
         driver.close()
 
     def test_the_batch_belongs_to_the_call(self, new_driver: Any) -> None:
-        """A sink keeps no hold of the list: middleware may reuse it."""
+        """A sink does not keep the list of a batch, which middleware may reuse."""
         driver = new_driver()
         driver.open()
         batch = [Metrics(seq=number, time=1000 + number, step=number, metrics={"loss": 0.5}) for number in range(3)]
@@ -177,7 +177,7 @@ class HookConformance(BackendTests):
         assert self.points(driver) == [(0, 0.5), (1, 0.5), (2, 0.5)]
 
     def test_empty_batch(self, new_driver: Any) -> None:
-        """Middleware may leave nothing of a batch."""
+        """Each hook takes an empty batch: middleware may have removed everything."""
         driver = new_driver()
         driver.open()
         for hook, argument in (("log_params", "params"), ("log_metrics", "metrics"), ("set_tags", "tags")):

@@ -1,4 +1,4 @@
-"""Every kind of record arrives, and says what the run was."""
+"""Every kind of record, alone and together with the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unitrack.testing.trial import Trial
 
 
 def _png() -> bytes:
-    """One red pixel."""
+    """Return a picture of one red pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -29,7 +29,7 @@ def _png() -> bytes:
 
 
 def _wav() -> bytes:
-    """Four samples of silence at 8 kHz."""
+    """Return four samples of silence at 8 kHz."""
     samples = bytes(8)
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
     return head + struct.pack("<4sI", b"data", len(samples)) + samples
@@ -46,6 +46,7 @@ FILES: dict[ArtifactType, tuple[str, bytes]] = {
     "table": ("table.json", b'{"columns":["a","b"],"data":[[1,"x"],[2,null]]}\n'),
     "audio": ("sound.wav", _wav()),
     "video": ("clip.gif", b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\4\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"),
+    "dataset": ("train.json", b'{"name":"train","kind":"csv","digest":"5e1f","rows":2,"columns":[{"name":"x"}]}\n'),
     "html": ("page.html", b"<p>page</p>"),
 }
 
@@ -53,11 +54,11 @@ STATUSES: tuple[RunStatus, ...] = ("finished", "failed", "killed", "pruned")
 
 
 class KindConformance(BackendTests):
-    """One test for each kind, and one for all."""
+    """Every kind of record comes back."""
 
     @pytest.mark.parametrize("kind", FILES)
     def test_artifact_kind(self, trial: Trial, kind: ArtifactType) -> None:
-        """Whether the backend shows it as what it is or not, the file is among the artifacts, whole."""
+        """A file of any kind is among the artifacts byte for byte, whether or not the backend shows the kind."""
         name, content = FILES[kind]
         trial.artifact(f"media/{name}", content, kind, step=3)
         trial.end()
@@ -65,7 +66,7 @@ class KindConformance(BackendTests):
 
     @pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in ("file", "model")])
     def test_artifact_that_is_not_what_it_says(self, trial: Trial, kind: ArtifactType) -> None:
-        """What the backend can't show is still a file, and does not stop what comes after it."""
+        """A file that is not what its kind says is kept as a file, and what is logged after it arrives."""
         name, _ = FILES[kind]
         trial.artifact(name, b"\xff\xfenothing of the kind", kind, step=1)
         trial.metrics({"loss": 0.5}, 1)
@@ -73,7 +74,7 @@ class KindConformance(BackendTests):
         self.check(trial)
 
     def test_every_kind_in_one_run(self, make_trial: MakeTrial) -> None:
-        """Interleaved, in batches of their own."""
+        """All kinds in one run, interleaved."""
         trial = make_trial(description="a description", tags={"team": "vision"})
         trial.params({"lr": 0.1, "model": {"depth": 4}})
         trial.metrics({"loss": 0.5, "acc": 0.25}, 0)
@@ -86,19 +87,19 @@ class KindConformance(BackendTests):
         self.check(trial)
 
     def test_empty_run(self, trial: Trial) -> None:
-        """A run that logged nothing is a run."""
+        """A run that logged nothing is there."""
         trial.end()
         self.check(trial)
 
     @pytest.mark.parametrize("status", STATUSES)
     def test_status(self, trial: Trial, status: RunStatus) -> None:
-        """What the run ended as."""
+        """The status with which a run ended comes back."""
         trial.metrics({"loss": 0.5}, 1)
         trial.end(status)
         self.check(trial)
 
     def test_identity(self, make_trial: MakeTrial) -> None:
-        """Name, project, description, the tags that a run starts with, and how it is related to others."""
+        """Name, project, description, the tags that a run starts with, and those that relate it to other runs."""
         tags = {"team": "vision", GROUP: "fold 3", JOB_TYPE: "train", PARENT: "none-that-is-there"}
         trial = make_trial(name="training-v1", project="digits", description="why it was run", tags=tags)
         trial.tags({"stage": "eval"})
@@ -106,19 +107,19 @@ class KindConformance(BackendTests):
         self.check(trial)
 
     def test_only_params(self, trial: Trial) -> None:
-        """No metrics at all."""
+        """A run with params alone."""
         trial.params({"lr": 0.1})
         trial.end()
         self.check(trial)
 
     def test_only_artifacts(self, trial: Trial) -> None:
-        """No metrics and no params."""
+        """A run with artifacts alone."""
         trial.artifact("model.pt", b"weights")
         trial.end()
         self.check(trial)
 
     def test_two_runs_in_one_store(self, make_trial: MakeTrial) -> None:
-        """Of the same name and project, at the same time: neither has anything of the other."""
+        """Two runs of one name and project that are delivered in turn do not mix."""
         one, two = make_trial(), make_trial()
         for step in range(3):
             for trial, sign in ((one, 1.0), (two, -1.0)):
@@ -132,7 +133,7 @@ class KindConformance(BackendTests):
         self.check(two)
 
     def test_what_was_committed_can_be_read_while_the_run_goes_on(self, trial: Trial) -> None:
-        """Where the backend confirms each batch."""
+        """What was committed can be read before the run ends, if the backend confirms each batch."""
         if self.backend.confirms == "end":
             pytest.skip("the backend confirms at the end only")
         trial.params({"lr": 0.1})

@@ -1,4 +1,4 @@
-"""Names and texts: whatever may be logged comes back, and no two names become one."""
+"""Names and texts: they come back as they were logged, and no two names become one."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ FILE_NAMES_IN_A_FOLDER = (
 
 
 class NameConformance(BackendTests):
-    """Names that collide, escape or are too long somewhere."""
+    """Names that a backend may merge, refuse or cut."""
 
     def test_names_in_one_call(self, trial: Trial) -> None:
-        """All arrive, none is merged, and reading back gives them as they were."""
+        """Metrics of all names arrive in one call, and none is merged with another."""
         trial.metrics({name: float(number) for number, name in enumerate(NAMES)}, 1)
         trial.metrics({name: float(number) / 2 for number, name in enumerate(NAMES)}, 2)
         trial.end()
         self.check(trial)
 
     def test_names_are_kept_over_restarts(self, trial: Trial) -> None:
-        """One curve each, whichever came first after the restart."""
+        """Each name stays one curve, whichever is logged first after a restart."""
         for step, names in enumerate((NAMES, NAMES[::-1], NAMES[7:])):
             trial.metrics({name: float(number) for number, name in enumerate(names)}, step)
             trial.deliver()
@@ -115,7 +115,7 @@ class NameConformance(BackendTests):
         "pair", [("foo", "foo/bar"), ("Loss", "loss"), ("a:b", "a_b"), ("a//b", "a/b")], ids="~".join
     )
     def test_names_that_collide_arrive_one_after_the_other(self, trial: Trial, pair: tuple[str, str]) -> None:
-        """The second is first seen after a restart, when the first is known only by what was persisted."""
+        """The second name comes after a restart, when the sink knows the first only from what it has stored."""
         trial.metrics({pair[1]: 1.0}, 1)
         trial.deliver()
         trial.crash()
@@ -124,32 +124,32 @@ class NameConformance(BackendTests):
         self.check(trial)
 
     def test_param_names(self, trial: Trial) -> None:
-        """The same for params (a dot is nesting there)."""
+        """Params of all names; a name with a dot stands for nesting, so those are left out."""
         trial.params({name: number for number, name in enumerate(NAMES) if "." not in name})
         trial.end()
         self.check(trial)
 
     def test_tag_names(self, trial: Trial) -> None:
-        """The same for tags."""
+        """Tags of all names."""
         trial.tags({name: str(number) for number, name in enumerate(NAMES)})
         trial.end()
         self.check(trial)
 
     def test_artifact_names(self, trial: Trial) -> None:
-        """The same for artifacts; also names that the backend itself may use."""
+        """Artifacts of odd names, and of names that the backend itself may use."""
         for number, name in enumerate(ARTIFACT_NAMES):
             trial.artifact(name, f"content {number}".encode())
         trial.end()
         self.check(trial)
 
     def test_names_in_a_folder(self, trial: Trial) -> None:
-        """The same for the files of a folder: odd names among good ones."""
+        """A folder with files of odd names among plain ones."""
         trial.artifact("folder", {name: f"content {n}".encode() for n, name in enumerate(FILE_NAMES_IN_A_FOLDER)})
         trial.end()
         self.check(trial)
 
     def test_a_name_in_a_folder_that_is_not_utf8(self, trial: Trial) -> None:
-        """It costs that file at most, or its name. Log calls leave it out; a journal from before that may hold it."""
+        """A file whose name is not UTF-8 costs at most that file or its name. Only old journals hold one."""
         odd = os.fsdecode(b"caf\xe9.txt")
         good = {"a.txt": b"a", "sub/b.txt": b"b", "sub/a_x40_b": b"c"}
         try:
@@ -165,7 +165,7 @@ class NameConformance(BackendTests):
 
     @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
     def test_text(self, make_trial: MakeTrial, text: str) -> None:
-        """As a run's name and description, a tag and its value, a param's value, and text in a list."""
+        """Any text comes back: as name and description of a run, as a tag and its value, as a param and in a list."""
         trial = make_trial(name=text, description=text, tags={"started with": text})
         trial.tags({"set later": text, text: "as a name"})
         trial.params({"text": text, "list": [text], "nested": {"text": text}})
@@ -173,7 +173,7 @@ class NameConformance(BackendTests):
         self.check(trial)
 
     def test_long_texts(self, make_trial: MakeTrial) -> None:
-        """10,000 characters as a description, 6,000 as a tag."""
+        """A description of 10,000 characters and a tag of 6,000."""
         trial = make_trial(description="d" * 10_000, name="n" * 300)
         trial.tags({"long": "t" * 6000, "unicode": "损" * 3000})
         trial.end()

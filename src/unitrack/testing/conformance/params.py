@@ -1,4 +1,4 @@
-"""Params and tags: types, sizes, and what is logged again."""
+"""Params and tags: types, sizes, and values that are logged again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PARAMS: dict[str, Any] = {
 
 
 class ParamConformance(BackendTests):
-    """Params come back typed as they were; the newest value of each holds."""
+    """Params come back with their types, and with the newest value of each."""
 
     @pytest.mark.parametrize("value", PARAMS.values(), ids=PARAMS)
     def test_param(self, trial: Trial, value: Any) -> None:
@@ -53,13 +53,13 @@ class ParamConformance(BackendTests):
         self.check(trial)
 
     def test_all_params_in_one_call(self, trial: Trial) -> None:
-        """Side by side, nested and not."""
+        """All values in one call, on the first level and nested."""
         trial.params({**PARAMS, "nested": PARAMS})
         trial.end()
         self.check(trial)
 
     def test_many_params(self, trial: Trial) -> None:
-        """250 at once."""
+        """250 params in one call."""
         trial.params({f"p{number}": number for number in range(250)})
         trial.end()
         self.check(trial)
@@ -68,7 +68,7 @@ class ParamConformance(BackendTests):
         "value", [3, 1.5, "text", None, True, [1, 2], "y" * 10_240], ids=lambda value: str(value)[:9]
     )
     def test_the_same_value_again(self, trial: Trial, value: Any) -> None:
-        """Changes nothing, in the same batch, in a later one, and after a restart."""
+        """A value that is logged again changes nothing: in the same batch, in a later one, and after a restart."""
         trial.params({"param": value})
         trial.params({"param": value})
         trial.deliver()
@@ -82,7 +82,7 @@ class ParamConformance(BackendTests):
     @pytest.mark.parametrize("before", [1, "one", None, [1], "x" * 10_240], ids=lambda value: str(value)[:9])
     @pytest.mark.parametrize("after", [2, "two", "z" * 10_240, True], ids=lambda value: str(value)[:9])
     def test_a_changed_value(self, trial: Trial, before: Any, after: Any) -> None:
-        """The newest one is what a reader gets; params of the same call arrive."""
+        """A changed value is read back; other params of the same call arrive too."""
         trial.params({"param": before, "kept": 1})
         trial.deliver()
         trial.params({"param": after, "added": 2})
@@ -90,7 +90,7 @@ class ParamConformance(BackendTests):
         self.check(trial)
 
     def test_changed_there_and_back(self, trial: Trial) -> None:
-        """1, 2, 1: the last holds."""
+        """A value that changes and changes back is read back as the last one."""
         for value in (1, 2, 1):
             trial.params({"param": value})
             trial.deliver()
@@ -98,7 +98,7 @@ class ParamConformance(BackendTests):
         self.check(trial)
 
     def test_tags_replace_each_other(self, trial: Trial) -> None:
-        """In one batch and over batches; those that are not named stay."""
+        """A later value of a tag replaces the earlier one, in one batch and across batches; other tags stay."""
         trial.tags({"stage": "train", "team": "vision"})
         trial.tags({"stage": "eval"})
         trial.deliver()
@@ -110,13 +110,13 @@ class ParamConformance(BackendTests):
         "value", ["", "x", "true", "1", "null", "a,b=c;d", "x" * 5000], ids=lambda value: value[:9]
     )
     def test_tag_value(self, trial: Trial, value: str) -> None:
-        """Text stays that text."""
+        """The value of a tag stays the same text, also if it looks like something else."""
         trial.tags({"tag": value})
         trial.end()
         self.check(trial)
 
     def test_many_tags(self, trial: Trial) -> None:
-        """150 at once."""
+        """150 tags in one call."""
         trial.tags({f"tag {number}": str(number) for number in range(150)})
         trial.end()
         self.check(trial)

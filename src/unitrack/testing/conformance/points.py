@@ -1,4 +1,4 @@
-"""Metrics: every accepted point is there, at its own step, with its own value."""
+"""Metrics: every point is there, at its own step, with its own value."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ NON_FINITE = {"nan": math.nan, "inf": math.inf, "negative inf": -math.inf}
 
 
 class PointConformance(BackendTests):
-    """Steps, values, and many of them."""
+    """Points at any step and of any value come back in the order of logging."""
 
     @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
     def test_steps(self, trial: Trial, steps: list[int]) -> None:
-        """Points at these steps, in one batch, in the order of logging."""
+        """Points at these steps, in one batch."""
         for number, step in enumerate(steps):
             trial.metrics({"loss": number / 8}, step)
         trial.end()
@@ -61,7 +61,7 @@ class PointConformance(BackendTests):
 
     @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
     def test_steps_one_by_one(self, trial: Trial, steps: list[int]) -> None:
-        """The same, each point in a batch of its own."""
+        """Points at these steps, each in a batch of its own."""
         for number, step in enumerate(steps):
             trial.metrics({"loss": number / 8}, step)
             trial.deliver()
@@ -69,7 +69,7 @@ class PointConformance(BackendTests):
         self.check(trial)
 
     def test_interleaved_axes(self, trial: Trial) -> None:
-        """Training counts batches and evaluation epochs; neither hides points of the other."""
+        """Two metrics that count steps differently, batches and epochs, hide no points of each other."""
         for epoch in range(3):
             for batch in range(20):
                 trial.metrics({"train/loss": batch / 16}, epoch * 20 + batch)
@@ -78,21 +78,21 @@ class PointConformance(BackendTests):
         self.check(trial)
 
     def test_metrics_that_come_and_go(self, trial: Trial) -> None:
-        """Each record has other metrics."""
+        """Each call logs other metrics."""
         for step in range(12):
             trial.metrics({f"m{step % 5}": 1.0, f"n{step % 3}": 2.0}, step)
         trial.end()
         self.check(trial)
 
     def test_a_point_logged_twice(self, trial: Trial) -> None:
-        """Two calls with the same step and value are two points."""
+        """Two calls with the same step and value give two points."""
         trial.metrics({"loss": 0.5}, 3)
         trial.metrics({"loss": 0.5}, 3)
         trial.end()
         self.check(trial)
 
     def test_points_of_one_millisecond(self, trial: Trial) -> None:
-        """A fast loop logs many steps within the clock's resolution."""
+        """Many steps within one millisecond, as in a fast loop, are as many points."""
         records = [Metrics(seq=0, time=0, step=step, metrics={"loss": step / 4}) for step in range(50)]
         trial.log(*records, each_ms=False)
         trial.end()
@@ -100,13 +100,13 @@ class PointConformance(BackendTests):
 
     @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
     def test_value(self, trial: Trial, value: float) -> None:
-        """Read back bit for bit, or as the nearest float32 where that is declared."""
+        """A value comes back bit for bit, or as the nearest float32 if `Backend.exact_floats` is false."""
         trial.metrics({"value": value}, 1)
         trial.end()
         self.check(trial)
 
     def test_values_of_random_bits(self, trial: Trial) -> None:
-        """Two hundred finite float64 of any exponent."""
+        """200 finite values of random bits, so of any exponent."""
         bits = random.Random(0)
         values = (struct.unpack("<d", bits.randbytes(8))[0] for _ in range(300))
         for step, value in enumerate([value for value in values if math.isfinite(value)][:200]):
@@ -116,13 +116,13 @@ class PointConformance(BackendTests):
 
     @pytest.mark.parametrize("value", NON_FINITE.values(), ids=NON_FINITE)
     def test_non_finite_value(self, trial: Trial, value: float) -> None:
-        """Exact or marked: it comes back as what it was, and never as a large number."""
+        """NaN and infinity come back as such, never as a large number."""
         trial.metrics({"value": value}, 1)
         trial.end()
         self.check(trial)
 
     def test_non_finite_among_finite(self, trial: Trial) -> None:
-        """A curve that diverges and recovers, beside one that is well; in one record too."""
+        """A curve with NaN and infinity does not harm another one in the same records."""
         curve = [1.0, math.inf, math.nan, -math.inf, math.nan, 0.5]
         for step, value in enumerate(curve):
             trial.metrics({"bad": value, "good": step / 2, "worse": math.nan}, step)
@@ -130,7 +130,7 @@ class PointConformance(BackendTests):
         self.check(trial)
 
     def test_large_batch(self, trial: Trial) -> None:
-        """5,000 records at once."""
+        """5,000 records in one delivery."""
         for step in range(5000):
             trial.metrics({"loss": 1 / (step + 1)}, step)
         trial.end()
@@ -143,7 +143,7 @@ class PointConformance(BackendTests):
         self.check(trial)
 
     def test_many_small_batches(self, trial: Trial) -> None:
-        """A commit after each of forty points."""
+        """40 points, with a commit after each."""
         for step in range(40):
             trial.metrics({"loss": step / 4}, step)
             trial.deliver()

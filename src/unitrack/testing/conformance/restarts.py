@@ -1,19 +1,19 @@
-"""Redelivery: wherever a courier dies, what is there in the end is there once."""
+"""Redelivery: wherever a courier dies, everything is there once in the end."""
 
 from __future__ import annotations
 
 import pytest
 
-from unitrack.delivery.progress import Progress
+from unitrack.delivery.lane.progress import Progress
 from unitrack.testing.conformance.base import BackendTests
 from unitrack.testing.trial import Trial
 
 LANE_STEPS = 22
-"""As many as the lane takes for two parts of `log_a_bit_of_all`, at most."""
+"""At most this many steps takes a lane for two parts of `log_a_bit_of_all`."""
 
 
 def log_a_bit_of_all(trial: Trial, part: int) -> None:
-    """Params, tags, points in and out of order, a file that is new and one that is replaced."""
+    """Log params, tags, points in and out of order, a new file and one that replaces another."""
     trial.params({f"p{part}": part, "changes": part, "same": "x"})
     for step in (10 * part, 10 * part + 1, 3, 10 * part + 2):
         trial.metrics({"loss": step / 4 + part, f"only/{part}": 1.0}, step)
@@ -27,7 +27,7 @@ class RestartConformance(BackendTests):
 
     @pytest.mark.parametrize("steps", range(0, LANE_STEPS, 3))
     def test_restart_after_lane_steps(self, trial: Trial, steps: int) -> None:
-        """A step is a batch, a commit, a read or the end; the courier dies between two of them."""
+        """The courier dies between two steps of the lane: a batch, a commit, a read or the end."""
         for part in range(2):
             log_a_bit_of_all(trial, part)
         trial.log_end()
@@ -40,7 +40,7 @@ class RestartConformance(BackendTests):
 
     @pytest.mark.parametrize("lost", [1, 2, 3, 4])
     def test_commits_lost(self, trial: Trial, lost: int) -> None:
-        """The courier died after the flush and before the commit; or the ledger could not be written for a while."""
+        """Commits are lost after their flush, as when the courier dies or the ledger can't be written."""
         for part in range(3):
             log_a_bit_of_all(trial, part)
             trial.deliver()
@@ -50,7 +50,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_every_commit_lost_once(self, trial: Trial) -> None:
-        """Each batch is delivered twice."""
+        """Every commit is lost once, so each batch is delivered twice."""
         for part in range(4):
             log_a_bit_of_all(trial, part)
             trial.deliver()
@@ -60,7 +60,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_two_crashes_at_one_place(self, trial: Trial) -> None:
-        """The second delivery fails like the first; the third one counts."""
+        """A batch whose commit is lost twice is delivered three times."""
         log_a_bit_of_all(trial, 0)
         trial.deliver()
         log_a_bit_of_all(trial, 1)
@@ -71,7 +71,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_clean_restarts(self, trial: Trial) -> None:
-        """A courier that stops after a commit and another one that goes on."""
+        """A courier stops after a commit, and another one goes on."""
         for part in range(3):
             log_a_bit_of_all(trial, part)
             trial.deliver()
@@ -80,7 +80,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_end_not_committed(self, trial: Trial) -> None:
-        """The run ended in the backend, the ledger does not know: it ends again."""
+        """The commit of the end is lost, so the run ends again."""
         log_a_bit_of_all(trial, 0)
         trial.end("failed")
         trial.crash(commits=1)
@@ -88,7 +88,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_nothing_was_ever_committed(self, trial: Trial) -> None:
-        """All was delivered, and the ledger is gone: a whole run over its own traces."""
+        """All commits are lost, so the whole run is delivered again over what it left."""
         for part in range(2):
             log_a_bit_of_all(trial, part)
             trial.deliver()
@@ -98,7 +98,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_crash_right_after_opening(self, trial: Trial) -> None:
-        """Creating is safe to repeat: one run."""
+        """A crash right after opening, three times, leaves one run."""
         for _ in range(3):
             trial.deliver()
             trial.crash(commits=100)
@@ -107,7 +107,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_a_rollback_followed_by_params_only(self, trial: Trial) -> None:
-        """What a crash left beyond the checkpoint is not taken for committed by the next flush."""
+        """After a rollback the next flush does not count what a crash left beyond the checkpoint."""
         trial.metrics({"loss": 1.0}, 0)
         trial.deliver()
         trial.metrics({"loss": 2.0}, 1)
@@ -123,7 +123,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_large_batch_delivered_twice(self, trial: Trial) -> None:
-        """3,000 points whose commit was lost."""
+        """3,000 points are delivered twice."""
         for step in range(3000):
             trial.metrics({"loss": step / 8, "acc": step / 16}, step)
         trial.deliver()
@@ -132,7 +132,7 @@ class RestartConformance(BackendTests):
         self.check(trial)
 
     def test_non_finite_delivered_twice(self, trial: Trial) -> None:
-        """Also what is only held in a marked form is there once."""
+        """NaN and infinity are there once too, in whatever form the backend holds them."""
         for step, value in enumerate((float("nan"), float("inf"), 1.0, float("-inf"), float("nan"))):
             trial.metrics({"loss": value}, step)
         trial.deliver()

@@ -1,4 +1,4 @@
-"""Resume: a run that ended goes on, in another process, as one run."""
+"""Resume: a run that ended goes on in another process, and stays one run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unitrack.testing.trial import Trial
 
 
 class ResumeConformance(BackendTests):
-    """One run and one curve, however often it was preempted."""
+    """A resumed run has one curve for each metric, however often it was preempted."""
 
     @pytest.mark.parametrize("status", STATUSES)
     def test_resume_after(self, trial: Trial, status: RunStatus) -> None:
-        """A run that ended so goes on and ends well."""
+        """A run that ended with any status goes on and ends as finished."""
         trial.metrics({"loss": 1.0}, 0)
         trial.artifact("first.txt", b"1")
         trial.end(status)
@@ -26,14 +26,27 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_resume_with_another_end(self, trial: Trial) -> None:
-        """finished, then failed: the last end holds."""
+        """The last end of a run is the one that is read back."""
         trial.end("finished")
         trial.resume()
         trial.end("failed")
         self.check(trial)
 
+    @pytest.mark.parametrize("description", ["what came of it", ""])
+    def test_another_name_and_description(self, trial: Trial, description: str) -> None:
+        """A run that was renamed, or got another description, has these alone, with everything that it had."""
+        trial.metrics({"loss": 1.0}, 0)
+        trial.artifact("first.txt", b"1")
+        trial.end()
+        trial.resume(description="a first note")
+        trial.end()
+        trial.resume(name="another / name", description=description)
+        trial.tags({"stage": "done"})
+        trial.end()
+        self.check(trial)
+
     def test_resume_at_an_earlier_step(self, trial: Trial) -> None:
-        """The checkpoint was behind the log: one curve, without a point twice; other metrics are not touched."""
+        """Training goes back to a checkpoint: the curve has no point twice, and other metrics do not change."""
         for step in range(10):
             trial.metrics({"loss": step / 4, "once": 1.0}, step)
         trial.end("killed")
@@ -44,7 +57,7 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_resume_behind_the_log_of_several_metrics(self, trial: Trial) -> None:
-        """Each goes back to its own first step, whenever it is logged again; names that need mapping, too."""
+        """Each metric goes back to the first step at which it is logged again, also if its name is escaped."""
         for step in range(20):
             trial.metrics({"a//b": step / 2, "mean@1": step / 8} if step % 3 else {"a//b": step / 2}, step)
         trial.artifact("plot.txt", b"before", "text", step=3)
@@ -60,7 +73,7 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_resume_behind_late_and_repeated_points(self, trial: Trial) -> None:
-        """What came out of order before is withdrawn by its step as well."""
+        """Points that were logged out of order are withdrawn by their steps."""
         for number, step in enumerate([0, 5, 2, 9, 2, 7, 3, 12]):
             trial.metrics({"loss": number / 4, "other": number / 8}, step)
         trial.end("killed")
@@ -71,7 +84,7 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_resume_behind_the_log_from_the_start(self, trial: Trial) -> None:
-        """Nothing of the first curve is left, unless the backend can't withdraw it."""
+        """Training starts anew: the first curve is gone, unless the backend can't withdraw points."""
         for step in range(5):
             trial.metrics({"loss": float(step)}, step)
         trial.end("killed")
@@ -83,7 +96,7 @@ class ResumeConformance(BackendTests):
 
     @pytest.mark.parametrize("commits", range(1, 4))
     def test_crash_after_resuming_behind_the_log(self, trial: Trial, commits: int) -> None:
-        """The commits of what came after going back were lost: it comes again."""
+        """Commits after a rewind are lost, so its points are delivered again."""
         for step in range(10):
             trial.metrics({"loss": step / 4}, step)
         trial.end("killed")
@@ -97,12 +110,12 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_preempted_four_times(self, trial: Trial) -> None:
-        """Each time at a checkpoint behind the log."""
+        """A run is preempted four times, and goes back to a checkpoint each time."""
         self._preempt_four_times(trial, deliver=True)
         self.check(trial)
 
     def test_preempted_four_times_and_then_delivered(self, trial: Trial) -> None:
-        """The backend was away the whole time: it gets the last word of each step only."""
+        """The same while the backend is away: in the end it has one point for each step."""
         self._preempt_four_times(trial, deliver=False)
         self.check(trial)
 
@@ -119,7 +132,7 @@ class ResumeConformance(BackendTests):
         trial.end()
 
     def test_resume_without_logging(self, trial: Trial) -> None:
-        """Nothing changes but the end."""
+        """A resumed run that logs nothing changes only its end."""
         trial.params({"lr": 0.1})
         trial.metrics({"loss": 1.0}, 0)
         trial.artifact("model.pt", b"weights")
@@ -129,7 +142,7 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_crash_after_resuming(self, trial: Trial) -> None:
-        """The commit of what came after the resume was lost."""
+        """Commits after a resume are lost, so its records are delivered again."""
         trial.metrics({"loss": 1.0}, 0)
         trial.end("killed")
         trial.resume()
@@ -144,7 +157,7 @@ class ResumeConformance(BackendTests):
         self.check(trial)
 
     def test_names_and_params_after_resuming(self, trial: Trial) -> None:
-        """The map of names and the params are those of before."""
+        """A resumed run goes on with the names, params and tags of before."""
         trial.metrics({"mean@1": 1.0, "Loss": 2.0}, 0)
         trial.params({"lr": 0.1, "same": "x"})
         trial.tags({"stage": "train"})

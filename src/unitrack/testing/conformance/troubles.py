@@ -1,4 +1,4 @@
-"""Troubles: a call that fails, before or after it took effect, costs nothing and doubles nothing."""
+"""Failures: a call that fails, before or after it took effect, loses nothing and doubles nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from unitrack.delivery.sink_handle import SinkHandle
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.hookspecs import hookimpl
-from unitrack.manifest import LaneSpec
 from unitrack.records import Metrics
 from unitrack.testing.conformance.base import BackendTests
 from unitrack.testing.conformance.comparing import assert_same
@@ -20,54 +18,54 @@ from unitrack.testing.trial import Trial
 
 HOOKS = ("open_run", "log_params", "log_metrics", "set_tags", "log_artifacts", "flush", "end_run")
 TIMES = 2
-"""How often a call fails, or takes its time."""
+"""How many calls fail."""
 
 
 class Around:
-    """Stands between the lane and the sink, in the way of each call. Override `_pass`."""
+    """A hook wrapper around every hook of a sink. Override `_pass`."""
 
     def _pass(self, hook: str) -> Generator[None, Any, Any]:
-        """Let a call through."""
+        """Pass a call to the sink, and return its answer."""
         return (yield)
 
     @hookimpl(wrapper=True)
     def open_run(self) -> Generator[None, Any, Any]:
-        """Creating or finding the run."""
+        """Wrap `open_run`."""
         return (yield from self._pass("open_run"))
 
     @hookimpl(wrapper=True)
     def log_params(self) -> Generator[None, Any, Any]:
-        """Params."""
+        """Wrap `log_params`."""
         return (yield from self._pass("log_params"))
 
     @hookimpl(wrapper=True)
     def log_metrics(self) -> Generator[None, Any, Any]:
-        """Metrics."""
+        """Wrap `log_metrics`."""
         return (yield from self._pass("log_metrics"))
 
     @hookimpl(wrapper=True)
     def set_tags(self) -> Generator[None, Any, Any]:
-        """Tags."""
+        """Wrap `set_tags`."""
         return (yield from self._pass("set_tags"))
 
     @hookimpl(wrapper=True)
     def log_artifacts(self) -> Generator[None, Any, Any]:
-        """Artifacts."""
+        """Wrap `log_artifacts`."""
         return (yield from self._pass("log_artifacts"))
 
     @hookimpl(wrapper=True)
     def flush(self) -> Generator[None, Any, Any]:
-        """Making it durable."""
+        """Wrap `flush`."""
         return (yield from self._pass("flush"))
 
     @hookimpl(wrapper=True)
     def end_run(self) -> Generator[None, Any, Any]:
-        """The end."""
+        """Wrap `end_run`."""
         return (yield from self._pass("end_run"))
 
 
 class Between(Around):
-    """Something that happens before or after the first `times` calls of a hook."""
+    """Runs a function before or after the first `times` calls of a hook."""
 
     def __init__(
         self,
@@ -97,7 +95,7 @@ class Between(Around):
 
 
 class EachNth(Around):
-    """A store that is a little ill for good: each n-th call fails, whatever it is, before or after it took effect."""
+    """A store that fails at each n-th call of any hook, before or after the call took effect."""
 
     def __init__(self, n: int, when: Literal["before", "after"]) -> None:
         self._n = n
@@ -118,48 +116,30 @@ class EachNth(Around):
 
 
 class Poison:
-    """Refuses each batch with the metric "poison", whole, as a sink that refuses has to: the lane halves it then."""
+    """Refuses each batch that holds the metric "poison" as a whole, as a sink does; the lane then halves the batch."""
 
     @hookimpl(wrapper=True)
     def log_metrics(self, metrics: list[Metrics]) -> Iterator[None]:
-        """Before the sink sees anything of it."""
+        """Raise before the sink gets anything of the batch."""
         if any("poison" in record.values() for record in metrics):
             raise RecordRejectedError("poison")
         return (yield)
 
 
 class TroubleConformance(BackendTests):
-    """What the network, the store and single records do."""
-
-    @pytest.fixture
-    def interpose(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
-        """Registers hook wrappers with each sink that a lane loads."""
-
-        def interposed(wrapper: object) -> None:
-            load = SinkHandle.load.__func__  # type: ignore[attr-defined]
-
-            def loaded(cls: type[SinkHandle], spec: LaneSpec) -> Any:
-                handle = load(cls, spec)
-                handle._manager.register(wrapper)
-                return handle
-
-            monkeypatch.setattr(SinkHandle, "load", classmethod(loaded))
-
-        return interposed
+    """Failures of the network and of the store, and records that are refused."""
 
     @pytest.mark.parametrize("when", ["before", "after"])
     @pytest.mark.parametrize("hook", HOOKS)
-    def test_call_lost(
-        self, trial: Trial, interpose: Callable[[object], None], hook: str, when: Literal["before", "after"]
-    ) -> None:
-        """The call did not get there; or it did, and the answer was lost ("503 after commit")."""
+    def test_call_lost(self, trial: Trial, hook: str, when: Literal["before", "after"]) -> None:
+        """A call is lost before it reaches the store, or its answer is lost after it took effect."""
 
         def fail() -> None:
             raise SinkUnavailableError("the network")
 
         # What the sink has taken is not handed to it again.
         trouble = Between(hook, before=fail) if when == "before" else Between(hook, after=fail, times=1)
-        interpose(trouble)
+        trial.interpose(trouble)
         log_a_bit_of_all(trial, 0)
         trial.deliver(tries=TIMES)
         log_a_bit_of_all(trial, 1)
@@ -170,12 +150,10 @@ class TroubleConformance(BackendTests):
 
     @pytest.mark.parametrize("when", ["before", "after"])
     @pytest.mark.parametrize("n", [2, 3, 5, 8])
-    def test_each_nth_call_fails(
-        self, trial: Trial, interpose: Callable[[object], None], n: int, when: Literal["before", "after"]
-    ) -> None:
-        """For ever: each call that is accepted is progress, so all arrives, and nobody is ever told of trouble."""
+    def test_each_nth_call_fails(self, trial: Trial, n: int, when: Literal["before", "after"]) -> None:
+        """Each n-th call fails for good: what was accepted stays, so everything arrives without a pause."""
         trouble = EachNth(n, when)
-        interpose(trouble)
+        trial.interpose(trouble)
         for number in range(3):
             log_a_bit_of_all(trial, number)
             trial.deliver()
@@ -186,30 +164,30 @@ class TroubleConformance(BackendTests):
         self.check(trial)
 
     @pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook != "end_run"])
-    def test_slow_call(self, trial: Trial, interpose: Callable[[object], None], hook: str) -> None:
-        """The store takes its time, and training goes on: what it logs meanwhile arrives as well, once and in order."""
+    def test_slow_call(self, trial: Trial, hook: str) -> None:
+        """Training logs on during a slow call: what it logs arrives too, once and in order."""
         rounds = itertools.count(1)
 
         def train() -> None:
             log_a_bit_of_all(trial, next(rounds))
 
         slow = Between(hook, before=train, after=train, times=1)
-        interpose(slow)
+        trial.interpose(slow)
         log_a_bit_of_all(trial, 0)
         trial.deliver()
         assert slow.left == {"before": 0, "after": 0}
         trial.end()
         self.check(trial)
 
-    def test_slow_from_start_to_end(self, trial: Trial, interpose: Callable[[object], None]) -> None:
-        """All of a run is there before the store has so much as opened it, and the courier is stopped on the way."""
+    def test_slow_from_start_to_end(self, trial: Trial) -> None:
+        """A run ends before the store has opened it, and the courier stops in between."""
 
         def train() -> None:
             for number in range(1, 4):
                 log_a_bit_of_all(trial, number)
             trial.log_end()
 
-        interpose(Between("open_run", before=train, times=1))
+        trial.interpose(Between("open_run", before=train, times=1))
         log_a_bit_of_all(trial, 0)
         trial.step()
         trial.step()
@@ -217,9 +195,9 @@ class TroubleConformance(BackendTests):
         trial.deliver()
         self.check(trial)
 
-    def test_poison_among_good_records(self, trial: Trial, interpose: Callable[[object], None]) -> None:
-        """One record that is refused costs that record alone."""
-        interpose(Poison())
+    def test_poison_among_good_records(self, trial: Trial) -> None:
+        """One record that is refused becomes a dead letter; all others arrive."""
+        trial.interpose(Poison())
         for step in range(20):
             trial.metrics({"loss": step / 4}, step)
             if step == 13:
@@ -232,7 +210,7 @@ class TroubleConformance(BackendTests):
 
     @pytest.mark.parametrize("when", ["at the start", "midway", "at the end"])
     def test_outage(self, trial: Trial, when: str) -> None:
-        """The store fails and recovers: the lane waits, nothing is lost, and nothing is given up as refused."""
+        """The store fails and recovers: the lane waits, nothing is lost, and nothing becomes a dead letter."""
         outage = self.outage(trial)
         if outage is None:
             pytest.skip("the suite was given no way to make the store fail")

@@ -1,0 +1,154 @@
+"""`unitrack rerun`: a run done once more, from its exact code, and compared with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
+
+if TYPE_CHECKING:
+    from unitrack.rerun.plan import Plan
+
+_ERROR = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("rerun")(rerun_run)
+
+
+def rerun_run(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, its name under the root, a run id, or LOCATION#RUN.",
+            autocompletion=completion.local_runs,
+        ),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before anything is run.")] = False,
+    environment: Annotated[
+        str,
+        typer.Option(
+            "--env",
+            metavar="ENV",
+            help="The packages: `recorded`, `current` (of this environment), or a lock file in the code such as"
+            " pylock.toml.",
+        ),
+    ] = "recorded",
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", metavar="X", min=0, help="How far a value may deviate, relatively.")
+    ] = 0.0,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="GLOB", help="A metric that need not be the same; repeatable."),
+    ] = None,
+    link: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--link", metavar="PATH", help="A path in the repository that git ignores, such as data; repeatable."
+        ),
+    ] = None,
+    sinks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sink",
+            metavar="NAME",
+            help="A sink or backend that gets the new run beside the local files; repeatable.",
+            autocompletion=completion.sinks,
+        ),
+    ] = None,
+    repository: Annotated[
+        Path | None, typer.Option("--repository", metavar="DIR", help="The clone that has the code of the run.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the work tree and the environment.")] = False,
+    as_json: AS_JSON = False,
+) -> None:
+    """Do a run once more from its exact code, arguments, variables and packages, and compare the metrics.
+
+    The code is checked out in a temporary git worktree; yours is left alone. The new run goes to the local files, and
+    its tag `unitrack.rerun_of` names the first one.
+
+    Exit code 0 if every metric is the same, or within the tolerance; 1 if not; 2 if it could not be rerun.
+    """
+    import math
+
+    from unitrack.cli.arguments import configured_root
+    from unitrack.config.sinks import DEFAULT_BACKEND
+    from unitrack.errors import UnitrackError
+    from unitrack.manager.choosing import choose_run
+    from unitrack.rerun.plan import Wishes, make_plan, read_record
+    from unitrack.rerun.rerun import compare, execute, workplace
+    from unitrack.terminal.console import make_console, print_json, visible
+
+    if not math.isfinite(tolerance):
+        raise typer.BadParameter("it must be a finite number", param_hint="--tolerance")
+    try:
+        stored = choose_run(run)
+        with workplace(keep) as folder:
+            record = read_record(stored, folder)
+            own = stored.folder
+            wishes = Wishes(
+                environment=environment,
+                repository=repository,
+                links=tuple(link or ()),
+                sinks=tuple(dict.fromkeys((DEFAULT_BACKEND, *(sinks or ())))),
+                root=(own.parent if own is not None else configured_root()).absolute(),
+            )
+            plan = make_plan(stored, record, wishes, Path.cwd())
+            if dry_run and as_json:
+                print_json(plan)
+                return
+            plan.print_to(make_console(stderr=as_json))
+            if dry_run:
+                return
+            _ask(plan, yes)
+            started = execute(
+                plan,
+                stored,
+                record,
+                folder,
+                keep=keep,
+                to_stderr=as_json,
+                say=lambda text: typer.echo(f"unitrack: {visible(text)}", err=True),
+            )
+            result = compare(stored, record, started, folder, tolerance=tolerance, ignore=tuple(ignore or ()))
+    except UnitrackError as error:
+        typer.echo(f"error: {visible(error)}", err=True)
+        raise typer.Exit(_ERROR) from None
+    if as_json:
+        from msgspec.structs import asdict
+
+        print_json({"reproduced": result.reproduced, "verdict": result.verdict} | asdict(result))
+    else:
+        result.print_to(make_console())
+    if keep:
+        top = folder / plan.code.folder_name
+        typer.echo(f"kept: {folder}; `git worktree remove --force {top}` removes the work tree", err=True)
+    if not result.metrics:
+        raise typer.Exit(_ERROR)
+    raise typer.Exit(0 if result.reproduced else 1)
+
+
+def _ask(plan: Plan, yes: bool) -> None:
+    """Ask whether to go on. Raises `ConfigError` if nobody can be asked."""
+    from unitrack.errors import ConfigError
+
+    if yes:
+        return
+    if not can_be_asked():
+        raise ConfigError("this runs the program above: say so by --yes, since nobody can be asked here")
+    if not typer.confirm("Run it?", default=False, err=True):
+        raise typer.Exit(_ERROR)
+
+
+def can_be_asked() -> bool:
+    """Return whether somebody sits at standard input."""
+    import sys
+
+    return sys.stdin.isatty()

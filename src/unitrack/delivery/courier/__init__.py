@@ -1,0 +1,1 @@
+"""The process that delivers, and those who start and watch it."""

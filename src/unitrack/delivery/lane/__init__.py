@@ -1,0 +1,1 @@
+"""One run x one sink: read, try, commit."""

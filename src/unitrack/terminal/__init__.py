@@ -1,0 +1,1 @@
+"""What is shown to people: on a terminal, and in a notebook."""

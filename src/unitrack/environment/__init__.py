@@ -1,0 +1,1 @@
+"""What it takes to run a run again: what is installed, the code, the seeds."""

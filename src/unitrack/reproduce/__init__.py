@@ -1,1 +1,0 @@
-"""What makes a run repeatable: seeds, and a record of the environment."""

@@ -1,0 +1,1 @@
+"""Files by their content, on a disk or in a bucket."""

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import requests
 
-SERVER_START_S = 120
+SERVER_START_S = 240
 
 
 class Server(NamedTuple):
@@ -38,12 +38,15 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """Run a server that keeps everything in `folder`, with the database `mlflow.db`; it starts in the background."""
+def serving(folder: Path, database: str | None = None, workers: int = 1) -> Iterator[Server]:
+    """Run a server that keeps everything in `folder`; it starts in the background.
+
+    `database`: its URL; not given: `mlflow.db` in the folder.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--allowed-hosts", f"127.0.0.1:{port}"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", str(workers), "--allowed-hosts", f"127.0.0.1:{port}"]
+    command += ["--backend-store-uri", database or f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("wb") as log:
@@ -51,7 +54,8 @@ def serving(folder: Path) -> Iterator[Server]:
         try:
             yield Server(f"http://127.0.0.1:{port}", process, folder / "log")
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # it would wait for idle connections to close
+            with suppress(ProcessLookupError):  # it did not start
+                os.killpg(process.pid, signal.SIGKILL)  # it would wait for idle connections to close
             process.wait()
 
 

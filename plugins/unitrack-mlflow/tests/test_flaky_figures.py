@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow_loads import TROUBLES, Client, deliver
 from mlflow_proxy import Proxy
-from unitrack_faults import FULL, figure
+from unitrack_tests.faults import FULL, figure
 
 TABLE = "Flaky server, MLflow"
 COUNT = 200 if FULL else 20

@@ -16,8 +16,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from unitrack.hookspecs import RunContext
 from unitrack.media.images import image_bytes
+from unitrack.media.models import save_model
 from unitrack.media.tables import table_bytes
-from unitrack.models import save_model
 from unitrack.records import Artifact, ArtifactType
 from unitrack_mlflow import limits
 from unitrack_mlflow.source import MlflowSource

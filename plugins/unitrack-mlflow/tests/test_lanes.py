@@ -11,15 +11,15 @@ from mlflow.entities import Run
 from mlflow_proxy import Proxy
 from sklearn.linear_model import LogisticRegression
 
-from unitrack.delivery.lane import Lane
-from unitrack.delivery.progress import Progress
+from unitrack.delivery.lane.lane import Lane
+from unitrack.delivery.lane.progress import Progress
 from unitrack.delivery.report import SinkReport, read_report
 from unitrack.journal import JournalWriter
-from unitrack.manifest import LaneSpec, Manifest
-from unitrack.models import save_model
-from unitrack.owner import Owner
+from unitrack.media.models import save_model
 from unitrack.records import Artifact, Metrics, Params, Record, RunEnd, RunStart, Tags
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.manifest import LaneSpec, Manifest
+from unitrack.runfolder.run_folder import RunFolder
+from unitrack.system.processes import Owner
 from unitrack.testing.driver import now_ms
 from unitrack_mlflow import MlflowOptions, register_backends
 

@@ -14,9 +14,10 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+import unitrack
 from unitrack.hookspecs import RunContext
-from unitrack.models import save_model
-from unitrack.records import Artifact
+from unitrack.media.models import save_model
+from unitrack.records import ALIAS, Artifact
 from unitrack_mlflow.model_flavors import flavor_of
 from unitrack_mlflow.source import MlflowSource
 
@@ -97,6 +98,9 @@ CASES = [
 def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Point MLflow's global functions at a store, as a user's script does."""
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")  # MLflow's switch for loading of any kind
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # which MLflow itself sets
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
     def point(uri: str | None) -> None:
         mlflow.set_tracking_uri(uri)
@@ -193,3 +197,93 @@ def test_a_pickled_torch_module_stays_a_file(tmp_path: Path) -> None:
     assert flavor_of(tmp_path / "model.pt") is None
     torch.save({"weights": torch.nn.Linear(2, 1).state_dict(), "epoch": 3}, tmp_path / "model.pt")
     assert flavor_of(tmp_path / "model.pt") is not None
+
+
+def versioned(root: Path, uri: str, **settings: Any) -> unitrack.Run:
+    return unitrack.start_run("m", project="p/q", root=root, sinks=[{"mlflow": {"tracking_uri": uri}}], **settings)
+
+
+def test_a_version_of_a_model_is_one_of_a_registered_model(
+    database: str, at: Callable[[str], None], tmp_path: Path
+) -> None:
+    models = [LogisticRegression(C=c).fit(SAMPLES, LABELS) for c in (1.0, 0.001)]
+    with versioned(tmp_path / "runs", database, delivery="inline") as run:
+        run.log_model(models[0], aliases=["best"], input_example=SAMPLES)
+        run.log_model(models[1], aliases=["smooth"], input_example=SAMPLES)
+    at(database)
+    client = mlflow.MlflowClient()
+    (registered,) = client.search_registered_models()
+    assert registered.name == "p_x2f_q.model"
+    assert {one.version: one.tags["unitrack.version"] for one in client.search_model_versions("")} == {
+        1: "v0",
+        2: "v1",
+    }
+    assert registered.aliases == {"best": 1, "smooth": 2}
+    for number, model in enumerate(models, start=1):
+        loaded = mlflow.sklearn.load_model(f"models:/{registered.name}/{number}")
+        assert (loaded.predict_proba(SAMPLES) == model.predict_proba(SAMPLES)).all()
+    best = f"models:/{registered.name}@best"
+    info = mlflow.models.get_model_info(best)
+    assert info.signature.inputs.inputs[0].shape == (-1, 2)
+    assert info.signature.outputs.inputs[0].type == np.dtype("int64")
+    folder = mlflow.artifacts.download_artifacts(best)
+    assert (mlflow.models.Model.load(folder).load_input_example(folder) == SAMPLES).all()
+    versions = {one.name: one.version for one in next(iter(unitrack.runs(f"mlflow:{database}"))).artifacts}
+    assert {name: (one.number, one.aliases) for name, one in versions.items()} == {
+        "model/v0/model.skops": (0, ("best",)),
+        "model/v1/model.skops": (1, ("smooth",)),
+    }
+
+
+def test_an_alias_moves_in_the_registry(database: str, at: Callable[[str], None], tmp_path: Path) -> None:
+    with versioned(tmp_path / "runs", database, delivery="inline") as run:
+        for c in (1.0, 0.001):
+            run.log_model(LogisticRegression(C=c).fit(SAMPLES, LABELS), aliases=["best", "1.2"])
+        # as `unitrack artifacts alias` does
+        run.set_tags({f"{ALIAS}model:{alias}": "v0" for alias in ("best", "1.2")} | {f"{ALIAS}other:best": "v0"})
+    at(database)
+    client = mlflow.MlflowClient()
+    for alias in ("best", "1_x2e_2"):  # MLflow has no dots in aliases
+        assert client.get_model_version_by_alias("p_x2f_q.model", alias).version == 1
+
+
+@pytest.mark.parametrize("template", ["model", "{projct}.{name}", "{project}/{name}", "it's {name}"])
+def test_a_template_that_makes_no_name_is_refused_at_the_start(tmp_path: Path, template: str) -> None:
+    sink = {"mlflow": {"tracking_uri": f"sqlite:///{tmp_path / 'm.db'}", "registered_model": template}}
+    with pytest.raises(unitrack.UnitrackError, match=r"registered_model .*\{name\}"):
+        unitrack.start_run("m", root=tmp_path, sinks=[sink])
+
+
+def test_what_mlflow_cannot_load_is_not_registered(database: str, at: Callable[[str], None], tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"weights")
+    with versioned(tmp_path / "runs", database, delivery="inline") as run:
+        run.log_model(tmp_path / "weights.bin", aliases=["best"])
+        run.log_artifact(tmp_path / "weights.bin", name="data", aliases=["best"])
+        assert run.use_artifact("model:best").path.read_bytes() == b"weights"
+    at(database)
+    assert list(mlflow.MlflowClient().search_registered_models()) == []
+
+
+def test_a_plain_torch_module_is_loaded_by_mlflow(database: str, at: Callable[[str], None], tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="its wheels are large")
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 3)
+            self.dropout = torch.nn.Dropout()
+
+        def forward(self, values: Any) -> Any:
+            return self.dropout(torch.relu(self.layer(values)))
+
+    model = Net()
+    with versioned(tmp_path / "runs", database, delivery="inline") as run:
+        run.log_model(model, aliases=["best"], input_example=torch.from_numpy(SAMPLES[:1]))
+        assert model.training
+    at(database)
+    loaded = mlflow.pytorch.load_model("models:/p_x2f_q.model@best")
+    loaded = loaded.module() if hasattr(loaded, "module") else loaded
+    values = torch.from_numpy(SAMPLES)
+    assert torch.equal(loaded(values), model.eval()(values))
+    info = mlflow.models.get_model_info("models:/p_x2f_q.model@best")
+    assert [one.shape for one in (*info.signature.inputs.inputs, *info.signature.outputs.inputs)] == [(-1, 2), (-1, 3)]

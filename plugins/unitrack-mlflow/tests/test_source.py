@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param
 from packaging.version import Version
 
-from unitrack.hookspecs import RunContext
+import unitrack
+from unitrack.hookspecs import Condition, Field, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack_mlflow import limits
+from unitrack_mlflow.searching import searchable
 from unitrack_mlflow.source import MlflowSource
 
 OpenSink = Callable[..., Any]
@@ -196,3 +201,108 @@ def test_reading_creates_no_store(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="none"):
             MlflowSource(location)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_runs_are_summed_up_in_one_request_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them is asked for by itself; each is what `summary` says of it."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("many")
+    for number in range(7):
+        run = client.create_run(experiment, tags={"team": "nlp" if number % 2 else "vision", "n": str(number)})
+        client.log_batch(run.info.run_id, metrics=[Metric("loss", number / 8, 5, 3)], params=[Param("lr", "0.1")])
+        if number != 3:
+            client.set_terminated(run.info.run_id, "FAILED" if number == 4 else "FINISHED")
+    source = MlflowSource(uri)
+    expected = {start.run_id: source.summary(start.run_id) for start in source.runs()}
+    monkeypatch.setattr(limits, "RUNS_PER_PAGE", 3)
+    monkeypatch.setattr(MlflowClient, "get_run", lambda self, run_id: pytest.fail("a run was asked for by itself"))
+    assert {start.run_id: summary for start, summary in source.summaries()} == expected
+    assert len(expected) == 7
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (Condition(Field("run", "status"), "==", "failed"), {4}),
+        (Condition(Field("run", "status"), "==", "running"), set(range(5))),
+        (Condition(Field("tags", "team"), "==", "nlp"), {1, 3}),
+        (Condition(Field("tags", "n"), "==", "3"), set(range(5))),  # "3.0" is equal to it, for us
+        (Condition(Field("tags", "team"), "!=", "nlp"), set(range(5))),
+        (Condition(Field("tags", "team"), "==", "it's"), set(range(5))),
+        (Condition(Field("tags", "odd name"), "==", "x"), set(range(5))),
+        (Condition(Field("params", "lr"), "==", "0.1"), set(range(5))),
+        (Condition(Field("metrics", "loss"), "<", 0.2), set(range(5))),
+    ],
+)
+def test_a_condition_that_mlflow_answers_leaves_out_no_run_that_is_meant(
+    tmp_path: Path, condition: Condition, found: set[int]
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("many")
+    for number in range(5):
+        run = client.create_run(experiment, tags={"team": "nlp" if number % 2 else "vision", "n": str(number)})
+        client.set_terminated(run.info.run_id, "FAILED" if number == 4 else "FINISHED")
+    summaries = MlflowSource(uri).summaries([condition])
+    assert {int(summary.tags["n"]) for _, summary in summaries} == found
+
+
+def test_columns_read_nothing_of_other_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    run = client.create_run(client.create_experiment("one"))
+    for step in (5, 1, 9):
+        client.log_batch(run.info.run_id, metrics=[Metric(name, step / 4, step, step) for name in ("loss", "acc")])
+    asked: list[str] = []
+    get_history = MlflowClient.get_metric_history
+
+    def get_noted(self: MlflowClient, run_id: str, key: str) -> Any:
+        asked.append(key)
+        return get_history(self, run_id, key)
+
+    monkeypatch.setattr(MlflowClient, "get_metric_history", get_noted)
+    columns = MlflowSource(uri).columns(run.info.run_id, ["loss"])
+    assert (list(columns), asked) == (["loss"], ["loss"])
+    assert sorted(columns["loss"].steps) == [1, 5, 9]
+
+
+def test_a_store_that_folds_case_is_not_asked_for_tags() -> None:
+    """There a run's second tag of "team" and "Team" has an escaped key."""
+    conditions = [Condition(Field("tags", "Team"), "==", "nlp"), Condition(Field("run", "status"), "==", "failed")]
+    assert searchable(conditions, folds_case=True) == "attributes.status = 'FAILED'"
+    assert searchable(conditions, folds_case=False) == "tags.`Team` = 'nlp' AND attributes.status = 'FAILED'"
+
+
+def test_logged_models_and_datasets_of_others_are_read(tmp_path: Path) -> None:
+    """Models lie beside the artifacts of the run, and are lost with the store like these."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("models", artifact_location=str(tmp_path / "files"))
+    run = client.create_run(experiment)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.bin").write_bytes(b"weights")
+    for name in ("net", "net", "other"):
+        model = client.create_logged_model(experiment, name, run.info.run_id)
+        client.log_model_artifacts(model.model_id, str(tmp_path / "weights"))
+        client.finalize_logged_model(model.model_id, "READY")
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 7)])
+    dataset = Dataset(name="digits", digest="abc", source_type="local", source="digits.csv")
+    client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+    client.set_terminated(run.info.run_id)
+    stored = unitrack.runs(f"mlflow:{uri}")[0]
+    names = sorted(artifact.name for artifact in stored.artifacts)
+    assert (names[0], names[2], len(set(names))) == ("net", "other", 3)
+    assert all((one.type, one.size, one.step) == ("model", 7, 7) for one in stored.artifacts)
+    for name in names:
+        assert (stored.fetch(name, tmp_path / "fetched") / "model.bin").read_bytes() == b"weights"
+    source = MlflowSource(uri)
+    there = source.fetch(run.info.run_id, stored.artifacts[0], _made(tmp_path / "from a server"))
+    assert (there / "model.bin").read_bytes() == b"weights"
+    told = json.loads(stored.tags["mlflow.dataset.digits"])
+    assert told == {"digest": "abc", "source_type": "local", "source": "digits.csv", "context": "train"}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

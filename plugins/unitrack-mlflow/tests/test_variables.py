@@ -9,7 +9,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import unitrack
+import unitrack_mlflow
 from unitrack.errors import ConfigError
+from unitrack.plugins.registry import Plugins
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +79,9 @@ def test_an_address_that_cannot_work_is_refused_at_the_start(folder: Path, uri: 
     with pytest.raises(ConfigError, match=rf"unitrack.yaml:4: sink 'mlflow', tracking_uri '{uri}'.*{message}"):
         unitrack.start_run()
     assert not (folder / "experiments").exists()
+
+
+def test_shared_options_are_known_without_the_plugin() -> None:
+    """A file with a tracking_uri is understood, and says what to install, before the plugin is there."""
+    [backend] = unitrack_mlflow.register_backends()
+    assert Plugins([]).shared_options["mlflow"] == backend.shared_options

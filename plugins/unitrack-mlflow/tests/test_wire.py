@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow_proxy import Proxy, Trouble, answering, black_hole, for_a_while, one_byte_a_second, too_large
-from unitrack_faults import FULL, figure
+from unitrack_tests.faults import FULL, figure
 
 import unitrack
 from unitrack import limits
 from unitrack.delivery.report import SinkReport, read_report
-from unitrack.local import LocalSource
+from unitrack.local.source import LocalSource
 from unitrack.records import Metrics
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = pytest.mark.faults
 

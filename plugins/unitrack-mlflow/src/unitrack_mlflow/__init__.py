@@ -30,6 +30,7 @@ NATIVE = {
     "image": "image view, at a step",
     "table": "table, `mlflow.load_table`",
     "model": "logged model, else file",
+    "dataset": "input of the run",
 }
 """What its pages show. Not declared is what they may show by a file's suffix."""
 
@@ -45,6 +46,7 @@ def register_backends() -> Iterable[Backend]:
             source="unitrack_mlflow.source:MlflowSource",
             check="unitrack_mlflow.check:check",
             options=MlflowOptions,
+            shared_options=("tracking_uri", "artifact_location"),
             variables=(
                 Variable("MLFLOW_TRACKING_URI", option="tracking_uri"),
                 Variable("MLFLOW_EXPERIMENT_NAME", option="experiment", key="experiment.project"),

@@ -1,4 +1,4 @@
-"""What MLflow doesn't say of an artifact: its type, its step, and whether a folder was logged as one.
+"""The index of a run's artifacts, for what MLflow does not keep: type, step, and whether one is a folder.
 
 It is kept in JSON artifacts of the run, `unitrack/index/<number>.json`, a page of some hundred artifacts each, so that
 a run with ten thousand images doesn't write the same long list ten thousand times. A later page holds for what both
@@ -15,13 +15,12 @@ import msgspec
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from unitrack.learned import learned
+from unitrack.hookspecs import decode
 from unitrack.records import ArtifactType
 from unitrack_mlflow import limits, marks
 from unitrack_mlflow.run_files import list_files
 
 
-@learned
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One artifact as it was logged."""
 
@@ -50,7 +49,7 @@ class ArtifactIndex:
         self._is_saved = True
 
     def add(self, path: str, entry: Entry) -> None:
-        """Note an artifact; `save` writes it."""
+        """Add an artifact; `save` writes it."""
         if self._number < 0:
             self._take_up()
         if len(self._page) >= limits.INDEX_PAGE and path not in self._page:
@@ -76,7 +75,7 @@ class ArtifactIndex:
 
 
 def read(client: MlflowClient, run: Run) -> Page:
-    """All that the index of a run holds."""
+    """Return the whole index of a run."""
     return _read(client, run, _pages(client, run))
 
 
@@ -90,5 +89,5 @@ def _read(client: MlflowClient, run: Run, pages: list[str]) -> Page:
     for page in pages:
         with tempfile.TemporaryDirectory(prefix="unitrack-mlflow-") as scratch:
             path = client.download_artifacts(run.info.run_id, page, scratch)
-            entries |= msgspec.json.decode(Path(path).read_bytes(), type=Page)
+            entries |= decode(Path(path).read_bytes(), Page)
     return entries

@@ -10,7 +10,7 @@ from mlflow.entities import FileInfo, Run
 from unitrack.records import Artifact
 from unitrack_mlflow import artifact_index, image_views, logged_tables, marks, stores
 from unitrack_mlflow.artifact_index import Entry, Page
-from unitrack_mlflow.keys import names_of
+from unitrack_mlflow.names import names_of
 from unitrack_mlflow.run_files import list_files
 
 
@@ -55,7 +55,7 @@ def _walk(client: MlflowClient, run: Run, folder: str | None, index: Page) -> It
 
 
 def _guessed(info: FileInfo, tables: set[str], time: int) -> Entry | None:
-    """What is known of a file that unitrack did not write; None for the thumbnail of an image."""
+    """Return the entry of a file that unitrack did not write; None for the thumbnail of an image."""
     size = info.file_size or 0
     view = image_views.parse(info.path)
     if view is not None:

@@ -12,10 +12,20 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from unitrack.errors import ArtifactStoreError
-from unitrack.records import Artifact
-from unitrack_mlflow import image_views, limits, logged_models, logged_tables, marks
-from unitrack_mlflow.artifact_failures import ask_for_artifacts
+from unitrack.hookspecs import decode
+from unitrack.records import Artifact, ArtifactVersion, Dataset
+from unitrack_mlflow import (
+    datasets,
+    image_views,
+    limits,
+    logged_models,
+    logged_tables,
+    marks,
+    registered_models,
+)
+from unitrack_mlflow.artifact_errors import ask_for_artifacts
 from unitrack_mlflow.artifact_index import ArtifactIndex, Entry
+from unitrack_mlflow.errors import ask
 from unitrack_mlflow.model_flavors import flavor_of
 from unitrack_mlflow.stores import Store
 from unitrack_mlflow.uploads import upload
@@ -38,7 +48,9 @@ class ArtifactWriter:
     `ArtifactStoreError`.
     """
 
-    def __init__(self, client: MlflowClient, run: Run, store: Store) -> None:
+    def __init__(self, client: MlflowClient, run: Run, store: Store, registered_name: Callable[[str], str]) -> None:
+        """`registered_name` returns what a named artifact is called in MLflow's registry of models."""
+        self._registered_name = registered_name
         self._client = client
         self._run = run
         self._run_id: str = run.info.run_id
@@ -86,8 +98,13 @@ class ArtifactWriter:
                 self._tags[marks.IMAGES] = "True"
         elif artifact.type == "table" and logged_tables.suits(path):
             self._tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
+        elif artifact.type == "dataset":
+            self._log_input(staged)
         elif artifact.type == "model" and (flavor := flavor_of(staged)) is not None:
-            views = self._ask(lambda: logged_models.register(self._client, self._run, artifact, staged, flavor))
+            model = self._ask(lambda: logged_models.register(self._client, self._run, artifact, staged, flavor))
+            views, version = model.paths, artifact.version
+            if version is not None and version.number is not None and model.id and flavor.name is not None:
+                self._ask(lambda: self._register(version, model.id))
         entry = Entry(
             type=artifact.type,
             step=artifact.step,
@@ -97,6 +114,18 @@ class ArtifactWriter:
             views=views,
         )
         self._ask(lambda: self._index.add(path, entry))
+
+    def _log_input(self, staged: Path) -> None:
+        """Have a dataset among the run's inputs; a file that does not describe one stays a file."""
+        try:
+            dataset = decode(staged.read_bytes(), Dataset)
+        except (OSError, ValueError):
+            return
+        ask(self._store, lambda: datasets.log_record(self._client, self._run_id, dataset))
+
+    def _register(self, version: ArtifactVersion, model_id: str) -> None:
+        name, is_server = self._registered_name(version.name), self._store.is_server
+        registered_models.register(self._client, name, version, model_id, self._run_id, on_server=is_server)
 
     def flush(self) -> None:
         """Write the index."""

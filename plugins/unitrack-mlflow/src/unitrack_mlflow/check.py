@@ -1,4 +1,4 @@
-"""What `unitrack doctor` looks at for MLflow."""
+"""The checks of `unitrack doctor` for MLflow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unitrack.errors import SinkError, SinkUnavailableError
 from unitrack.hookspecs import Finding
 from unitrack_mlflow import stores
 from unitrack_mlflow.client import connect
-from unitrack_mlflow.failures import classify, translated
+from unitrack_mlflow.errors import classify, translated
 from unitrack_mlflow.options import MlflowOptions
 from unitrack_mlflow.stores import Store
 

@@ -13,11 +13,11 @@ from mlflow.utils import request_utils
 from unitrack_mlflow import limits, new_database
 from unitrack_mlflow.stores import Store
 
-_make_session = request_utils._get_request_session
+_make_session = request_utils._get_request_session  # noqa: SLF001  # MLflow has no public way to see an answer
 
 
 def connect(store: Store, request_timeout: int) -> MlflowClient:
-    """A client of `store`; creates the tables of a new database, which takes seconds.
+    """Return a client of `store`; creates the tables of a new database, which takes seconds.
 
     All clients of a process share one pool of database connections a store, and one HTTP session. MLflow reads these
     settings from the environment at each request, and they hold for the whole process. The lane
@@ -27,13 +27,13 @@ def connect(store: Store, request_timeout: int) -> MlflowClient:
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(request_timeout)
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # one for each file of the index that is read
-    # too long a value is shortened visibly before, so one that MLflow would cut is a mistake to be told of
+    # unitrack shortens long values itself, and marks them: one that MLflow would have to cut is an error
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
-    request_utils._get_request_session = _session
+    request_utils._get_request_session = _session  # noqa: SLF001  # as above
     if store.is_database and "MLFLOW_SQLALCHEMYSTORE_POOLCLASS" not in os.environ:
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", str(limits.POOL_SIZE))
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", str(limits.POOL_OVERFLOW))
-    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)  # what it says of tables is no news to a user
+    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)  # it reports each table that it creates
     if store.is_folder:
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     elif store.path is not None:
@@ -42,10 +42,10 @@ def connect(store: Store, request_timeout: int) -> MlflowClient:
 
 
 def _session(max_retries: int, factor: float, jitter: float, retried: Collection[int], *more: bool) -> requests.Session:
-    """MLflow's session, which raises `requests.HTTPError` with the answer if that says when to come back.
+    """Return MLflow's session, which raises `requests.HTTPError` with the answer if that says when to come back.
 
     MLflow's own exceptions keep no header of an answer. Without retries its session would raise for a 429 or a 503
-    before anything has seen the answer, so then it is told of no status to retry.
+    before the hooks here see the answer, so then it gets no status to retry.
     """
     session: requests.Session = _make_session(max_retries, factor, jitter, retried if max_retries else (), *more)
     if _raise_if_told_when not in session.hooks["response"]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mlflow import MlflowClient
 
-from unitrack import names
+from unitrack.names import escape, shorten
 from unitrack.records import Artifact
 
 FOLDER = "images"
@@ -39,7 +39,7 @@ class View(NamedTuple):
 
 
 def parse(path: str) -> View | None:
-    """What `path` says, if it is one of MLflow's images."""
+    """Return what a path of one of MLflow's images says of it; None for any other path."""
     found = _NAME.match(path)
     return View(int(found["step"]), int(found["time"]), bool(found["small"])) if found else None
 
@@ -61,14 +61,14 @@ def upload(client: MlflowClient, run_id: str, artifact: Artifact, staged: Path) 
 def _base(run_id: str, artifact: Artifact, step: int) -> str:
     path = PurePosixPath(artifact.name)
     series = str(path.with_name(path.stem.removesuffix(f"-{step}") or path.stem))
-    key = names.shorten("~".join(names.escape(part, _KEY) for part in series.split("/")), 100)
+    key = shorten("~".join(escape(part, _KEY) for part in series.split("/")), 100)
     made_from = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{artifact.time}/{artifact.name}")
     return f"{key}+step+{step}+timestamp+{artifact.time}+{made_from}"
 
 
 def _draw(staged: Path, folder: Path, base: str) -> bool:
     try:
-        from PIL import Image
+        from PIL import Image  # noqa: PLC0415  # 50 ms, for runs with images only
     except ImportError:
         return False
     try:

@@ -19,10 +19,15 @@ POOL_SIZE = 10
 POOL_OVERFLOW = 40
 """Connections to a database in one process: those that are kept, and those beyond. SQLAlchemy's own are 5 and 10, and
 what asks for one more fails after 30 s. Lanes take turns, but `start_run` in threads and sources do not."""
-RUNS_PER_PAGE = 100
+RUNS_PER_PAGE = 1000
 EXPERIMENTS_PER_PAGE = 1000
 INDEX_PAGE = 500
 """Artifacts in one page of a run's index: 50 kB at most are written again for one more artifact."""
 UPLOADS_AT_ONCE = 8
 """Small artifacts that one sink uploads at the same time: a request to a server is mostly waiting, and a session keeps
 ten connections."""
+DATASET_NAME = 500
+DATASET_DIGEST = 36
+"""Characters: half a SHA-256, which the profile holds whole."""
+DATASET_SCHEMA = 65_535
+"""MySQL's TEXT; other databases take a megabyte."""

@@ -15,26 +15,35 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
-from unitrack import names
+from unitrack.names import escape
 from unitrack.records import Artifact
-from unitrack_mlflow import marks
+from unitrack_mlflow import marks, model_interfaces
 from unitrack_mlflow.model_flavors import Flavor
 
 _NAME = r"A-Za-z0-9_\- "
 _DESCRIPTION, _REQUIREMENTS, _PYTHON = "MLmodel", "requirements.txt", "python_env.yaml"
 
 
-def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, flavor: Flavor) -> tuple[str, ...]:
-    """Have the model as a logged model of the run, once; the paths at which MLflow lists it among the run's artifacts.
+class Registered(NamedTuple):
+    """A logged model."""
 
-    Empty if the server knows no logged models (MLflow 2).
-    """
-    name = names.escape(str(PurePosixPath(artifact.name).parent), _NAME)
+    id: str
+    """Empty if the server knows no logged models (MLflow 2)."""
+    paths: tuple[str, ...]
+    """Where MLflow lists it among the run's artifacts."""
+
+
+def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, flavor: Flavor) -> Registered:
+    """Have the model as a logged model of the run, once."""
+    version = artifact.version
+    name = escape(version.name if version else str(PurePosixPath(artifact.name).parent), _NAME)
     mark = f"{artifact.time} {artifact.name}"
     try:
         model = _find(client, run, name, mark) or client.create_logged_model(
@@ -42,18 +51,18 @@ def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, fla
         )
     except MlflowException as error:
         if error.error_code in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):
-            return ()
+            return Registered("", ())
         raise
     if model.status != LoggedModelStatus.READY:
         with tempfile.TemporaryDirectory(prefix="unitrack-mlflow-") as folder:
-            _write(Path(folder), model, run, file, flavor)
+            _write(Path(folder), model, run, file, flavor, model_interfaces.of(artifact))
             client.log_model_artifacts(model.model_id, folder)
         outputs = client.get_run(run.info.run_id).outputs
         if model.model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, artifact.step or 0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    listed = (flavor.file, *flavor.beside, _DESCRIPTION, _REQUIREMENTS, _PYTHON)
-    return tuple(f"{name}/{path}" for path in listed)
+    listed = (flavor.file, *flavor.beside, *model_interfaces.files_of(artifact), _DESCRIPTION, _REQUIREMENTS, _PYTHON)
+    return Registered(model.model_id, tuple(f"{name}/{path}" for path in listed))
 
 
 def _find(client: MlflowClient, run: Run, name: str, mark: str) -> LoggedModel | None:
@@ -73,9 +82,9 @@ def _named(client: MlflowClient, experiment: str, name: str) -> Iterator[LoggedM
             return
 
 
-def _write(folder: Path, model: LoggedModel, run: Run, file: Path, flavor: Flavor) -> None:
-    from mlflow.models import Model
-
+def _write(
+    folder: Path, model: LoggedModel, run: Run, file: Path, flavor: Flavor, interface: model_interfaces.Interface
+) -> None:
     _link(file, folder / flavor.file)
     for path, content in flavor.beside.items():
         (folder / path).write_text(content)
@@ -92,6 +101,7 @@ def _write(folder: Path, model: LoggedModel, run: Run, file: Path, flavor: Flavo
     if flavor.name is not None:
         framework = next(iter(versions.values()))
         found.add_flavor(flavor.name, **{flavor.version_key: framework}, **flavor.options)
+    interface.add_to(found, folder)
     found.save(folder / _DESCRIPTION)
     pinned = {"mlflow": _version("mlflow"), **versions}
     lines = [f"{package}=={known}" if known else package for package, known in pinned.items()]

@@ -14,7 +14,7 @@ _REFUSED = frozenset("\"',:[]{}")
 
 
 def suits(path: str) -> bool:
-    """Whether MLflow takes the file at `path` for a table."""
+    """Return whether MLflow takes the file at `path` for a table."""
     return path.endswith(".json") and _REFUSED.isdisjoint(path)
 
 

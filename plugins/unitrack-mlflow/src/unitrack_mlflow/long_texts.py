@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from unitrack import names
+from unitrack.names import escape, shorten
 
 _MARK = re.compile(r" \.\.\. \[\d+ characters, sha256 [0-9a-f]{12}; all of it is in (?P<file>unitrack/\S+\.json)\]\Z")
 _NAME_LENGTH = 100
@@ -28,7 +28,7 @@ def fit(text: str, value: Any, limit: int, folder: str, name: str) -> Fitted:
     """
     if len(text) <= limit:
         return Fitted(text)
-    file = f"{folder}{names.shorten(names.escape(name, 'A-Za-z0-9_.-'), _NAME_LENGTH)}.json"
+    file = f"{folder}{shorten(escape(name, 'A-Za-z0-9_.-'), _NAME_LENGTH)}.json"
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     mark = f" ... [{len(text)} characters, sha256 {digest}; all of it is in {file}]"
     return Fitted(text[: limit - len(mark)] + mark, file, json.dumps(value, ensure_ascii=False))

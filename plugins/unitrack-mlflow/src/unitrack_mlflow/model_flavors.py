@@ -1,4 +1,4 @@
-"""Which flavour of MLflow's a saved model is, told from the file alone: no framework is imported, nothing unpickled.
+"""The MLflow flavour of a saved model, read from its file: no framework is imported, nothing is unpickled.
 
 Each flavour has a layout that its `mlflow.<flavour>.load_model` expects (mlflow 3, `save_model` of each).
 """
@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import msgspec
 
-from unitrack.learned import learned
+from unitrack.hookspecs import decode
 
 _TORCH_GLOBALS = ("torch ", "torch._utils ", "torch.serialization ", "torch.storage ", "collections OrderedDict")
 """How what a state dict's pickle refers to begins: what `torch.load(weights_only=True)` takes too."""
@@ -58,7 +58,7 @@ def _skops(file: Path) -> Flavor | None:
     """
     if not all(map(importlib.util.find_spec, ("skops", "sklearn"))):
         return None
-    from skops import io
+    from skops import io  # noqa: PLC0415  # optional, and it imports scikit-learn: a second
 
     types: list[str] = io.get_untrusted_types(file=file)  # reads its schema; makes no object
     if not all(one.startswith("sklearn.") for one in types):
@@ -89,7 +89,6 @@ class _XgboostLearner(msgspec.Struct):
     attributes: dict[str, str] = {}
 
 
-@learned
 class _Xgboost(msgspec.Struct):
     """What XGBoost's JSON says of a model (its "Introduction to Model IO")."""
 
@@ -101,7 +100,7 @@ _XGBOOST_CLASSES = {"classifier": "XGBClassifier", "regressor": "XGBRegressor", 
 
 
 def _xgboost(file: Path) -> Flavor:
-    found = msgspec.json.decode(file.read_bytes(), type=_Xgboost)
+    found = decode(file.read_bytes(), _Xgboost)
     estimator = msgspec.json.decode(found.learner.attributes.get("scikit_learn", "{}")).get("_estimator_type")
     name = _XGBOOST_CLASSES.get(estimator)
     version = ".".join(map(str, found.version))
@@ -176,7 +175,7 @@ def _torch_program(file: str) -> Flavor:
 
 
 def _globals(opened: IO[bytes]) -> Iterator[str]:
-    """What a pickle refers to, as "module name", in order; raises `ValueError` for what is no pickle."""
+    """Yield the globals of a pickle as "module name", in order. Raises `ValueError` if the file is no pickle."""
     texts: list[str] = []
     for opcode, argument, _ in islice(pickletools.genops(opened), _MAX_OPCODES):
         if opcode.name == "GLOBAL":
@@ -197,4 +196,4 @@ _READERS: dict[str, Callable[[Path], Flavor | None]] = {
     ".pth": _torch,
     ".pt2": _torch_exported,
 }
-"""By the suffix, as `unitrack.models` gives it."""
+"""By the suffix, as `unitrack.media.models` gives it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,6 +10,8 @@ import msgspec
 
 from unitrack.hookspecs import SinkOptions
 from unitrack_mlflow import stores
+
+_TEMPLATE = re.compile(r"(\{project\}|\{name\}|[^{}/:'\"])+")
 
 
 class DatasetOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,16 +45,34 @@ class MlflowOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_field
     """An MLflow run to log to, by its id in MLflow, instead of a new one."""
     datasets: tuple[DatasetOption, ...] = ()
     """What the run learns from, shown as its datasets."""
+    registered_model: str = "{project}.{name}"
+    """What a model with versions is called in MLflow's registry, which all experiments share. With `{name}` alone the
+    models of different projects that have one name are versions of one registered model."""
     request_timeout: Annotated[int, msgspec.Meta(ge=1)] = 10
     """Seconds that one request to a server may take. Raise it for large artifacts over a slow link."""
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for a tracking URI of a kind that MLflow does not have."""
+        """Raise `ValueError` for a tracking URI of a kind that MLflow does not have, and for names it can't take."""
         stores.check_uri(self.tracking_uri)
+        if "{name}" not in self.registered_model or not _TEMPLATE.fullmatch(self.registered_model):
+            raise ValueError(
+                f"registered_model {self.registered_model!r} must hold {{name}}, may hold {{project}}, and no other "
+                "braces, '/', ':' or quotes"
+            )
+
+    @classmethod
+    def at(cls, place: str) -> Self:
+        """Options with `place` as the tracking URI."""
+        return cls(tracking_uri=place)
 
     def store(self) -> str:
         """The tracking URI: runs of all experiments of it take turns."""
         return stores.describe(self.tracking_uri).uri
+
+    def is_shared(self) -> bool:
+        """Whether it is a server or a database server."""
+        store = stores.describe(self.tracking_uri)
+        return store.is_server or (store.is_database and store.path is None)
 
     def anchored(self, directory: Path) -> Self:
         """Relative paths made absolute from `directory`, in `tracking_uri` and in `artifact_location`."""

@@ -25,7 +25,7 @@ def leaves(params: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, 
 
 
 def tag_of(path: Path) -> str | None:
-    """What to keep in a tag so that `path_of` finds `path` again; None if the dotted name says it all."""
+    """Return the text of a tag from which `path_of` restores `path`; None if the dotted name is enough."""
     if not any("." in name for name in path):
         return None
     text = json.dumps(path, ensure_ascii=False)

@@ -18,7 +18,7 @@ def text_of(value: Any) -> str:
 
 
 def reads_as_other(value: Any) -> bool:
-    """Whether `value` is text that `parse` would take for something else."""
+    """Return whether `value` is text that `parse` would read as another type."""
     return isinstance(value, str) and (value.startswith(("[", "{")) or not isinstance(_scalar(value), str))
 
 

@@ -27,11 +27,11 @@ class AppendedPoints:
         self._uncommitted: dict[str, Counter[Point]] = {}
 
     def missing(self, metrics: Sequence[Metric]) -> list[Metric]:
-        """Those of `metrics` that the store hasn't."""
+        """Return those of `metrics` that the store does not have."""
         return [metric for metric in metrics if not self._is_there(metric)]
 
     def added(self, metrics: Sequence[Metric]) -> None:
-        """Note what was appended."""
+        """Count the points that were appended."""
         for metric in metrics:
             self._lines[metric.key] += 1
 

@@ -12,7 +12,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 
 def list_files(client: MlflowClient, run: Run, folder: str | None = None) -> list[FileInfo]:
-    """What lies in a folder of the run's artifacts; nothing if there is none."""
+    """Return the files and folders in a folder of the run's artifacts; none if there is no such folder."""
     repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=client.tracking_uri)
     found: list[FileInfo] = repository.list_artifacts(folder)
     return found

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack_mlflow import marks, stores
-from unitrack_mlflow.failures import ask
+from unitrack_mlflow.errors import ask
 from unitrack_mlflow.stores import Store
 
 _creating = threading.Lock()

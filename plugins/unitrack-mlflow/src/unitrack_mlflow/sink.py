@@ -14,22 +14,35 @@ from typing import TypeVar
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
-from unitrack import hookimpl, names
+from unitrack import hookimpl
 from unitrack.errors import ArtifactStoreError, RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
-from unitrack.records import Artifact, Metrics, Params, RunStart, RunStatus, Tags
-from unitrack_mlflow import datasets, limits, long_texts, marks, param_paths, param_text, runs, stores
-from unitrack_mlflow.artifact_failures import ask_for_artifacts
+from unitrack.names import shorten
+from unitrack.records import ALIAS, Artifact, Metrics, Params, RunStart, RunStatus, Tags
+from unitrack_mlflow import (
+    datasets,
+    limits,
+    long_texts,
+    marks,
+    param_paths,
+    param_text,
+    registered_models,
+    runs,
+    stores,
+)
+from unitrack_mlflow.artifact_errors import ask_for_artifacts
 from unitrack_mlflow.artifact_writer import ArtifactWriter, Upload
 from unitrack_mlflow.batches import chunks
 from unitrack_mlflow.client import connect
-from unitrack_mlflow.failures import ask, translated
-from unitrack_mlflow.keys import ARTIFACT, KeyMap, side_key
+from unitrack_mlflow.errors import ask, translated
 from unitrack_mlflow.long_texts import Fitted
+from unitrack_mlflow.names import ARTIFACT, KeyMap, side_key
 from unitrack_mlflow.options import MlflowOptions
 from unitrack_mlflow.points import AppendedPoints
 
 _Answer = TypeVar("_Answer")
+_DEFAULT = "Default"
+"""MLflow's own name for the experiment of runs that name none."""
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED", "pruned": "KILLED"}
 
 
@@ -92,9 +105,14 @@ class MlflowSink:
 
     @hookimpl
     def set_tags(self, tags: list[Tags]) -> None:
-        """Tags, the last value of each."""
+        """Tags, the last value of each. One that tells of an alias moves it in the registry of models as well."""
         with self._writing():
-            self._write_tags(self._placed_tags({name: value for record in tags for name, value in record.tags.items()}))
+            values = {name: value for record in tags for name, value in record.tags.items()}
+            self._write_tags(self._placed_tags(values))
+            for tag in values:
+                if tag.startswith(ALIAS):
+                    artifact, _, alias = tag.removeprefix(ALIAS).partition(":")
+                    self._move_alias(artifact, alias, values[tag])
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
@@ -106,7 +124,7 @@ class MlflowSink:
 
     @hookimpl
     def flush(self) -> Checkpoint:
-        """Nothing but the index of artifacts waits here: each call above returned when MLflow had stored its data."""
+        """Write the index of artifacts. MLflow has stored everything else when the call that sent it returned."""
         with self._writing():
             self._files.flush()
         checkpoint: Checkpoint = {"run_id": self._run_id}
@@ -126,7 +144,7 @@ class MlflowSink:
 
     @hookimpl
     def close(self) -> None:
-        """Nothing to let go of: MLflow shares its connections among the runs of a process."""
+        """Do nothing: MLflow shares its connections among the runs of a process."""
 
     def _reset(self) -> None:
         folds, nests = self._store.folds_case, self._store.is_folder
@@ -147,7 +165,7 @@ class MlflowSink:
         if (wanted := self._options.run_id) is not None:
             found = self._ask(lambda: runs.by_id(self._client, wanted))
             return runs.require_free(found, wanted, start.run_id, self._store)
-        name, location = self._options.experiment or start.project, self._options.artifact_location
+        name, location = self._options.experiment or start.project or _DEFAULT, self._options.artifact_location
         experiment = runs.experiment_id(self._client, self._store, name, location)
 
         def find_or_create() -> Run:
@@ -158,12 +176,23 @@ class MlflowSink:
         return self._ask(find_or_create)
 
     def _create(self, experiment: str, start: RunStart) -> Run:
-        name = start.name or start.run_id
-        shown = names.shorten(name, limits.KEY_LENGTH)
+        shown = _shown_name(start)
         tags = {marks.RUN_ID: start.run_id, marks.PROJECT: start.project}
         if shown != start.name:
             tags[marks.NAME] = start.name
         return self._client.create_run(experiment, start.time, tags=tags, run_name=shown)
+
+    def _rename(self, run: Run) -> None:
+        """Give the run the name and the description that it has by now, unless it is a run that MLflow named."""
+        start, tags = self._context.start, run.data.tags
+        if self._options.run_id is None and start.name != tags.get(marks.NAME, run.info.run_name):
+            shown = _shown_name(start)
+            if marks.NAME in tags or shown != start.name:
+                self._write_tags({marks.NAME: start.name})
+            self._ask(lambda: self._client.update_run(self._run_id, name=shown))
+        if start.description or marks.DESCRIPTION in tags:
+            placed = self._placed_tags({marks.DESCRIPTION: start.description})
+            self._write_tags({key: text for key, text in placed.items() if tags.get(key) != text})
 
     def _take_up(self, run: Run, checkpoint: Checkpoint) -> None:
         data = run.data
@@ -180,17 +209,17 @@ class MlflowSink:
         self._changed = {key for key in data.tags if key.startswith(marks.CHANGED)}
         self._text_marks = {key for key in data.tags if key.startswith(marks.TEXT)}
         self._has_infinity = marks.INFINITE in data.tags
-        self._files = ArtifactWriter(self._client, run, self._store)
+        self._files = ArtifactWriter(self._client, run, self._store, self._registered_name)
         if self._store.is_folder:
             self._appended = AppendedPoints(self._client, run, checkpoint.get("points", {}))
         if not checkpoint:
             # before anything was committed, so no later value of a tag can be undone
             start = self._context.start
-            description = {marks.DESCRIPTION: start.description} if start.description else {}
             identity = {marks.RUN_ID: start.run_id, marks.PROJECT: start.project} if self._options.run_id else {}
-            self._write_tags(identity | self._placed_tags(description | start.tags))
+            self._write_tags(identity | self._placed_tags(start.tags))
             self._show_below_parent()
             self._ask(lambda: datasets.log(self._client, self._run_id, self._options.datasets))
+        self._rename(run)
 
     def _show_below_parent(self) -> None:
         """Tell MLflow the parent, by its id there. One that is not there yet is looked for again at the run's end."""
@@ -257,6 +286,14 @@ class MlflowSink:
     ) -> None:
         self._ask(lambda: self._client.log_batch(self._run_id, metrics, params, tags, synchronous=True))
 
+    def _registered_name(self, artifact: str) -> str:
+        project = self._options.experiment or self._context.start.project or _DEFAULT
+        return registered_models.registered_name(self._options.registered_model, project, artifact)
+
+    def _move_alias(self, artifact: str, alias: str, label: str) -> None:
+        name = self._registered_name(artifact)
+        self._ask(lambda: registered_models.move_alias(self._client, name, label, alias))
+
     def _ask(self, request: Callable[[], _Answer]) -> _Answer:
         return ask(self._store, request)
 
@@ -318,3 +355,7 @@ class MlflowSink:
             except RecordRejectedError as error:  # a question, too: so it is not for what the record holds
                 raise SinkMisconfiguredError(str(error)) from error
             raise
+
+
+def _shown_name(start: RunStart) -> str:
+    return shorten(start.name or start.run_id, limits.KEY_LENGTH)

@@ -6,23 +6,26 @@ import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from unitrack.errors import ArtifactStoreError, SinkUnavailableError
-from unitrack.hookspecs import RunSummary
-from unitrack.records import PARENT, AnyRecord, Artifact, Params, RunEnd, RunStart, RunStatus, Tags, flatten
+from unitrack.hookspecs import Columns, Condition, RunSummary, Source
+from unitrack.records import PARENT, AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, RunStatus, Tags
 from unitrack_mlflow import limits, long_texts, marks, param_paths, param_text, runs, stores
-from unitrack_mlflow.artifact_failures import artifact_trouble
+from unitrack_mlflow.artifact_errors import artifact_trouble
 from unitrack_mlflow.artifact_listing import artifacts_of
 from unitrack_mlflow.client import connect
-from unitrack_mlflow.histories import latest_of, metrics_of
-from unitrack_mlflow.keys import ARTIFACT, KeyMap, names_of, side_key
+from unitrack_mlflow.foreign_models import dataset_tags, fetch_model, models_of
+from unitrack_mlflow.histories import columns_of, latest_of, metrics_of
+from unitrack_mlflow.names import ARTIFACT, KeyMap, names_of, side_key
+from unitrack_mlflow.searching import searchable
 from unitrack_mlflow.uploads import restore_names
 
 _STATUS: dict[str, RunStatus] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
@@ -30,7 +33,7 @@ _REQUEST_TIMEOUT = 60
 """Seconds. A reader waits for one page; nothing trains behind it."""
 
 
-class MlflowSource:
+class MlflowSource(Source):
     """The runs of a tracking URI (`sqlite:///mlflow.db`, `mlruns`, `http://host:5000`). It only reads."""
 
     def __init__(self, location: str) -> None:
@@ -59,43 +62,50 @@ class MlflowSource:
         experiment = self._client.get_experiment(run.info.experiment_id)
         start = self._start(run, experiment.name)
         count = itertools.count(1)
-        yield start
-        for params in self._params(run):
-            yield Params(seq=next(count), time=start.time, params=params)
-        if start.tags:
-            yield Tags(seq=next(count), time=start.time, tags=start.tags)
+        yield from self._head(run, start, count)
         yield from metrics_of(self._client, run, count)
         trouble: ArtifactStoreError | None = None
         try:
             with artifact_trouble(self._store, run.info.artifact_uri):
                 yield from list(artifacts_of(self._client, run, count))
+                yield from list(models_of(self._client, run, count))
         except (ArtifactStoreError, SinkUnavailableError) as error:
             trouble = ArtifactStoreError(str(error))
-        status = _status_of(run)
-        if status is not None:
-            yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)
+        yield from _end(run, start, count)
         if trouble is not None:
             raise trouble
 
     def summary(self, run_id: str) -> RunSummary:
-        """One run in short, in one call: MLflow keeps the latest point of each metric. Raises as `records` does."""
+        """Return the run without its points, in one request: MLflow keeps the latest point of each metric."""
         run = self._active(run_id)
-        start = self._start(run, "")
-        params: dict[str, Any] = {}
-        for found in self._params(run):
-            params |= flatten(found)
-        status = _status_of(run)
-        return RunSummary(
-            params=params,
-            tags=start.tags,
-            last=latest_of(self._client, run),
-            status=status or "running",
-            ended=None if status is None else run.info.end_time or start.time,
-        )
+        return self._summary(run, self._start(run, ""))
+
+    def summaries(self, conditions: Sequence[Condition] = ()) -> Iterator[tuple[RunStart, RunSummary]]:
+        """Yield the active runs of all active experiments, with their summaries: a request for each page of runs."""
+        search = searchable(conditions, folds_case=self._store.folds_case)
+        for experiment_id, name in self._experiments():
+            for run in self._runs(experiment_id, search):
+                start = self._start(run, name)
+                yield start, self._summary(run, start)
+
+    def _summary(self, run: Run, start: RunStart) -> RunSummary:
+        count = itertools.count()
+        summary = RunSummary.of((*self._head(run, start, count), *_end(run, start, count)))
+        return msgspec.structs.replace(summary, last=latest_of(self._client, run), metrics=None, artifacts=None)
+
+    def columns(self, run_id: str, metrics: Collection[str] | None = None) -> Mapping[str, Columns]:
+        """Return the points by metric, as MLflow has them: nothing is read of others. Raises as `records` does."""
+        return columns_of(self._client, self._active(run_id), metrics)
+
+    def history(self, run_id: str, metrics: Collection[str]) -> Iterator[Metrics]:
+        """Yield the points of these metrics alone: MLflow has a request for each metric. Raises as `records` does."""
+        return metrics_of(self._client, self._active(run_id), itertools.count(1), frozenset(metrics))
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
         """Download an artifact that `records` named into `folder`; where it lies then."""
         run = self._active(run_id)
+        if artifact.type == "model" and (model := fetch_model(self._client, run, artifact.name, folder)) is not None:
+            return model
         tags = run.data.tags
         path = artifact.name
         if marks.RUN_ID in tags:
@@ -109,6 +119,14 @@ class MlflowSource:
         if marks.RUN_ID in tags and there.is_dir():
             restore_names(there, run)
         return there
+
+    def _head(self, run: Run, start: RunStart, count: Iterator[int]) -> Iterator[AnyRecord]:
+        """Yield what a run has besides points, artifacts and an end."""
+        yield start
+        for params in self._params(run):
+            yield Params(seq=next(count), time=start.time, params=params)
+        if start.tags:
+            yield Tags(seq=next(count), time=start.time, tags=start.tags)
 
     def _active(self, run_id: str) -> Run:
         run = runs.by_id(self._client, self._ids.get(run_id, run_id))
@@ -130,11 +148,12 @@ class MlflowSource:
             if not token:
                 return
 
-    def _runs(self, experiment_id: str) -> Iterator[Run]:
+    def _runs(self, experiment_id: str, search: str = "") -> Iterator[Run]:
         token = None
         while True:
             page = self._client.search_runs(
                 [experiment_id],
+                filter_string=search,
                 run_view_type=ViewType.ACTIVE_ONLY,
                 max_results=limits.RUNS_PER_PAGE,
                 order_by=["attributes.start_time ASC"],
@@ -154,6 +173,8 @@ class MlflowSource:
             for key, text in tags.items()
             if not key.startswith(hidden)
         }
+        if marks.RUN_ID not in tags:
+            user_tags |= dataset_tags(run)
         if PARENT in user_tags:
             user_tags.pop(marks.PARENT, None)  # the sink wrote both
         elif marks.PARENT in user_tags and marks.RUN_ID not in tags:
@@ -166,6 +187,7 @@ class MlflowSource:
             project=tags.get(marks.PROJECT, experiment),
             description=self._whole(run, tags.get(marks.DESCRIPTION, ""), marks.TAG_FILES),
             tags=user_tags,
+            unitrack_id=tags.get(marks.RUN_ID, ""),
         )
 
     def _params(self, run: Run) -> Iterator[dict[str, Any]]:
@@ -205,6 +227,10 @@ class MlflowSource:
             return text  # deleted since; the shortened text still says so
 
 
-def _status_of(run: Run) -> RunStatus | None:
+def _end(run: Run, start: RunStart, count: Iterator[int]) -> Iterator[RunEnd]:
+    """Yield the end of a run that has ended."""
     status = _STATUS.get(run.info.status)
-    return "pruned" if status == "killed" and run.data.tags.get(marks.STATUS) == "pruned" else status
+    if status == "killed" and run.data.tags.get(marks.STATUS) == "pruned":
+        status = "pruned"
+    if status is not None:
+        yield RunEnd(seq=next(count), time=run.info.end_time or start.time, status=status)

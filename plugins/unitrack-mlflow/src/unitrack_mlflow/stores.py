@@ -9,8 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
-from unitrack import spelling
-from unitrack.entry_points import find_entry_points
+from unitrack.names import nearest
 
 _SQLITE_SUFFIXES = {".db", ".sqlite", ".sqlite3"}
 _DATABASES = {"sqlite", "mysql", "mssql", "postgresql", "postgres"}
@@ -68,7 +67,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(uri: str) -> Store:
-    """The store that `uri` names; relative paths are taken from the current directory."""
+    """Return the store that `uri` names; relative paths are taken from the current directory."""
     uri = anchor(uri, Path.cwd())
     kind = _scheme(uri)
     is_folder = kind in ("", "file")
@@ -87,16 +86,22 @@ def check_uri(uri: str) -> None:
     """Raise `ValueError` for a tracking URI that no store of MLflow, and none of its plugins, can be behind."""
     scheme = _scheme(uri)
     known = {"", "file", "http", "https", "databricks", "databricks-uc", "uc", *_DATABASES}
-    if scheme not in known and scheme not in {one.name for one in find_entry_points("mlflow.tracking_store")}:
-        close = spelling.nearest(scheme, known)
+    if scheme not in known and scheme not in _schemes_of_plugins():
+        close = nearest(scheme, known)
         hint = f"did you mean {close}://?" if close else "use http://host:5000, sqlite:///mlflow.db, or a folder"
         raise ValueError(f"tracking_uri {uri!r}: MLflow has no store of the kind {scheme!r}; {hint}")
     if scheme in ("http", "https") and not urlsplit(uri).hostname:
         raise ValueError(f"tracking_uri {uri!r} names no host: write {scheme}://host:5000")
 
 
+def _schemes_of_plugins() -> set[str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  # 40 ms, for a scheme of a plugin only
+
+    return {entry.name for entry in entry_points(group="mlflow.tracking_store")}
+
+
 def anchor(uri: str, directory: Path) -> str:
-    """A tracking URI with a relative path made absolute from `directory`.
+    """Return a tracking URI with a relative path made absolute from `directory`.
 
     `runs.db` is understood as the SQLite file that it looks like.
     """
@@ -113,7 +118,7 @@ def anchor(uri: str, directory: Path) -> str:
 
 
 def anchor_folder(location: str, directory: Path) -> str:
-    """A folder or `file:` URI made absolute from `directory`; any other location as it is."""
+    """Return a folder or `file:` URI made absolute from `directory`; any other location as it is."""
     kind = _scheme(location)
     if kind not in ("", "file"):
         return location
@@ -124,7 +129,7 @@ def anchor_folder(location: str, directory: Path) -> str:
 
 
 def artifact_folder(store: Store, experiment: str) -> str | None:
-    """Where a new experiment of an SQLite store keeps artifacts: beside the database.
+    """Return where a new experiment of an SQLite store keeps artifacts: beside the database.
 
     MLflow itself would take `./mlruns` from the current directory, which is the courier's. None: MLflow's own choice
     is right.
@@ -137,7 +142,7 @@ def artifact_folder(store: Store, experiment: str) -> str | None:
 
 
 def local_path(location: str) -> Path | None:
-    """The path that a folder or `file:` URI names; None for any other location."""
+    """Return the path that a folder or `file:` URI names; None for any other location."""
     kind = _scheme(location)
     if kind == "file":
         return Path(_path_of(location))
@@ -159,7 +164,7 @@ def _scheme(uri: str) -> str:
 
 
 def _path_of(file_uri: str) -> str:
-    from urllib.request import url2pathname  # imports an HTTP client, which training has no use for
+    from urllib.request import url2pathname  # noqa: PLC0415  # 18 ms for an HTTP client, in training
 
     return url2pathname(urlsplit(file_uri).path)
 

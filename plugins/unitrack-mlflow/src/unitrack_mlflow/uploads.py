@@ -11,10 +11,10 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from unitrack import names
 from unitrack.errors import RecordRejectedError
+from unitrack.names import escape, unescape
 from unitrack_mlflow import stores
-from unitrack_mlflow.keys import ARTIFACT
+from unitrack_mlflow.names import ARTIFACT
 from unitrack_mlflow.run_files import list_files
 
 
@@ -33,7 +33,7 @@ def upload(client: MlflowClient, run: Run, staged: Path, name: str) -> None:
 
 
 def _file_in_the_way(client: MlflowClient, run: Run, name: str) -> bool:
-    """Whether `name`, or a folder above it, is a file among the run's artifacts."""
+    """Return whether `name`, or a folder above it, is a file among the run's artifacts."""
     parts = name.split("/")
     paths = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
     for path in paths:
@@ -52,7 +52,7 @@ def restore_names(folder: Path, run: Run) -> None:
     aside = folder.with_name(f".{folder.name}.named")
     for file in [path for path in folder.rglob("*") if path.is_file()]:
         path = file.relative_to(folder).as_posix()
-        original = names.unescape(path)
+        original = unescape(path)
         is_inside = not original.startswith("/") and ".." not in original.split("/")
         renamed = aside / (original if is_inside else path)
         renamed.parent.mkdir(parents=True, exist_ok=True)
@@ -63,13 +63,13 @@ def restore_names(folder: Path, run: Run) -> None:
 
 
 def _escapes(run: Run) -> bool:
-    """Whether names in a folder are escaped: they go into URLs as they are, where "a#1" would be "a"."""
+    """Return whether names in a folder are escaped: they go into URLs as they are, where "a#1" would be "a"."""
     return stores.local_path(run.info.artifact_uri) is None
 
 
 def _put_folder(client: MlflowClient, run: Run, staged: Path, name: str) -> None:
     files = [path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()]
-    safe = {file: names.escape(file, ARTIFACT) for file in files}
+    safe = {file: escape(file, ARTIFACT) for file in files}
     if not _escapes(run) or all(file == path for file, path in safe.items()):
         client.log_artifacts(run.info.run_id, str(staged), name)
         return

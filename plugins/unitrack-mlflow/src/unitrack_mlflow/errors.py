@@ -1,4 +1,4 @@
-"""What went wrong in MLflow, as one of the three answers that a lane understands."""
+"""Errors of MLflow as errors of a sink, which say what the lane is to do."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUna
 from unitrack.hookspecs import RunContext
 from unitrack_mlflow import MlflowOptions, stores
 from unitrack_mlflow.check import check
-from unitrack_mlflow.failures import seconds_until, translated
+from unitrack_mlflow.errors import seconds_until, translated
 
 OpenSink = Callable[..., Any]
 

@@ -2,7 +2,7 @@
 
 MLflow takes word characters, "/", ".", "-", " " and ":", at most 250 of them, and no name that a file system would
 read as another one ("a//b", "../a"). A `KeyMap` gives each name a key of its own. Nearly every key gives its name back
-through `unitrack.names.unescape`; the few that do not (too long) are kept as tags of the run.
+through `unitrack.unescape`; the few that do not (too long) are kept as tags of the run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from unitrack import names
+from unitrack.names import escape, unescape
 from unitrack_mlflow import limits
 
 KEY = r"/\w.\- :"
@@ -66,7 +66,7 @@ class KeyMap:
         key = next((key for key in self._candidates(name, prefix) if self._is_free(key, prefix)), None)
         if key is None:
             digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
-            readable = names.escape(name, _LOWER)
+            readable = escape(name, _LOWER)
             key = f"{prefix}{readable[: limits.KEY_LENGTH - len(prefix) - 1 - _DIGEST]}-{digest}"
             self._names[key] = name
             tag = self._tag_prefix + hashlib.sha256(key.encode()).hexdigest()[:_DIGEST]
@@ -77,7 +77,7 @@ class KeyMap:
     def name(self, key: str, prefix: str = "") -> str:
         """The name that `key`, which starts with `prefix`, was made from."""
         kept = self._names.get(key)
-        return names.unescape(key.removeprefix(prefix)) if kept is None else kept
+        return unescape(key.removeprefix(prefix)) if kept is None else kept
 
     def unsaved(self) -> dict[str, str]:
         """Return the tags to write before keys that were made; the same again until they are `saved`."""
@@ -90,11 +90,11 @@ class KeyMap:
 
     def _candidates(self, name: str, prefix: str) -> Iterator[str]:
         """Reversible keys, the most readable one first; `unescape` undoes each, so no two names can meet."""
-        yield prefix + names.escape(name, self._allowed)
-        yield prefix + names.escape(name, _FLAT)
-        yield prefix + names.escape(name, _LOWER)
+        yield prefix + escape(name, self._allowed)
+        yield prefix + escape(name, _FLAT)
+        yield prefix + escape(name, _LOWER)
         if name:
-            yield f"{prefix}_x{ord(name[0]):x}_" + names.escape(name[1:], _LOWER)
+            yield f"{prefix}_x{ord(name[0]):x}_" + escape(name[1:], _LOWER)
 
     def _is_free(self, key: str, prefix: str) -> bool:
         if not key or posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == ".":
@@ -119,7 +119,7 @@ class KeyMap:
 
 
 def names_of(kind: str, run_tags: Mapping[str, str], *, is_ours: bool) -> Callable[[str], str]:
-    """How to read the keys of a run: back to names, if unitrack wrote them; else they are the names."""
+    """Return the function that makes names of a run's keys; if unitrack did not write the run, keys are names."""
     if not is_ours:
         return str
     keys = KeyMap(kind)

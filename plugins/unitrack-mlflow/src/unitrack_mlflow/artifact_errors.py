@@ -1,4 +1,4 @@
-"""What went wrong with the place where a run's files are kept: it concerns artifacts alone.
+"""Errors of the store that keeps a run's files, which concern artifacts alone.
 
 boto3, azure and the others are not imported: their errors are known by what they carry.
 """
@@ -20,7 +20,7 @@ from unitrack.errors import (
     SinkUnavailableError,
 )
 from unitrack.hookspecs import install_command, retry_in_place
-from unitrack_mlflow.failures import classify
+from unitrack_mlflow.errors import classify
 from unitrack_mlflow.stores import Store
 
 _Answer = TypeVar("_Answer")
@@ -108,6 +108,6 @@ def _cloud_status(error: BaseException) -> int | None:
 
 
 def _no_answers() -> tuple[type[BaseException], ...]:
-    from botocore.exceptions import ConnectionError, HTTPClientError  # it is here: an error of it was raised
+    from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: PLC0415  # optional; here it is imported
 
     return ConnectionError, HTTPClientError

@@ -95,7 +95,11 @@ def handler_for(server: StandInServer) -> type[BaseHTTPRequestHandler]:
             self._reply(status, {})
 
         def do_GET(self) -> None:
-            self._reply(404, {})
+            if self.path.startswith("/download/"):
+                _, _, run, name = self.path.split("/", 3)
+                self.answer(200, server.runs[unquote(run)].files[unquote(name)])
+            else:
+                self._reply(404, {})
 
         def log_message(self, format: str, *args: object) -> None:
             """Stay quiet."""

@@ -37,6 +37,11 @@ class StoredRun:
         """The rows, decoded."""
         return [json.loads(line) for line in self.streams.get("wandb-history.jsonl", [])]
 
+    @property
+    def summary(self) -> str:
+        """The summary as JSON text."""
+        return (self.streams.get("wandb-summary.json") or ["{}"])[-1]
+
     def count(self, stream: str) -> int:
         return len(self.streams.get(stream, []))
 
@@ -78,6 +83,10 @@ class StandInServer:
         answered, so that nothing is kept."""
         self.answers_lost: dict[str, int] = {}
         """How many requests are yet to be heeded without an answer: by the same names."""
+        self.page_size = 1000
+        """The most runs in an answer."""
+        self.pages: dict[str, int] = {}
+        """How many pages were asked for, by GraphQL operation."""
         self.unanswered: list[str] = []
         """GraphQL documents that this stand-in does not know."""
         self._lock = threading.Lock()
@@ -209,6 +218,33 @@ class StandInServer:
         run = self.runs.get(variables["name"])
         return {"project": {"run": None if run is None else self._public(run)}}
 
+    def _on_Runs(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """A page of a project's runs; no project if it has none."""
+        if variables["entity"] != ENTITY or variables["project"] not in {run.project for run in self.runs.values()}:
+            return {"project": None}
+        self.pages["Runs"] = self.pages.get("Runs", 0) + 1
+        runs = [run for run in self.runs.values() if run.project == variables["project"]]
+        first = int(variables.get("cursor") or 0)
+        shown = runs[first : first + min(variables["perPage"], self.page_size)]
+        edges = [
+            {"node": self._public(run), "cursor": str(first + number)} for number, run in enumerate(shown, start=1)
+        ]
+        info = {"endCursor": str(first + len(shown)), "hasNextPage": first + len(shown) < len(runs)}
+        found = {"edges": edges, "pageInfo": info}
+        return {"project": {"internalId": "1", "runCount": len(runs), "readOnly": False, "runs": found}}
+
+    def _on_RunParquetHistory(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """All rows are live: W&B writes the Parquet files of a run some time after its end."""
+        run = self.run(variables["runName"])
+        live = [{"_step": row["_step"]} for row in run.history]
+        return {"project": {"run": {"parquetHistory": {"parquetUrls": [], "liveData": live}}}}
+
+    def _on_HistoryPage(self, variables: dict[str, Any]) -> dict[str, Any]:
+        self.pages["HistoryPage"] = self.pages.get("HistoryPage", 0) + 1
+        steps = range(variables["minStep"], variables["maxStep"])
+        lines = [json.dumps(row) for row in self.run(variables["run"]).history if row["_step"] in steps]
+        return {"project": {"run": {"history": lines[: variables["pageSize"]]}}}
+
     def _on_RunHistoryKeys(self, variables: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(variables["name"])
         return {"project": {"run": {"historyKeys": {"lastStep": run.last_step()} if run else None}}}
@@ -221,7 +257,7 @@ class StandInServer:
                 "node": {
                     "id": name,
                     "name": name,
-                    "url": "",
+                    "url": f"{self.url}/download/{quote(run.name)}/{quote(name)}",
                     "sizeBytes": len(content),
                     "mimetype": "",
                     "updatedAt": None,
@@ -245,7 +281,7 @@ class StandInServer:
             "name": run.name,
             "displayName": attributes.get("displayName"),
             "sweepName": None,
-            "state": "running" if run.exit_code is None else "finished",
+            "state": "running" if run.exit_code is None else "failed" if run.exit_code else "finished",
             "config": json.dumps(run.config),
             "group": attributes.get("groupName"),
             "jobType": attributes.get("jobType"),
@@ -256,7 +292,7 @@ class StandInServer:
             "description": "",
             "notes": attributes.get("notes"),
             "systemMetrics": "{}",
-            "summaryMetrics": "{}",
+            "summaryMetrics": run.summary,
             "historyLineCount": run.count("wandb-history.jsonl"),
             "user": {"name": "someone", "username": "someone"},
             "historyKeys": {"lastStep": run.last_step()},

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from stand_in_server import API_KEY, StandInServer
 from stand_in_troubles import Counted, EachNth, RateLimit, Share
-from unitrack_faults import FULL, figure
+from unitrack_tests.faults import FULL, figure
 from wandb_reading import Drive
 
 import unitrack

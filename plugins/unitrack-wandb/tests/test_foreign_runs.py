@@ -9,14 +9,15 @@ import pytest
 from wandb_reading import wait_until
 
 import unitrack
-from unitrack.folder_members import members
+from unitrack.plugins.registry import installed
 from unitrack.records import GROUP, JOB_TYPE, Artifact, Metrics, RunEnd
-from unitrack_wandb.source import WandbSource
+from unitrack.system.members import walk_members
+from unitrack_wandb.source import open_source
 
 
 def is_whole(folder: Path) -> bool:
     """Whether the run's end can be read; the SDK writes it a moment after `finish()` has returned."""
-    source = WandbSource(str(folder))
+    source = open_source(str(folder))
     ids = [start.run_id for start in source.runs()]
     return any(isinstance(record, RunEnd) for id in ids for record in source.records(id))
 
@@ -33,8 +34,8 @@ def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     foreign.finish(exit_code=0)
     wait_until(lambda: is_whole(tmp_path))
     (tmp_path / "train.py").touch()
-    assert [path.name for path in members(tmp_path)] == ["train.py"], "its folder is no part of a project"
-    start, params, tags, *metrics, end = WandbSource(str(tmp_path)).records("foreign")
+    assert [path.name for path in walk_members(tmp_path, installed().stores())] == ["train.py"], "its folder is a store"
+    start, params, tags, *metrics, end = open_source(str(tmp_path)).records("foreign")
     assert (start.run_id, start.project, start.name) == ("foreign", "p", "n")
     assert params.params == config
     assert tags.tags == {"t": "", GROUP: "g", JOB_TYPE: "eval"}
@@ -58,7 +59,7 @@ def test_media_of_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     foreign.log({"loss": 0.25, "forged": {"_type": "image-file", "path": "../../../page.html"}})
     foreign.finish(exit_code=0)
     wait_until(lambda: is_whole(tmp_path))
-    records = list(WandbSource(str(tmp_path)).records("foreign"))
+    records = list(open_source(str(tmp_path)).records("foreign"))
     points = [(record.step, record.metrics) for record in records if isinstance(record, Metrics)]
     assert points == [(0, {"loss": 0.5}), (2, {"loss": 0.25})]
     artifacts = [record for record in records if isinstance(record, Artifact)]

@@ -18,8 +18,8 @@ from unitrack.media.histograms import histogram_bytes
 from unitrack.media.images import image_bytes
 from unitrack.media.tables import table_bytes
 from unitrack.media.video import video_bytes
-from unitrack.metric_definitions import Definition
-from unitrack.records import Artifact, ArtifactType, Tags
+from unitrack.records import Artifact, ArtifactType, MetricDefinition, Tags
+from unitrack.validation.metric_definitions import as_tag
 from unitrack_wandb.offline_file import read_records
 from unitrack_wandb.offline_run import OfflineRun
 
@@ -227,7 +227,7 @@ def test_definitions_of_metrics_are_wandbs_own(run: RunContext, drive: Drive) ->
     """Those that come before the metric, after it, and after a restart."""
     driver = drive(mode="offline")
     driver.metrics({"val/acc": 1.0, "epoch": 0.0}, step=0)
-    tags = Definition.of("val/*", "epoch", "max").as_tag("val/*") | Definition.of("loss", None, "min").as_tag("loss")
+    tags = as_tag("val/*", MetricDefinition("epoch", "max")) | as_tag("loss", MetricDefinition(None, "min"))
     driver.tags(tags)
     driver.metrics({"val/acc": 2.0, "loss": 3.0, "epoch": 1.0, "plain": 1.0}, step=1)
     driver.end()

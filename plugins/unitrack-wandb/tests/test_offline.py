@@ -15,7 +15,7 @@ from unitrack.hookspecs import RunContext
 from unitrack.records import GROUP, JOB_TYPE, PARENT, Artifact, Metrics, Params, RunEnd, RunStart, Tags
 from unitrack.testing.driver import SinkDriver
 from unitrack_wandb.offline_run import OfflineRun
-from unitrack_wandb.source import WandbSource
+from unitrack_wandb.source import open_source
 
 RELATED = {GROUP: "g", JOB_TYPE: "train", PARENT: "p1"}
 
@@ -38,14 +38,14 @@ def test_a_whole_run_reads_back(tmp_path: Path, drive: Drive) -> None:
     driver.artifact("plots/roc.txt", b"curve", type="text", step=7)
     driver.end("failed")
 
-    [start] = WandbSource(str(run.folder)).runs()
+    [start] = open_source(str(run.folder)).runs()
     assert (start.run_id, start.name, start.project) == ("abc", "my run", "digits")
     assert (start.description, start.tags, start.time) == (
         "why",
         {"team": "b", "stage": "dev"} | RELATED,
         run.start.time,
     )
-    kinds = [type(record) for record in WandbSource(str(run.folder)).records("abc")]
+    kinds = [type(record) for record in open_source(str(run.folder)).records("abc")]
     assert kinds == [RunStart, Params, Tags, Metrics, Metrics, Metrics, Artifact, RunEnd]
     [params] = records_of(run.folder, Params)
     assert params.params == {"lr": 1e-3, "model": {"depth": 4, "width": 8}, "none": None, "list": [1, 2.5, "x"]}
@@ -209,7 +209,8 @@ def test_there_is_no_checkpoint_before_the_end(run: RunContext, drive: Drive) ->
     assert driver.checkpoint["rows"] == 1
 
 
-def test_a_torn_file_gives_no_checkpoint(run: RunContext, drive: Drive) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_torn_file_gives_no_checkpoint(run: RunContext, drive: Drive, damaged: bool) -> None:
     from unitrack.errors import SinkUnavailableError
 
     driver = drive(mode="offline", finish_timeout=0.5)
@@ -220,7 +221,8 @@ def test_a_torn_file_gives_no_checkpoint(run: RunContext, drive: Drive) -> None:
     [file] = (run.folder / "wandb").rglob("*.wandb")
     folder = file.parent
     wait_until(lambda: OfflineRun(folder).header.exit_code is not None)
-    file.write_bytes(file.read_bytes()[:-300])
+    content = file.read_bytes()
+    file.write_bytes(content[:40] + b"?" + content[41:] if damaged else content[:-300])
     with pytest.raises(SinkUnavailableError, match="not whole"):
         driver.flush()
     assert driver.checkpoint is None
@@ -231,7 +233,7 @@ def test_links_lead_a_user_and_a_source_there(run: RunContext, drive: Drive) -> 
     link = driver.link
     driver.end()
     assert link.open_with == f"wandb sync {link.location}"
-    assert [start.run_id for start in WandbSource(link.location).runs()] == [run.start.run_id]
+    assert [start.run_id for start in open_source(link.location).runs()] == [run.start.run_id]
 
 
 def test_a_resumed_run_stays_one_whole_folder(run: RunContext, drive: Drive) -> None:
@@ -279,7 +281,7 @@ def test_runs_side_by_side_do_not_mix(tmp_path: Path, drive: Drive) -> None:
             driver.metrics({"v": float(number)}, step=step)
     for driver in drivers:
         driver.end()
-    source = WandbSource(str(tmp_path / "shared"))
+    source = open_source(str(tmp_path / "shared"))
     assert sorted(start.run_id for start in source.runs()) == ["a", "a-1", "b"]
     for number, run in enumerate(runs):
         metrics = [record for record in source.records(run.start.run_id) if isinstance(record, Metrics)]
@@ -292,7 +294,7 @@ def test_odd_ids_and_projects_are_accepted(tmp_path: Path, drive: Drive) -> None
     run = SinkDriver.make_run(tmp_path / "run", "a/b:c #1 ", project="team/p#1%", name="x" * 300, tags={"k": "v" * 99})
     driver = drive(run=run, mode="offline")
     driver.end()
-    [start] = WandbSource(str(run.folder)).runs()
+    [start] = open_source(str(run.folder)).runs()
     assert (start.project, start.name, start.tags) == ("team/p#1%", "x" * 300, {"k": "v" * 99})
 
 

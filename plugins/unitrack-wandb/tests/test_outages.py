@@ -13,10 +13,10 @@ from wandb_reading import Drive, wait_until
 
 import unitrack
 from unitrack.delivery.report import DeliveryReport, read_report
-from unitrack.delivery.syncing import sync_run
+from unitrack.delivery.sync import sync_run
 from unitrack.errors import SinkUnavailableError
 from unitrack.hookspecs import RunContext
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.run_folder import RunFolder
 
 ROWS = [(step, step * 10, step / 7) for step in range(5)]
 

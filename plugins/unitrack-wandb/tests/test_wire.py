@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from stand_in_server import API_KEY, StandInServer
-from unitrack_faults import FULL, figure
+from unitrack_tests.faults import FULL, figure
 from wandb_reading import wait_until
 
 import unitrack
 from unitrack import limits
 from unitrack.delivery.report import DeliveryReport, read_report
-from unitrack.delivery.syncing import sync_run
-from unitrack.runfolder import RunFolder
+from unitrack.delivery.sync import sync_run
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 

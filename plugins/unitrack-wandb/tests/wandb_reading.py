@@ -16,7 +16,7 @@ from unitrack.hookspecs import Checkpoint, RunContext
 from unitrack.records import Metrics
 from unitrack.testing.driver import SinkDriver
 from unitrack_wandb import WandbOptions
-from unitrack_wandb.source import WandbSource
+from unitrack_wandb.source import open_source
 
 
 class WandbDriver(SinkDriver):
@@ -40,7 +40,7 @@ def offline_folders(folder: Path) -> list[Path]:
 
 def records_of(folder: Path, kind: type) -> list[Any]:
     """The records of one kind of the one run in this folder."""
-    source = WandbSource(str(folder))
+    source = open_source(str(folder))
     [start] = source.runs()
     return [record for record in source.records(start.run_id) if isinstance(record, kind)]
 

@@ -21,7 +21,7 @@ def register_backends() -> Iterable[Backend]:
             summary="Weights & Biases, online or as offline runs for `wandb sync`",
             sink="unitrack_wandb.sink:WandbSink",
             options=WandbOptions,
-            source="unitrack_wandb.source:WandbSource",
+            source="unitrack_wandb.source:open_source",
             variables=(
                 Variable("WANDB_MODE", option="mode", words={"dryrun": "offline", "run": "online"}),
                 Variable("WANDB_PROJECT", option="project", key="experiment.project"),
@@ -50,6 +50,7 @@ def register_backends() -> Iterable[Backend]:
                 "audio": "audio panel",
                 "video": "video panel",
                 "html": "HTML panel",
+                "dataset": "artifact of the type dataset",
             },
             rewinds=True,  # offline; what a server has stays
             exact_floats=True,

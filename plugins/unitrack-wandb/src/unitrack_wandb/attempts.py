@@ -15,15 +15,13 @@ from pathlib import Path
 import msgspec
 
 from unitrack.errors import SinkUnavailableError
-from unitrack.hookspecs import RunContext
-from unitrack.learned import learned
+from unitrack.hookspecs import RunContext, decode
 from unitrack.names import escape
 
 STAGES = ".unitrack"
 """The folder in the SDK's `wandb` that holds attempts which are not whole."""
 
 
-@learned
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery of a run. Of `folder` and `replaces` the last part counts: the run folder may have moved.
 
@@ -50,7 +48,7 @@ class Attempts:
     def last(self) -> Attempt | None:
         """The attempt before, if one was noted."""
         try:
-            return msgspec.json.decode(self._note.read_bytes(), type=Attempt)
+            return decode(self._note.read_bytes(), Attempt)
         except (OSError, msgspec.DecodeError):
             return None
 

@@ -1,4 +1,4 @@
-"""What `unitrack doctor` looks at."""
+"""The checks of `unitrack doctor` for W&B."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from unitrack.errors import SinkError, SinkMisconfiguredError
 from unitrack.hookspecs import Finding
 from unitrack_wandb.options import WandbOptions
+from unitrack_wandb.reachability import why_unreachable
 
 _REACH_S = 10.0
 """What any answer may take: less than `unitrack doctor` gives to the whole check."""
@@ -17,7 +18,7 @@ _REACH_S = 10.0
 def check(options: WandbOptions) -> Iterator[Finding]:
     """The package, then the folder (offline) or the server and the key (online)."""
     try:
-        from unitrack_wandb.sdk import wandb
+        from unitrack_wandb.sdk import wandb  # noqa: PLC0415  # that it may fail is what is checked
     except ImportError as error:
         yield Finding(ok=False, subject="package", message=f"wandb can't be imported ({error}): pip install -U wandb")
         return
@@ -37,8 +38,7 @@ def _folder(folder: Path) -> Finding:
 
 def _server(options: WandbOptions) -> Iterator[Finding]:
     """First whether the server answers anybody, then whether it takes the key."""
-    from unitrack_wandb import account
-    from unitrack_wandb.reaching import why_unreachable
+    from unitrack_wandb import account  # noqa: PLC0415  # it imports the SDK, which may fail
 
     try:
         account.find_api_key(options)

@@ -1,4 +1,4 @@
-"""What the SDK raises, as the three answers of a sink."""
+"""Errors of the SDK as errors of a sink, which say what the lane is to do."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ def http_status(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _is_usage(error: Exception) -> bool:
-    if isinstance(error, (wandb.errors.UsageError, pydantic.ValidationError)):
-        return True
-    # A malformed key is refused before any request is made; a failed request is the cause of the error.
+def is_malformed_key(error: Exception) -> bool:
+    """Return whether the SDK refused an API key before any request; a failed request is the cause of the error."""
     return isinstance(error, wandb.errors.AuthenticationError) and error.__cause__ is None
+
+
+def _is_usage(error: Exception) -> bool:
+    return isinstance(error, (wandb.errors.UsageError, pydantic.ValidationError)) or is_malformed_key(error)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
-from unitrack_wandb.naming import file_name
+from unitrack_wandb.names import file_name
 
 
 def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
@@ -37,7 +37,7 @@ def place(source: Path, name: str, files_folder: Path) -> dict[str, int]:
 
 
 def media_files(files_folder: Path) -> dict[str, int]:
-    """What the SDK has placed there for its rows: each file's name and its bytes."""
+    """Return the files that the SDK made for its rows: name and size in bytes."""
     found = (path for path in (files_folder / "media").rglob("*") if path.is_file())
     return {path.relative_to(files_folder).as_posix(): path.stat().st_size for path in found}
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from unitrack.media.annotations import classes_of
-from unitrack.media.histograms import Histogram
-from unitrack.media.tables import Table
+from unitrack.hookspecs import decode
 from unitrack.names import shorten
-from unitrack.records import Artifact, ArtifactType
+from unitrack.records import Artifact, ArtifactType, Histogram, Table
 from unitrack_wandb.sdk import wandb
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif"})
@@ -28,7 +28,7 @@ _KEY_CHARACTERS = 48
 
 
 def is_shown(artifact: Artifact) -> bool:
-    """Whether the artifact gets a row of its own; told from its record alone, so that row numbers never change."""
+    """Return whether the artifact gets a row of its own: by its record alone, so that row numbers never change."""
     return _maker(artifact) is not None
 
 
@@ -62,11 +62,17 @@ def _image(path: Path, annotations: dict[str, Any]) -> Any:
     if importlib.util.find_spec("PIL") is None:
         raise ImportError("wandb.Image needs pillow")
     boxes = {group: _labelled(one) for group, one in annotations.get("boxes", {}).items()}
-    masks = {
-        group: _labelled({key: value for key, value in one.items() if key != "png"} | {"mask_data": classes_of(one)})
-        for group, one in annotations.get("masks", {}).items()
-    }
+    masks = {group: _labelled(_with_classes(one)) for group, one in annotations.get("masks", {}).items()}
     return wandb.Image(str(path), caption=annotations.get("caption"), boxes=boxes or None, masks=masks or None)
+
+
+def _with_classes(mask: dict[str, Any]) -> dict[str, Any]:
+    """Return a mask with its classes as an array of uint8 of shape (H, W), "mask_data", in place of "png"."""
+    import numpy as np  # noqa: PLC0415  # 100 ms, and an optional package: only for a mask
+    from PIL import Image  # noqa: PLC0415  # an optional package of the SDK
+
+    others = {key: value for key, value in mask.items() if key != "png"}
+    return others | {"mask_data": np.asarray(Image.open(io.BytesIO(base64.b64decode(mask["png"]))))}
 
 
 def _labelled(group: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def _video(path: Path, annotations: dict[str, Any]) -> Any:
 
 def _histogram(path: Path, annotations: dict[str, Any]) -> Any:
     """W&B has at most 512 bins; more are joined, each with its neighbours."""
-    found = msgspec.json.decode(path.read_bytes(), type=Histogram)
+    found = decode(path.read_bytes(), Histogram)
     if len(found.edges) != len(found.counts) + 1:
         raise ValueError("counts and edges don't fit together")
     width = -(-len(found.counts) // wandb.Histogram.MAX_LENGTH) or 1
@@ -102,7 +108,7 @@ def _histogram(path: Path, annotations: dict[str, Any]) -> Any:
 
 def _table(path: Path, annotations: dict[str, Any]) -> Any:
     """W&B shows its first 10,000 rows."""
-    found = msgspec.json.decode(path.read_bytes(), type=Table)
+    found = decode(path.read_bytes(), Table)
     if any(len(row) != len(found.columns) for row in found.data):
         raise ValueError("rows and columns differ in length")
     return wandb.Table(columns=list(found.columns), data=found.data, allow_mixed_types=True)

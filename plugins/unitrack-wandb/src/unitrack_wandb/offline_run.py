@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,37 +11,13 @@ from typing import Any
 
 import msgspec
 
-from unitrack_wandb.naming import RECORD
-from unitrack_wandb.offline_file import read_records
+from unitrack.records import MetricDefinition
+from unitrack_wandb.definitions import defined_by
+from unitrack_wandb.header import Header
+from unitrack_wandb.offline_file import is_row, read_messages, read_records
 from unitrack_wandb.sdk import pb
 
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a run but its history."""
-
-    id: str = ""
-    project: str = ""
-    name: str = ""
-    notes: str = ""
-    tags: tuple[str, ...] = ()
-    group: str = ""
-    job_type: str = ""
-    started: float = 0.0
-    """Seconds since the epoch."""
-    config: dict[str, Any] = {}
-    files: tuple[str, ...] = ()
-    """Run files that were saved, relative to `OfflineRun.files_folder`."""
-    rows: int = 0
-    first_row: int = 0
-    """W&B's step of the first row; not 0 if an earlier part of the run went to the server from another folder."""
-    exit_code: int | None = None
-    """None: the file ends before the run did."""
-
-    @property
-    def record(self) -> dict[str, Any] | None:
-        """What unitrack noted in config, if unitrack wrote the run."""
-        record = self.config.get(RECORD)
-        return record if isinstance(record, dict) and "run_id" in record else None
+_log = logging.getLogger(__name__)
 
 
 class OfflineRun:
@@ -59,37 +36,69 @@ class OfflineRun:
 
     @property
     def synced(self) -> bool:
-        """Whether `wandb sync` has taken the run, of which it leaves a mark."""
+        """Whether `wandb sync` has uploaded the run: it leaves a mark."""
         return self.file.with_name(f"{self.file.name}.synced").exists()
 
     @property
     def files_folder(self) -> Path:
-        """Where the SDK keeps the run's files."""
+        """The folder in which the SDK keeps the run's files."""
         return self.folder / "files"
 
     @cached_property
-    def header(self) -> Header:
-        """Everything but the rows; reads the whole file once."""
-        header = Header()
-        config: dict[str, Any] = {}
-        files: dict[str, None] = {}
-        rows, first_row, exit_code = 0, 0, None
+    def id(self) -> str:
+        """The run's id; that in the file's name if the beginning of the file is damaged."""
         for record in read_records(self.file):
+            if record.HasField("run"):
+                return str(record.run.run_id)
+        return self.file.stem.removeprefix("run-")
+
+    @cached_property
+    def header(self) -> Header:
+        """Everything but the rows; reads the whole file once. A damaged file is reported in the log."""
+        header = Header(id=self.id)
+        config: dict[str, Any] = {}
+        summary: dict[str, Any] = {}
+        definitions: dict[str, MetricDefinition] = {}
+        files: dict[str, None] = {}
+        artifacts: list[pb.ArtifactRecord] = []
+        rows, first_row, exit_code = 0, 0, None
+        damages: list[int] = []
+        for message in read_messages(self.file, damages.append):
+            if rows and is_row(message):  # not decoded: the file is read again for its rows
+                rows += 1
+                continue
+            record = pb.Record.FromString(message)
             kind = record.WhichOneof("record_type")
             if kind == "history":
-                first_row = first_row if rows else record.history.step.num
-                rows += 1
+                first_row, rows = record.history.step.num, 1
             elif kind == "run":
                 header = _with_run(header, record)
                 _apply(config, record.run.config)
             elif kind == "config":
                 _apply(config, record.config)
+            elif kind == "summary":
+                _apply(summary, record.summary)
+            elif kind == "metric":
+                definitions |= defined_by(record.metric)
             elif kind == "files":
                 files |= dict.fromkeys(item.path for item in record.files.files)
+            elif kind == "artifact":
+                artifacts.append(record.artifact)
             elif kind == "exit":
                 exit_code = record.exit.exit_code
+        if damages:
+            _log.warning("%s: %d bytes are damaged, and were skipped", self.file, sum(damages))
         return msgspec.structs.replace(
-            header, config=config, files=tuple(files), rows=rows, first_row=first_row, exit_code=exit_code
+            header,
+            config=config,
+            summary=summary,
+            definitions=definitions,
+            files=tuple(files),
+            artifacts=tuple(artifacts),
+            rows=rows,
+            first_row=first_row,
+            exit_code=exit_code,
+            damaged=sum(damages),
         )
 
     def rows(self) -> Iterator[dict[str, str]]:
@@ -97,21 +106,26 @@ class OfflineRun:
 
         The SDK writes a dict, such as a picture is, as one column for each of its leaves; dots join their paths.
         """
-        for columns in self._history():
-            yield {".".join(path): text for path, text in columns.items()}
+        for history in self._history():
+            row = {}
+            for item in history.item:
+                path = item.nested_key
+                row[path[0] if len(path) == 1 else ".".join(path) or item.key] = item.value_json
+            yield row
 
     def logged(self) -> Iterator[dict[str, Any]]:
         """The history as it was given to `run.log`."""
-        for columns in self._history():
+        for history in self._history():
             row: dict[str, Any] = {}
-            for path, text in columns.items():
-                _put(row, path, text)
+            for item in history.item:
+                _put(row, _path(item), item.value_json)
             yield row
 
-    def _history(self) -> Iterator[dict[tuple[str, ...], str]]:
-        for record in read_records(self.file):
-            if record.WhichOneof("record_type") == "history":
-                yield _columns(record.history)
+    def _history(self) -> Iterator[pb.HistoryRecord]:
+        decode = pb.Record.FromString
+        for message in read_messages(self.file):
+            if is_row(message):
+                yield decode(message).history
 
 
 def decode(text: str) -> Any:
@@ -134,23 +148,32 @@ def _with_run(header: Header, record: pb.Record) -> Header:
     )
 
 
-def _apply(config: dict[str, Any], change: pb.ConfigRecord) -> None:
+def _apply(values: dict[str, Any], change: pb.ConfigRecord | pb.SummaryRecord) -> None:
     for item in change.update:
-        _put(config, _path(item), item.value_json)
+        _put(values, _path(item), item.value_json)
     for item in change.remove:
-        config.pop(_path(item)[0], None)
+        _remove(values, _path(item))
 
 
-def _columns(history: pb.HistoryRecord) -> dict[tuple[str, ...], str]:
-    return {_path(item): item.value_json for item in history.item}
-
-
-def _path(item: pb.ConfigItem | pb.HistoryItem) -> tuple[str, ...]:
+def _path(item: pb.ConfigItem | pb.HistoryItem | pb.SummaryItem) -> tuple[str, ...]:
     return tuple(item.nested_key) or (item.key,)
 
 
 def _put(target: dict[str, Any], path: tuple[str, ...], text: str) -> None:
     *parents, last = path
     for parent in parents:
-        target = target.setdefault(parent, {})
+        inner = target.get(parent)
+        if not isinstance(inner, dict):
+            inner = target[parent] = {}
+        target = inner
     target[last] = decode(text)
+
+
+def _remove(target: dict[str, Any], path: tuple[str, ...]) -> None:
+    *parents, last = path
+    for parent in parents:
+        inner = target.get(parent)
+        if not isinstance(inner, dict):
+            return
+        target = inner
+    target.pop(last, None)

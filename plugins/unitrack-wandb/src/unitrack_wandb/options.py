@@ -40,9 +40,18 @@ class WandbOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
         if self.base_url is not None and not re.match(r"https?://[^/]", self.base_url):
             raise ValueError(f"base_url {self.base_url!r} is no address of a server: write https://host")
 
+    @classmethod
+    def at(cls, place: str) -> Self:
+        """Options of offline runs in the folder `place`. A server is named by a configured sink, not by a location."""
+        return cls(mode="offline", dir=place)
+
     def is_disabled(self) -> bool:
         """Return whether `mode` is "disabled"."""
         return self.mode == "disabled"
+
+    def is_shared(self) -> bool:
+        """Return whether it writes to a W&B server."""
+        return self.mode == "online"
 
     def anchored(self, directory: Path) -> Self:
         """The same options with an absolute `dir`."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
-from unitrack.metric_definitions import Definition, definitions
+from unitrack.records import MetricDefinition, metric_definitions
 from unitrack_wandb import account
 from unitrack_wandb.errors import sink_error
-from unitrack_wandb.naming import RECORD, STEP, flat_tags, metric_key, wandb_project
+from unitrack_wandb.names import RECORD, STEP, flat_tags, metric_key, wandb_project
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.sdk import MailboxClosedError, wandb
 
@@ -88,11 +88,11 @@ class Session:
             )
         opened.define_metric(STEP, hidden=True)
         opened.define_metric("*", step_metric=STEP)
-        self.definitions = definitions(config[RECORD]["tags"])
-        self._defined: dict[str, Definition] = {}
+        self.definitions = metric_definitions(config[RECORD]["tags"])
+        self._defined: dict[str, MetricDefinition] = {}
         return opened
 
-    def define(self, metrics: Mapping[str, Definition]) -> None:
+    def define(self, metrics: Mapping[str, MetricDefinition]) -> None:
         """Define metrics, each once as long as nothing else is said of it."""
         for name, definition in metrics.items():
             if self._defined.get(name) != definition:

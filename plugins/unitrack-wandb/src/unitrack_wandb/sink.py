@@ -19,22 +19,23 @@ from typing import Any
 from unitrack import hookimpl
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
-from unitrack.metric_definitions import definition_for, definitions
-from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags
-from unitrack_wandb import account
+from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags, definition_for, metric_definitions
+from unitrack_wandb import account, datasets
 from unitrack_wandb.attempts import Attempt, Attempts
-from unitrack_wandb.confirm import confirm_offline, confirm_online
-from unitrack_wandb.delivery import Delivered
+from unitrack_wandb.checkpoint import Delivered
+from unitrack_wandb.confirmation import confirm_offline, confirm_online
 from unitrack_wandb.errors import sink_error
 from unitrack_wandb.files import link, media_files, place
 from unitrack_wandb.media import is_shown, viewable
-from unitrack_wandb.naming import ARTIFACTS, STEP, flat_tags, metric_key, wandb_id
+from unitrack_wandb.names import ARTIFACTS, STEP, file_name, flat_tags, metric_key, wandb_id
 from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.session import Session
 
 EXIT_CODES: dict[RunStatus, int] = {"running": 1, "finished": 0, "failed": 1, "killed": 137, "pruned": 0}
 """W&B knows a run's end by its exit code; 137 is what a shell reports after SIGKILL."""
+_UNNAMED: tuple[RunStatus, ...] = ("running", "pruned")
+"""What W&B has no word for, so the config keeps it: a pruned run, and the copy of one that goes on elsewhere."""
 
 
 class WandbSink:
@@ -84,21 +85,25 @@ class WandbSink:
         self._state.folder = str(self._attempts.place_for(session.folder))
 
     @hookimpl
-    def rewind(self, steps: dict[str, int]) -> Link | None:
-        """Offline: write the folder anew without the points. What a server has stays.
+    def can_rewind(self) -> bool:
+        """Return whether the whole run is in an offline folder: what a server has stays."""
+        return self._offline and not self._first
 
-        Rows go by number, so once some have gone to a server, all that came then must come again.
-        """
-        if not self._offline or self._first:
-            return None if steps or self._state.rows == self._there == self._committed_rows else self._link()
-        if steps:
-            folder = self._staged
-            self._live().finish(EXIT_CODES["killed"])
-            confirm_offline(folder, self._state.rows, self._options.finish_timeout)
-            self._start_session()
-            self._copy(OfflineRun(folder), without={metric_key(name): step for name, step in steps.items()})
-            shutil.rmtree(folder, ignore_errors=True)
-        return self._link()
+    @hookimpl
+    def must_repeat(self) -> bool:
+        """Return whether rows are there that are not committed: they are known by their numbers."""
+        return not self._state.rows == self._there == self._committed_rows
+
+    @hookimpl
+    def rewind(self, steps: dict[str, int]) -> None:
+        """Write the offline folder anew without the points; it will have the name that `open_run` said."""
+        folder, place = self._staged, self._state.folder
+        self._live().finish(EXIT_CODES["killed"])
+        confirm_offline(folder, self._state.rows, self._options.finish_timeout)
+        self._start_session()
+        self._state.folder = place
+        self._copy(OfflineRun(folder), without={metric_key(name): step for name, step in steps.items()})
+        shutil.rmtree(folder, ignore_errors=True)
 
     @hookimpl
     def log_params(self, params: list[Params]) -> None:
@@ -114,12 +119,12 @@ class WandbSink:
         for record in tags:
             self._state.tags |= record.tags
         self._live().run.tags = flat_tags(self._state.tags)
-        self._live().definitions = definitions(self._state.tags)
+        self._live().definitions = metric_definitions(self._state.tags)
         self._configure(self._state.identity(self._run.start))
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
-        """One row for each record."""
+        """Log one row for each record."""
         for record in metrics:
             values = record.values()
             self._define(values)
@@ -137,6 +142,8 @@ class WandbSink:
             for name in placed:
                 self._save(Path(run.dir), name)
             self._state.record(artifact, placed)
+            if artifact.type == "dataset":
+                self._log_dataset(run.dir, artifact.name)
             if is_shown(artifact):
                 self._show(artifact)
         self._changed = True
@@ -147,8 +154,8 @@ class WandbSink:
         if self._ended == status and self._checkpoint is not None:
             return
         session = self._live()
-        self._state.pruned = status == "pruned"
-        if self._changed or self._state.pruned:
+        self._state.status = status if status in _UNNAMED else ""
+        if self._changed or self._state.status:
             self._configure(self._state.identity(self._run.start))
         session.finish(EXIT_CODES[status])
         self._ended = status
@@ -254,6 +261,15 @@ class WandbSink:
             if (base.files_folder / name).is_file():
                 link(base.files_folder / name, run_files / name)
                 self._save(run_files, name)
+        for artifact in self._state.artifacts.values():
+            if artifact.type == "dataset":
+                self._log_dataset(self._live().run.dir, artifact.name)
+
+    def _log_dataset(self, folder: str, name: str) -> None:
+        try:
+            datasets.log(self._live().run, Path(folder, file_name(name)))
+        except Exception as error:
+            raise sink_error(error, f"logging the dataset {name!r} to W&B", reopen=True) from error
 
     def _link(self) -> Link:
         session = self._live()

@@ -1,4 +1,4 @@
-"""Did it arrive? `finish()` comes back in good order after failures, so nothing is committed before this has looked."""
+"""The check that a run has arrived, made before each commit: `finish()` returns without an error after failures."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def _missing_on_disk(folder: Path, rows: int) -> str | None:
         header = run.header
         if header.exit_code is None or header.rows != rows:
             return f"it is not whole: {header.rows} of {rows} rows, {'no ' if header.exit_code is None else ''}end"
+        if header.damaged:
+            return f"it is not whole: {header.damaged} bytes are damaged"
         with run.file.open("rb") as file:
             os.fsync(file.fileno())
     except (OSError, NotAWandbFileError) as error:

@@ -1,4 +1,4 @@
-"""What of a run has been handed to W&B: kept in a checkpoint, so that a resumed run goes on from exactly there."""
+"""The checkpoint of the sink: how much of a run W&B has, so that a resumed run goes on from exactly there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from unitrack.hookspecs import Checkpoint
-from unitrack.learned import learned
+from unitrack.hookspecs import Checkpoint, convert
 from unitrack.records import Artifact, RunStart, merge
-from unitrack_wandb.naming import RECORD, config_key
+from unitrack_wandb.names import RECORD, config_key
 
 
 class SentArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,7 +23,6 @@ class SentArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     annotations: dict[str, Any] = {}
 
 
-@learned
 class Delivered(msgspec.Struct, kw_only=True):
     """The state of one sink. The one mutable thing here: it grows with each batch."""
 
@@ -33,14 +31,15 @@ class Delivered(msgspec.Struct, kw_only=True):
     params: dict[str, Any] = {}
     tags: dict[str, str] = {}
     artifacts: dict[str, SentArtifact] = {}
-    pruned: bool = False
+    status: str = ""
+    """That of the run, where W&B has no word for it."""
 
     @classmethod
     def restored(cls, checkpoint: Checkpoint | None, start: RunStart) -> Delivered:
         """The state that `checkpoint` holds, or that of a run of which nothing is delivered."""
         if checkpoint is None:
             return cls(tags=dict(start.tags))
-        return msgspec.convert(checkpoint, cls)
+        return convert(checkpoint, cls)
 
     def checkpoint(self) -> Checkpoint:
         """This state as JSON values."""
@@ -64,7 +63,7 @@ class Delivered(msgspec.Struct, kw_only=True):
         )
 
     def files(self) -> dict[str, int]:
-        """All run files with their sizes in bytes."""
+        """Return all run files with their sizes in bytes."""
         return {name: size for artifact in self.artifacts.values() for name, size in artifact.files.items()}
 
     def config(self, start: RunStart) -> dict[str, Any]:
@@ -83,6 +82,6 @@ class Delivered(msgspec.Struct, kw_only=True):
         }
         if self.artifacts:
             record["artifacts"] = msgspec.to_builtins(list(self.artifacts.values()))
-        if self.pruned:  # W&B has no word for it: its run has finished
-            record["status"] = "pruned"
+        if self.status:
+            record["status"] = self.status
         return {RECORD: record}

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unitrack import metric_definitions
 from unitrack.names import escape, shorten, unescape
-from unitrack.records import RELATIONS
+from unitrack.records import ALIAS, DEFINITION_PREFIX, RELATIONS, USED
 
 STEP = "step"
 """The metric column that holds the user's step; W&B's own `_step` holds the row's ordinal."""
@@ -81,14 +80,15 @@ def wandb_project(project: str) -> str:
 def flat_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
     """Tags as W&B's flat labels, "key:value" or "key", cut to 64 characters; exact ones stand in config.
 
-    Those that say how runs are related, and what `define_metric` says, have places of their own in W&B.
+    Those that say how runs are related, and what `define_metric` says, have places of their own in W&B. Those that tell
+    of versions of artifacts are no labels to find runs by.
     """
     labels = (f"{name}:{value}" if value else name for name, value in tags.items() if not _has_a_place(name))
     return tuple(dict.fromkeys(shorten(label, MAX_TAG) for label in labels if label))
 
 
 def _has_a_place(tag: str) -> bool:
-    return tag in RELATIONS or tag.startswith(metric_definitions.PREFIX)
+    return tag in RELATIONS or tag.startswith((DEFINITION_PREFIX, USED, ALIAS))
 
 
 def _wrap(name: str, reserved: bool) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tensorboard_readers import sourced
 
-from unitrack.claims import CLAIM
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import RunContext
+from unitrack.system.claims import CLAIM
 from unitrack.testing.driver import SinkDriver
 from unitrack_tensorboard.source import TensorBoardSource
 
@@ -132,7 +132,7 @@ def test_a_call_that_may_not_be_repeated_says_so(open_sink, folder, monkeypatch)
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("unitrack_tensorboard.withdrawing.Withdrawal.apply", fail)
+    monkeypatch.setattr("unitrack_tensorboard.rewind.Withdrawal.apply", fail)
     with pytest.raises(SinkUnavailableError) as failed:
         sink.hooks.rewind(steps={"loss": 3})
     assert failed.value.reopen

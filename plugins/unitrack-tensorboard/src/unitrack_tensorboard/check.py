@@ -1,4 +1,4 @@
-"""What `unitrack doctor` looks at."""
+"""The checks of `unitrack doctor` for TensorBoard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check(options: TensorBoardOptions) -> Iterator[Finding]:
 
 
 def _data_server() -> Finding:
-    """Not needed, so never wrong: without it TensorBoard reads with Python, more slowly."""
+    """Return a finding on the data server. It is optional: without it TensorBoard reads with Python, more slowly."""
     try:
         found = f"tensorboard-data-server {version('tensorboard-data-server')}"
     except PackageNotFoundError:

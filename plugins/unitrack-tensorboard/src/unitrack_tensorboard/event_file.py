@@ -1,55 +1,25 @@
-"""One event file: TFRecord frames of serialized `Event` protos.
+"""One event file: frames of serialized `Event` protos.
 
-A frame is `length: uint64 LE, masked crc32c of the length, payload, masked crc32c of the payload`
-(tensorflow/core/lib/io/record_writer.h). An `EventFile` is written from front to back by one sink and never reopened
-for appending: a torn frame hides all that follows it in the same file.
+An `EventFile` is written from front to back by one sink and never reopened for appending: a torn frame hides all that
+follows it in the same file from TensorBoard.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import struct
-from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-import google_crc32c
 from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+
+from unitrack_tensorboard.tfrecord import frame
 
 _FILE_VERSION = "brain.Event:2"
 """What readers look for in the first event. Without it the Python reader drops points that come out of order."""
 
 _SPILL_BYTES = 16 * 1024 * 1024
 """What may wait in memory, beside the largest image that is shown."""
-
-_LENGTH = struct.Struct("<Q")
-_CRC = struct.Struct("<I")
-_HEADER = struct.Struct("<QI")
-
-
-def _masked_crc(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def frame(payload: bytes) -> bytes:
-    """`payload` as one TFRecord."""
-    length = _LENGTH.pack(len(payload))
-    return b"".join((length, _CRC.pack(_masked_crc(length)), payload, _CRC.pack(_masked_crc(payload))))
-
-
-def payloads(path: Path) -> Iterator[bytes]:
-    """The payloads of a file up to its end or to the first frame that is torn or damaged."""
-    with path.open("rb") as file:
-        while len(header := file.read(_HEADER.size)) == _HEADER.size:
-            length, crc = _HEADER.unpack(header)
-            if crc != _masked_crc(header[: _LENGTH.size]):
-                return
-            payload, tail = file.read(length), file.read(_CRC.size)
-            if len(tail) < _CRC.size or _CRC.unpack(tail)[0] != _masked_crc(payload):
-                return
-            yield payload
 
 
 def file_header(time: float) -> bytes:
@@ -65,7 +35,7 @@ class EventFile:
     """
 
     def __init__(self, path: Path, time: float) -> None:
-        """Nothing is created before the first `flush`. `time` is that of the header, in seconds since the epoch."""
+        """Create no file before the first `flush`. `time` is that of the header, in seconds since the epoch."""
         self.path = path
         self.length = 0
         """What is on disk, in bytes: always whole frames."""
@@ -80,7 +50,7 @@ class EventFile:
 
     @property
     def dirty(self) -> bool:
-        """Whether a `flush` has something to write."""
+        """Return whether a `flush` has something to write."""
         return (self.length > 0 and bool(self._pending)) or len(self._pending) > 1
 
     def spill(self) -> None:

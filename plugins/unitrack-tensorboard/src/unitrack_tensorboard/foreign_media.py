@@ -1,14 +1,14 @@
-"""Images, sounds, histograms and texts of others' event files, as artifacts.
+"""Images, sounds, histograms and texts of event files that unitrack did not write, as artifacts.
 
-They are in the event file, so an artifact says where there, as "tfevents:///runs/a/events.out.tfevents.1#7.0.0": the
-event, the value in it, the item in that. `fetch` makes a file of it. TensorBoard's own `migrate_value` brings the forms
-of torch and TensorFlow to one.
+They are in the event file, so an artifact says where there, as "tfevents:///runs/a/events.out.tfevents.1#96.0.0": at
+which byte the event begins, the value in it, the item in that. `fetch` makes a file of it. TensorBoard's own
+`migrate_value` brings the forms of torch and TensorFlow to one.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,36 +23,41 @@ from tensorboard.plugins.image.metadata import PLUGIN_NAME as IMAGES
 from tensorboard.plugins.text.metadata import PLUGIN_NAME as TEXT
 from tensorboard.util.tensor_util import make_ndarray
 
-from unitrack.artifacts import with_step
-from unitrack.errors import InvalidValueError
-from unitrack.names import escape, shorten
+from unitrack.names import escape, leads_out, shorten
 from unitrack.records import Artifact, ArtifactType
-from unitrack.validation import check_artifact_name
-from unitrack_tensorboard.event_file import payloads
+from unitrack_tensorboard.event_reader import Other, elements
+from unitrack_tensorboard.frame_reader import payload_at
+from unitrack_tensorboard.points import milliseconds_of
+
+_log = logging.getLogger(__name__)
 
 _SCHEME = "tfevents"
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
 """Of an image, by how it begins."""
 _LONGEST_PART = 200
-"""Characters of a name. A file system takes 255 bytes, and step and suffix come behind."""
+"""Bytes of a file's or folder's name. A file system takes 255, and step and suffix come behind."""
+_LONGEST_PATH = 2000
+"""Bytes of a path. Linux takes 4096, and the run folder comes before."""
 
 
-def media(path: Path, number: int, place: int, event: Event, plugin: str) -> Iterator[Artifact]:
-    """The artifacts of one value, shown by `plugin`: event `number` of the file, and value `place` in it."""
-    type_ = _TYPES.get(plugin)
+def media(other: Other) -> Iterator[Artifact]:
+    """The artifacts of one value."""
+    type_ = _TYPES.get(plugin_of(other.value) or other.plugin)
     if type_ is None:
         return
-    tag = event.summary.value[place].tag
-    for item, content in enumerate(_READERS[type_](event.summary.value[place])):
+    step = other.event.step
+    for item, content in enumerate(_contents(type_, other.value)):
+        tag = other.value.tag
         name = f"{tag}/{item}" if item else tag
+        place = f"{other.position}.{other.place}.{item}"
         yield Artifact(
             seq=0,
-            time=round(event.wall_time * 1000),
-            name=_name(name, event.step, _suffix(type_, content)),
-            file=f"{_SCHEME}{path.absolute().as_uri().removeprefix('file')}#{number}.{place}.{item}",
+            time=milliseconds_of(other.event.wall_time),
+            name=_name(name, step, _suffix(type_, content)),
+            file=f"{_SCHEME}{other.path.absolute().as_uri().removeprefix('file')}#{place}",
             type=type_,
             size=len(content),
-            step=event.step,
+            step=step,
         )
 
 
@@ -67,14 +72,25 @@ def fetch(artifact: Artifact, folder: Path) -> Path:
     if parts.scheme != _SCHEME:
         return Path(artifact.file)
     path = Path(url2pathname(parts.path))
-    number, place, item = map(int, unquote(parts.fragment).split("."))
-    payload = next(itertools.islice(payloads(path), number, None), None)
+    position, place, item = map(int, unquote(parts.fragment).split("."))
+    payload = payload_at(path, position)
     if payload is None:
-        raise FileNotFoundError(f"{path} no longer has the event {number} with {artifact.name!r}")
+        raise FileNotFoundError(f"{path} no longer has the event at byte {position} with {artifact.name!r}")
     value = Event.FromString(payload).summary.value[place]
     target = folder / PurePosixPath(artifact.name).name
-    target.write_bytes(_READERS[artifact.type](value)[item])
+    target.write_bytes(_contents(artifact.type, value)[item])
     return target
+
+
+def _contents(type_: ArtifactType, value: Any) -> list[bytes]:
+    """What the items of a value are in a file of their own; none if it is not what its dashboard takes."""
+    try:
+        if elements(value.tensor) <= value.ByteSize():
+            return _READERS[type_](value)
+    except (TypeError, ValueError, LookupError):
+        pass
+    _log.warning("the value of %r is no %s, and was skipped", value.tag, type_)
+    return []
 
 
 def _images(value: Any) -> list[bytes]:
@@ -117,10 +133,12 @@ def _suffix(type_: ArtifactType, content: bytes) -> str:
 def _name(tag: str, step: int, suffix: str) -> str:
     """A path among the artifacts. A tag that is none ("../x", "/", "a//b") is written in one part, with escapes."""
     path = escape(tag, r"\s\S")
-    try:
-        if check_artifact_name(path) == path:
-            return check_artifact_name(with_step(f"{path}{suffix}", step))
-    except InvalidValueError:
-        pass
-    part = shorten(escape(tag, r"a-zA-Z0-9_ \-"), _LONGEST_PART) or "untagged"
-    return with_step(f"{part}{suffix}", step)
+    if not _is_path(path):
+        path = shorten(escape(tag, r"a-zA-Z0-9_ \-"), _LONGEST_PART) or "untagged"
+    return f"{path}-{step}{suffix}"
+
+
+def _is_path(path: str) -> bool:
+    if leads_out(path) or path[1:2] == ":" or "\\" in path or len(path.encode()) > _LONGEST_PATH:
+        return False
+    return all(part not in ("", ".") and len(part.encode()) <= _LONGEST_PART for part in path.split("/"))

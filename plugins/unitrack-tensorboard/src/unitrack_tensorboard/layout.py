@@ -1,4 +1,4 @@
-"""What lies where in the TensorBoard folder of a run.
+"""The layout of the TensorBoard folder of a run.
 
     events.out.tfevents.<opened, s>.<ms>.unitrack     points, images, texts; one more file after each restart
     events.out.tfevents.0000000000.<n>.unitrack-run   the run as a whole (see `overview`), replaced as it changes
@@ -61,7 +61,7 @@ def foreign_files(root: Path) -> list[Path]:
 
 
 def is_late(name: str) -> bool:
-    """Whether a folder of this name in a run's folder holds its late points."""
+    """Return whether a folder of this name in a run's folder holds its late points."""
     return _LATE.fullmatch(name) is not None
 
 

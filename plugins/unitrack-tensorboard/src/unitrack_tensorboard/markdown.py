@@ -28,7 +28,7 @@ def table_head(headings: Sequence[str]) -> list[str]:
 
 
 def table_row(cells: Sequence[Any]) -> str:
-    """One line of a table."""
+    """Return one line of a table."""
     return _row([_cell(cell) for cell in cells])
 
 

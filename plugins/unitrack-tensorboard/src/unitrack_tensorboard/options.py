@@ -41,6 +41,11 @@ class TensorBoardOptions(SinkOptions, frozen=True, kw_only=True):
         if self.logdir is not None and "://" in self.logdir:
             raise ValueError(f"logdir {self.logdir!r} is no local folder: mount the bucket, or copy runs there")
 
+    @classmethod
+    def at(cls, place: str) -> Self:
+        """Options with `place` as the logdir."""
+        return cls(logdir=place)
+
     def anchored(self, directory: Path) -> Self:
         """`logdir` made absolute from `directory`."""
         if self.logdir is None:

@@ -18,15 +18,19 @@ import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from unitrack.learned import learned
+from unitrack.hookspecs import decode
 from unitrack.records import Params, RunEnd, RunStart, Tags, flatten, merge
 from unitrack_tensorboard import layout, markdown, summaries
-from unitrack_tensorboard.event_file import file_header, frame, payloads
+from unitrack_tensorboard.event_file import file_header
+from unitrack_tensorboard.frame_reader import payloads
+from unitrack_tensorboard.names import RECORDS, UNITRACK
 from unitrack_tensorboard.options import ChartLayout
-from unitrack_tensorboard.tags import RECORDS, UNITRACK
+from unitrack_tensorboard.tfrecord import frame
+
+_TRIES = 5
+"""To read an overview that its run replaces at the same time."""
 
 
-@learned
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run apart from its points and artifacts."""
 
@@ -84,12 +88,21 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def load(cls, root: Path) -> Self | None:
         """The overview of the run in `root`; None if unitrack wrote none there."""
+        for _ in range(_TRIES):
+            try:
+                return cls._load(root)
+            except FileNotFoundError:  # `save` replaced it since the folder was listed
+                continue
+        return cls._load(root)
+
+    @classmethod
+    def _load(cls, root: Path) -> Self | None:
         for _, path in reversed(layout.overviews(root)):
             for payload in payloads(path):
                 for value in Event.FromString(payload).summary.value:
                     if value.tag == RECORDS and value.tensor.string_val:
                         with contextlib.suppress(msgspec.DecodeError):  # not what we wrote
-                            return msgspec.json.decode(value.tensor.string_val[0], type=cls)
+                            return decode(value.tensor.string_val[0], cls)
         return None
 
     def _event(self) -> Event:

@@ -1,4 +1,4 @@
-"""In which folder a point goes so that TensorBoard shows it.
+"""The folder of each point, chosen so that TensorBoard shows it.
 
 TensorBoard's data server takes a step that is not above the tag's last one for a restart, and hides the tag's earlier
 points from that step on (reservoir.rs, `preempt`; 100 points and then one at step 10 leave 11). The rule holds per

@@ -17,25 +17,21 @@ import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
 
 from unitrack import hookimpl
-from unitrack.claims import claim_folder
 from unitrack.errors import RecordRejectedError
-from unitrack.hookspecs import Checkpoint, Link, RunContext
-from unitrack.learned import learned
-from unitrack.limits import MAX_STEP
-from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStatus, Tags
+from unitrack.hookspecs import Checkpoint, Link, RunContext, convert
+from unitrack.records import MAX_STEP, Artifact, Metrics, Params, RunEnd, RunStatus, Tags
 from unitrack_tensorboard import layout, summaries
 from unitrack_tensorboard.artifacts import keep
+from unitrack_tensorboard.errors import classified
 from unitrack_tensorboard.event_file import EventFile
-from unitrack_tensorboard.failures import classified
+from unitrack_tensorboard.names import ARTIFACT, TagNames
 from unitrack_tensorboard.options import DEFAULT_LOGDIR, TensorBoardOptions
 from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.placement import Placement
-from unitrack_tensorboard.tags import ARTIFACT, TagNames
+from unitrack_tensorboard.rewind import Aside, Withdrawal
 from unitrack_tensorboard.views import add_view, dashboard_of, series
-from unitrack_tensorboard.withdrawing import Aside, Withdrawal
 
 
-@learned
 class _Committed(msgspec.Struct, frozen=True):
     """The checkpoint's fields."""
 
@@ -75,7 +71,7 @@ class TensorBoardSink:
     """That of the last `flush`: what it covers is put back after a crash."""
 
     def __init__(self, options: TensorBoardOptions) -> None:
-        """Nothing is touched before `open_run`."""
+        """Touch no file before `open_run`."""
         self._options = options
 
     @hookimpl
@@ -85,23 +81,26 @@ class TensorBoardSink:
         logdir = Path(self._options.logdir).absolute() if self._options.logdir else _default_logdir(run)
         with classified(logdir):
             # In a folder of its own also for a logdir of one: HParams shows no metrics of a run named ".".
-            self._root = claim_folder(logdir, run, _writer)
+            self._root = run.claim_folder(logdir, _writer)
         name = self._root.name
         with classified(self._root):
             self._take_up(name)
             self._aside = Aside(run.notes, self._root)
-            self._open_part(msgspec.convert(checkpoint or {}, _Committed))
+            self._open_part(convert(checkpoint or {}, _Committed))
             self._save_overview()
         self._link = Link(id=name, location=str(logdir), open_with=f"tensorboard --logdir {shlex.quote(str(logdir))}")
         return self._link
 
     @hookimpl
-    def rewind(self, steps: dict[str, int]) -> Link:
+    def can_rewind(self) -> bool:
+        """Return True."""
+        return True
+
+    @hookimpl
+    def rewind(self, steps: dict[str, int]) -> None:
         """Write the event files anew without the points that training went back behind."""
-        if steps:
-            with classified(self._root, reopen=True):
-                self._withdraw({self._names.of_metric(name): step for name, step in steps.items()})
-        return self._link
+        with classified(self._root, reopen=True):
+            self._withdraw({self._names.of_metric(name): step for name, step in steps.items()})
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
@@ -132,7 +131,7 @@ class TensorBoardSink:
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
-        """Every artifact as a file, and what a dashboard can show of it there too."""
+        """Store each artifact as a file, and write events for those that a dashboard shows."""
         with classified(self._root):
             directory = self._root / layout.ARTIFACTS
             # first, as it may reject: then no event of the batch is written
@@ -165,7 +164,7 @@ class TensorBoardSink:
 
     @hookimpl
     def close(self) -> None:
-        """Nothing is held open between calls."""
+        """Do nothing: no file is open between calls."""
 
     def _take_up(self, name: str) -> None:
         start = self._run.start
@@ -242,7 +241,7 @@ class TensorBoardSink:
 
 
 def _default_logdir(run: RunContext) -> Path:
-    """One for all runs under a root, so that TensorBoard shows them in one view.
+    """Return one folder for all runs under a root, so that TensorBoard shows them in one view.
 
     A run that has one in its own folder goes on there, where it was the default once. So does a run beside one that is
     called "tensorboard", as a run folder is no place for others.

@@ -45,7 +45,7 @@ _EXACT_INTEGERS = 2**53
 
 
 def add_scalar(summary: Summary, tag: str, value: float, order: int | None = None) -> None:
-    """One point. `order`, for a point in a late folder, is how many points the tag had before it."""
+    """Add a point. `order`, for a point in a late folder, is how many points the tag had before it."""
     single = c_float(value).value
     added = summary.value.add(tag=tag, simple_value=single)
     if order is not None:
@@ -68,13 +68,13 @@ def read_scalar(value: Any) -> tuple[float, int | None]:
 
 
 def add_image(summary: Summary, tag: str, encoded: bytes, width: int, height: int) -> None:
-    """One image, encoded as a browser can show it. Width and height are in pixels."""
+    """Add an image, encoded as a browser can show it. Width and height are in pixels."""
     image = summary.value.add(tag=tag).image
     image.encoded_image_string, image.width, image.height = encoded, width, height
 
 
 def add_audio(summary: Summary, tag: str, encoded: bytes) -> None:
-    """One sound, as the content of a WAV file."""
+    """Add a sound, as the content of a WAV file."""
     metadata = audio.create_summary_metadata(display_name=None, description=None, encoding=audio.Encoding.Value("WAV"))
     tensor = summary.value.add(tag=tag, metadata=metadata).tensor
     tensor.dtype = DT_STRING
@@ -84,7 +84,7 @@ def add_audio(summary: Summary, tag: str, encoded: bytes) -> None:
 
 
 def add_histogram(summary: Summary, tag: str, bins: Sequence[tuple[float, float, float]]) -> None:
-    """One histogram: left edge, right edge and count of each bin, as float64."""
+    """Add a histogram: left edge, right edge and count of each bin, as float64."""
     value = summary.value.add(tag=tag, metadata=histogram_metadata(display_name=None, description=None))
     value.tensor.dtype = DT_DOUBLE
     value.tensor.tensor_shape.dim.add(size=len(bins))
@@ -93,7 +93,7 @@ def add_histogram(summary: Summary, tag: str, bins: Sequence[tuple[float, float,
 
 
 def add_text(summary: Summary, tag: str, markdown: str) -> None:
-    """One text for the text dashboard."""
+    """Add a text for the text dashboard."""
     value = summary.value.add(tag=tag, metadata=text_metadata(display_name=None, description=None))
     value.tensor.dtype = DT_STRING  # a scalar: of an array the dashboard makes one more table
     value.tensor.string_val.append(markdown.encode())
@@ -108,7 +108,7 @@ def add_own(summary: Summary, tag: str, content: bytes) -> None:
 
 
 def add_layout(summary: Summary, layout: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-    """What the Custom Scalars dashboard shows: category -> chart -> regular expressions of the tags in it."""
+    """Add the layout of the Custom Scalars dashboard: category -> chart -> regular expressions of the tags in it."""
     categories = [
         Category(
             title=category,
@@ -135,7 +135,7 @@ def add_session_start(summary: Summary, params: Mapping[str, Any], time: float) 
 
 
 def add_session_end(summary: Summary, status: RunStatus, time: float) -> None:
-    """How the run ended, for the HParams dashboard. `time` is in seconds."""
+    """Add how the run ended, for the HParams dashboard. `time` is in seconds."""
     info = SessionEndInfo(status=_STATUS.get(status, STATUS_UNKNOWN), end_time_secs=time)
     _add_hparams(summary, hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
 

@@ -16,9 +16,8 @@ import msgspec
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from unitrack.media.histograms import Histogram
-from unitrack.media.tables import Table
-from unitrack.records import Artifact, ArtifactType
+from unitrack.hookspecs import decode
+from unitrack.records import Artifact, ArtifactType, Histogram, Table
 from unitrack_tensorboard import markdown, summaries
 
 MAX_SHOWN_MEDIA_BYTES = 16 * 1024 * 1024
@@ -141,7 +140,7 @@ def _add_table(summary: Summary, tag: str, path: Path) -> bool:
 
 def _decoded(path: Path, type: type[_Content]) -> _Content | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=type)
+        return decode(path.read_bytes(), type)
     except msgspec.DecodeError:
         return None  # somebody else's file
 

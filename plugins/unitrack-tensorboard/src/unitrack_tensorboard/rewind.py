@@ -16,7 +16,8 @@ import msgspec
 from tensorboard.compat.proto.event_pb2 import Event
 
 from unitrack_tensorboard import layout, summaries
-from unitrack_tensorboard.event_file import frame, payloads
+from unitrack_tensorboard.frame_reader import payloads
+from unitrack_tensorboard.tfrecord import frame
 
 
 class _Point(msgspec.Struct, frozen=True):

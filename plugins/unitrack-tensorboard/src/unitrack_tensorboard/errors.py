@@ -1,4 +1,4 @@
-"""Which answer the lane should give to an error of the file system."""
+"""Errors of the file system as errors of a sink, which say what the lane is to do."""
 
 from __future__ import annotations
 

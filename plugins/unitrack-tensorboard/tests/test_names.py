@@ -7,8 +7,8 @@ from tensorboard_dashboards import histograms
 from tensorboard_readers import points, python_reader, sourced, texts
 
 from unitrack.records import Artifact
+from unitrack_tensorboard.names import TagNames, metric_name
 from unitrack_tensorboard.source import TensorBoardSource
-from unitrack_tensorboard.tags import TagNames, metric_name
 
 BINS = b'{"counts": [2], "edges": [0, 1]}'
 SHOWN = [(3, [(0.0, 1.0, 2.0)])]

@@ -1,4 +1,4 @@
-"""Which TensorBoard tag a metric or an artifact gets.
+"""The TensorBoard tags of metrics and artifacts.
 
 A tag is free text, and both readers took all of these as they are (measured): the empty one, "/lead", "a/", a NUL, a
 thousand characters. But a tag belongs to the dashboard that used it first in a run: a scalar and an image under one

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import unitrack_trackio
 from unitrack.testing import SinkConformance, Trial, in_the_way
-from unitrack_trackio.naming import project_name
+from unitrack_trackio.names import project_name
 
 
 class TestSink(SinkConformance):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 import trackio
 
 import unitrack
+from unitrack.errors import SourceError
 from unitrack.records import Artifact, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack_trackio.options import TrackioOptions
 from unitrack_trackio.source import TrackioSource
 
 AWKWARD = ("loss", "Loss", "step", "time", "__x", "_y", "~z", "a//b", "mean@1", "../x", "\N{FIRE}", "n" * 1000)
@@ -99,3 +102,25 @@ def test_the_project_by_trackios_own_variable(folder, tmp_path, monkeypatch):
         run.log_metrics({"loss": 0.5}, step=1)
     assert run.finish(timeout=60).ok
     assert run.links()["trackio"].open_with.endswith(f"{tmp_path.name}-theirs")
+
+
+def test_a_file_from_a_folder_that_is_not_that_of_this_process(open_sink, folder, tmp_path):
+    """It is copied from the folder, and trackio does not record that a run has used it."""
+    sink = open_sink()
+    sink.artifact("notes/a.txt", b"hello", "text")
+    sink.end("finished")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    found = unitrack.runs(f"trackio:{elsewhere}").find(sink.link.id)
+    before = (elsewhere / f"{found.project}.db").read_bytes()
+    assert found.fetch("notes/a.txt", tmp_path / "fetched").read_bytes() == b"hello"
+    assert (elsewhere / f"{found.project}.db").read_bytes() == before
+    shutil.rmtree(elsewhere / "artifacts")
+    with pytest.raises(SourceError, match=r"'a.txt' in notes_x2f_a.txt:v0 is not in .*blobs"):
+        found.fetch("notes/a.txt", tmp_path / "again")
+
+
+def test_a_location_as_the_destination_of_a_copy(folder):
+    assert TrackioOptions.at(str(folder)) == TrackioOptions()
+    with pytest.raises(ValueError, match=r"set TRACKIO_DIR=.*/other and start again"):
+        TrackioOptions.at(str(folder / "other"))

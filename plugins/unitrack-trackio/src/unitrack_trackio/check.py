@@ -1,4 +1,4 @@
-"""What `unitrack doctor` looks at."""
+"""The checks of `unitrack doctor` for trackio."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import trackio
+
 from unitrack.errors import SinkMisconfiguredError
 from unitrack.hookspecs import Finding
 from unitrack_trackio.options import TrackioOptions
+from unitrack_trackio.session import refuse_remote
 
 
 def check(options: TrackioOptions) -> Iterator[Finding]:
     """The package, that trackio would stay on this machine, and whether its folder can be written."""
-    import trackio
-
-    from unitrack_trackio.session import refuse_remote
-
     yield Finding(ok=True, subject="package", message=f"trackio {version('trackio')}")
     try:
         refuse_remote()

@@ -1,4 +1,4 @@
-"""A moment of trackio: one run opened, written to and finished, so that all of it is on the disk afterwards.
+"""One session of trackio: a run is opened, written to and finished, and is then whole on the disk.
 
 trackio writes in a thread of its own and only warns of what it could not write. Finishing a run waits for that thread;
 whether the rows are there the sink asks the database.

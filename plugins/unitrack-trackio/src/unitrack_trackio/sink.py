@@ -17,9 +17,8 @@ import trackio
 from unitrack.errors import RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext, hookimpl
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags, merge
-from unitrack_trackio.claiming import making_runs
 from unitrack_trackio.database import Database, TrackioRun
-from unitrack_trackio.naming import (
+from unitrack_trackio.names import (
     RECORD,
     artifact_name,
     file_name,
@@ -31,6 +30,7 @@ from unitrack_trackio.naming import (
     time_text,
 )
 from unitrack_trackio.options import TrackioOptions
+from unitrack_trackio.project_lock import making_runs
 from unitrack_trackio.session import refuse_remote, with_run
 
 _ARTIFACT_TYPE = "artifact"  # one for all: in trackio a name has one type in all runs of a project
@@ -66,7 +66,10 @@ class TrackioSink:
         found = self._find() or self._make()
         self._id, self._name = found.id, found.name
         self._config = {key: value for key, value in found.config.items() if not key.startswith("_")}
-        if self._config[RECORD].pop("status", None):  # it goes on
+        record = self._config[RECORD]
+        shown = {"name": run.start.name, "description": run.start.description}
+        if record.pop("status", None) or shown != {key: record.get(key, "") for key in shown}:  # it goes on
+            record |= shown
             self._changed = True
         self._read_unclaimed(checkpoint or {"row": 0, "unclaimed": []})
         return Link(
@@ -84,7 +87,7 @@ class TrackioSink:
 
     @hookimpl
     def log_metrics(self, metrics: list[Metrics]) -> None:
-        """Note rows for the next `flush`, but those that are there already."""
+        """Keep rows for the next `flush`, without those that are there already."""
         for record in metrics:
             values: dict[str, Any] = {key_of(name): value for name, value in record.values().items()}
             values[RECORD] = time_text(record.time)  # trackio's own is that of writing
@@ -133,7 +136,7 @@ class TrackioSink:
 
     @hookimpl
     def end_run(self, status: RunStatus, time: int) -> None:
-        """Note it in the config: trackio's runs have no status."""
+        """Keep the status in the config: trackio's runs have none."""
         self._config[RECORD] |= {"status": status, "ended": time}
         self._changed = True
 
@@ -179,7 +182,7 @@ class TrackioSink:
             self._last_row = max(self._last_row, row.id)
 
     def _free_name(self) -> str:
-        """A name of its own, as it is by names that trackio resumes runs."""
+        """Return a name that no run has: trackio resumes runs by their names."""
         start = self._run.start
         taken = {one.name for one in self._database.runs()}
         names = (start.name, f"{start.name}-{start.run_id}", f"{start.name}-{start.run_id}-{self._run.sink_name}")
@@ -225,6 +228,6 @@ def _stored_names(path: Path) -> dict[str, str] | None:
 
 
 def _identity(step: int, values: dict[str, Any]) -> str:
-    """What two rows have in common if they are the same."""
+    """Return a text that is the same for two rows that are alike."""
     plain = {key: _SPELLED.get(repr(value), value) for key, value in values.items()}
     return json.dumps([step, plain], sort_keys=True)

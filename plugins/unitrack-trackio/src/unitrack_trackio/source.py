@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunEnd, RunStart, Tags
-from unitrack.safe_files import leads_out
-from unitrack_trackio.database import Database, TrackioRun
-from unitrack_trackio.naming import RECORD, artifact_name, file_name, member_of, name_of, time_of
+from unitrack.errors import SourceError
+from unitrack.hookspecs import Columns, Condition, RunSummary, Source
+from unitrack.names import leads_out
+from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack_trackio.database import ArtifactVersion, Database, TrackioRun
+from unitrack_trackio.names import RECORD, artifact_name, file_name, member_of, name_of
+from unitrack_trackio.points import MetricsFold, columns_of_rows, milliseconds, points_of, time_of_row
+from unitrack_trackio.stored_files import copy_files
 
-_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_TYPES: dict[str, ArtifactType] = {"model": "model", "table": "table"}
+"""trackio's types are free text; these two mean the same in unitrack."""
 
 
-class TrackioSource:
+class TrackioSource(Source):
     """The projects in a folder: what TRACKIO_DIR names. A run's id is `<project>/<trackio's id>`."""
 
     def __init__(self, location: str) -> None:
@@ -27,50 +33,91 @@ class TrackioSource:
             raise FileNotFoundError(f"there is no folder {self._folder}: give what TRACKIO_DIR names")
 
     def runs(self) -> Iterator[RunStart]:
-        """The runs of all projects."""
-        for database, run in self._all():
-            yield _start(database, run)
+        """Yield the runs of all projects."""
+        for database in self._databases():
+            with _naming(database):
+                for run in database.runs():
+                    yield _start(database, run)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
-        """The records of one run, by its id here or by that in unitrack. Raises `KeyError` if there is no such run."""
-        return _records(*self._find(run_id))
+        """Return the records of one run, by its id here or by that in unitrack. Raises `KeyError` if there is no such
+        run.
+        """
+        database, run = self._find(run_id)
+        return _records(database, run)
+
+    def summaries(self, conditions: Sequence[Condition] = ()) -> Iterator[tuple[RunStart, RunSummary]]:
+        """Yield the runs of all projects with their whole summaries: each project's rows are read once."""
+        for database in self._databases():
+            with _naming(database):
+                runs = list(database.runs())
+                folds = {run.id: MetricsFold(is_ours=bool(_record(run))) for run in runs}
+                for row in database.all_rows():
+                    if row.run_id in folds:  # else the run began meanwhile
+                        folds[row.run_id].add(row)
+                versions: dict[str, list[ArtifactVersion]] = {}
+                for version in database.artifacts():
+                    versions.setdefault(version.run_id, []).append(version)
+            for run in runs:
+                others = (*_head(database, run), *_artifacts(database, run, versions.get(run.id, ())), *_end(run))
+                metrics = folds[run.id].build()
+                last = {name: metric.last for name, metric in metrics.items() if metric.last is not None}
+                summary = msgspec.structs.replace(RunSummary.of(others), metrics=metrics, last=last)
+                yield _start(database, run), summary
+
+    def history(self, run_id: str, metrics: Collection[str]) -> Iterator[Metrics]:
+        """Return the points of these metrics alone. Raises as `records` does."""
+        database, run = self._find(run_id)
+        return _metrics(database, run, frozenset(metrics))
+
+    def columns(self, run_id: str, metrics: Collection[str] | None = None) -> Mapping[str, Columns]:
+        """Return the points by metric; no record is made of them. Raises as `records` does."""
+        database, run = self._find(run_id)
+        with _naming(database):
+            return columns_of_rows(database.rows(run.id), metrics, is_ours=bool(_record(run)))
 
     def fetch(self, run_id: str, artifact: Artifact, folder: Path) -> Path:
-        """Copy an artifact that `records` named into `folder`; where it lies then.
+        """Copy an artifact that `records` named into `folder`, and return where it lies then.
 
-        Through trackio, which notes that the run has used the artifact, and which looks in TRACKIO_DIR alone: raises
-        `FileNotFoundError` if that is another folder.
+        Raises `FileNotFoundError` if its files are not on this machine.
         """
-        import trackio
-
-        from unitrack_trackio.session import with_run
-
-        if Path(trackio.TRACKIO_DIR).absolute() != self._folder.absolute():
-            raise FileNotFoundError(f"to fetch artifacts set TRACKIO_DIR to {self._folder.absolute()}")
         project, spec, file = artifact.file.removeprefix("trackio:").split("/", 2)
-        _, stored = self._find(run_id)
+        database, run = self._find(run_id)
         target = folder / spec.replace(":", "-")
-        with_run(project, stored.name, {}, lambda run: run.use_artifact(spec).download(target))
-        names = _record(stored).get("artifacts", {}).get(artifact.name, {}).get("names")
+        name, _, version = spec.rpartition(":v")
+        with _naming(database):
+            copy_files(Database(self._folder / f"{Path(project).name}.db"), name, int(version), target)
+        names = _record(run).get("artifacts", {}).get(artifact.name, {}).get("names")
         if not file and names is not None:
             target = _with_original_names(target, names)
         return target / file
 
-    def _all(self) -> Iterator[tuple[Database, TrackioRun]]:
-        for path in sorted(self._folder.glob("*.db")):
-            database = Database(path)
-            yield from ((database, run) for run in database.runs())
+    def _databases(self) -> Iterator[Database]:
+        return map(Database, sorted(self._folder.glob("*.db")))
 
     def _find(self, run_id: str) -> tuple[Database, TrackioRun]:
         project, _, own_id = run_id.partition("/")
         database = Database(self._folder / f"{Path(project).name}.db")
-        for run in database.runs():
-            if run.id == own_id:
-                return database, run
-        for database, run in self._all():
-            if _record(run).get("run_id") == run_id:
-                return database, run
+        with _naming(database):
+            run = database.run(own_id)
+        if run is not None:
+            return database, run
+        for database in self._databases():
+            with _naming(database):
+                for run in database.runs():
+                    if _record(run).get("run_id") == run_id:
+                        return database, run
         raise KeyError(run_id)
+
+
+@contextmanager
+def _naming(database: Database) -> Iterator[None]:
+    """Raise SQLite's errors as a `SourceError` that names the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        mend = "wait for the program that writes it" if "locked" in str(error) else "restore the file, or remove it"
+        raise SourceError(f"can't read {database.path}: {error}; {mend}") from error
 
 
 def _with_original_names(folder: Path, names: dict[str, str]) -> Path:
@@ -90,35 +137,56 @@ def _with_original_names(folder: Path, names: dict[str, str]) -> Path:
 
 
 def _uri(project: str, name: str, entry: dict[str, Any]) -> str:
-    """Where `TrackioSource.fetch` finds an artifact, and which file of it is meant: a folder is all of it."""
+    """Return the URI by which `TrackioSource.fetch` finds an artifact: with the file in it, or for a folder without."""
     file = "" if entry["folder"] else file_name(name)
     return f"trackio:{project}/{artifact_name(name)}:{entry['version']}/{file}"
 
 
 def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
-    seq = itertools.count()
-    record = _record(run)
+    with _naming(database):
+        parts = (_head(database, run), _metrics(database, run), _artifacts(database, run), _end(run))
+        for seq, record in enumerate(itertools.chain.from_iterable(parts)):
+            yield msgspec.structs.replace(record, seq=seq)
+
+
+def _head(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
     start = _start(database, run)
-    time = start.time
-    yield msgspec.structs.replace(start, seq=next(seq))
+    is_ours = bool(_record(run))
     params = {
-        name_of(key) if record else key: value
+        name_of(key) if is_ours else key: value
         for key, value in run.config.items()
-        if not key.startswith("_") and not (record and key == RECORD)
+        if not key.startswith("_") and not (is_ours and key == RECORD)
     }
+    yield start
     if params:
-        yield Params(seq=next(seq), time=time, params=params)
+        yield Params(seq=0, time=start.time, params=params)
     if start.tags:
-        yield Tags(seq=next(seq), time=time, tags=start.tags)
-    for row in database.rows(run.id):
-        noted = row.values.pop(RECORD, None) if record else None
-        time = time_of(noted) if noted else _milliseconds(row.timestamp)
-        points = _points(row.values, ours=bool(record))
-        if points:
-            yield Metrics(seq=next(seq), time=time, step=row.step, metrics={}).with_values(points)
+        yield Tags(seq=0, time=start.time, tags=start.tags)
+
+
+def _metrics(database: Database, run: TrackioRun, wanted: Collection[str] | None = None) -> Iterator[Metrics]:
+    is_ours = bool(_record(run))
+    with _naming(database):
+        for row in database.rows(run.id):
+            points = points_of(row, is_ours=is_ours)
+            if wanted is not None:
+                points = {name: value for name, value in points.items() if name in wanted}
+            if points:
+                time = time_of_row(row, is_ours=is_ours)
+                yield Metrics(seq=0, time=time, step=row.step, metrics={}).with_values(points)
+
+
+def _artifacts(
+    database: Database, run: TrackioRun, versions: Collection[ArtifactVersion] | None = None
+) -> Iterator[Artifact]:
+    """Yield the artifacts by the names that they were logged with. One of a plain run is a folder.
+
+    `versions`: those that the run logged, if they are known.
+    """
+    record = _record(run)
     for name, entry in record.get("artifacts", {}).items():
         yield Artifact(
-            seq=next(seq),
+            seq=0,
             time=entry["time"],
             name=name,
             file=_uri(database.path.stem, name, entry),
@@ -127,12 +195,27 @@ def _records(database: Database, run: TrackioRun) -> Iterator[AnyRecord]:
             step=entry["step"],
             annotations=entry.get("annotations", {}),
         )
+    if record:
+        return
+    for one in database.artifacts(run.id) if versions is None else versions:
+        yield Artifact(
+            seq=0,
+            time=milliseconds(one.timestamp),
+            name=one.name,
+            file=f"trackio:{database.path.stem}/{one.name}:v{one.version}/",
+            type=_TYPES.get(one.type, "folder"),
+            size=one.size,
+        )
+
+
+def _end(run: TrackioRun) -> Iterator[RunEnd]:
+    record = _record(run)
     if "status" in record:
-        yield RunEnd(seq=next(seq), time=record["ended"], status=record["status"])
+        yield RunEnd(seq=0, time=record["ended"], status=record["status"])
 
 
 def _record(run: TrackioRun) -> dict[str, Any]:
-    """What unitrack noted in the config; empty for others' runs."""
+    """Return what unitrack keeps in the config; empty for runs that it did not write."""
     record = run.config.get(RECORD)
     return record if isinstance(record, dict) and "run_id" in record else {}
 
@@ -142,24 +225,11 @@ def _start(database: Database, run: TrackioRun) -> RunStart:
     created = run.config.get("_Created")
     return RunStart(
         seq=0,
-        time=record.get("time") or (_milliseconds(created) if created else 0),
+        time=record.get("time") or (milliseconds(created) if created else 0),
         run_id=f"{database.path.stem}/{run.id}",
         name=record.get("name", run.name),
         project=record.get("project", database.path.stem),
         description=record.get("description", ""),
         tags=record.get("tags", {}),
+        unitrack_id=record.get("run_id", ""),
     )
-
-
-def _points(values: dict[str, Any], ours: bool) -> dict[str, float]:
-    points = {}
-    for key, value in values.items():
-        number = _SPECIAL.get(value, value) if isinstance(value, str) else value
-        if isinstance(number, int | float) and not isinstance(number, bool):
-            points[name_of(key) if ours else key] = float(number)
-    return points
-
-
-def _milliseconds(timestamp: str) -> int:
-    time = datetime.fromisoformat(timestamp)
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""One at a time makes runs in a project.
+"""A lock for a project, held by the sink that makes a run in it.
 
 trackio resumes runs by their names, and has no call that makes a run only if there is none of its name. Between looking
 for a free name and the first row, another sink, here or in another process, could take the same name: trackio would
@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unitrack.errors import SinkUnavailableError
-from unitrack.safe_files import open_private
 
 _WAIT_S = 60.0
 """Making a run takes milliseconds; trackio itself waits 10 s for its lock and 30 s for a row to be written."""
@@ -24,13 +23,13 @@ _POLL_S = 0.01
 
 @contextmanager
 def making_runs(database: Path) -> Iterator[None]:
-    """Held by the one that makes a run in the project of this database. The system frees it if that one dies.
+    """Hold the lock of a database's project, to make a run in it. The system frees it if the process dies.
 
     Raises `OSError`, and `SinkUnavailableError` if it is not free within a minute.
     """
     path = database.with_name(f".{database.stem}.unitrack.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o664)
     try:
         _lock(descriptor, path)
         yield

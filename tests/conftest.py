@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+if TYPE_CHECKING:
+    from unitrack_tests.s3 import Bucket
+
 SUPPORT = Path(__file__).parent / "support"
+PROBE_PLUGIN = SUPPORT / "probe_plugin"
 MARKER = "TESTS_OF_SESSION"
 """Set in the environment, which couriers and trainers inherit: so those of this session are told from others."""
 COURIERS_LEAVE_WITHIN_S = 25.0
 LINGER = "UNITRACK_LINGER"
 
-sys.path.insert(0, str(SUPPORT))
+sys.path[:0] = [str(SUPPORT), str(PROBE_PLUGIN)]
+pytest.register_assert_rewrite("unitrack.testing.conformance", "unitrack_tests")  # before any test imports from them
+os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="unitrack-trackio-")  # not the user's; trackio reads it once
+atexit.register(shutil.rmtree, os.environ["TRACKIO_DIR"], ignore_errors=True)
 os.environ[LINGER] = "5"  # seconds; by default couriers would try for ten minutes after a test whose sink is down
 
 
@@ -32,7 +43,8 @@ def plugin_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     (info / "entry_points.txt").write_text("[unitrack]\nprobe = unitrack_probe\n")
     sys.path.append(str(site))
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (before, str(SUPPORT), str(site))))  # for trainers
+    search = (before, str(SUPPORT), str(PROBE_PLUGIN), str(site))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, search))  # for trainers
     yield
     sys.path.remove(str(site))
     if before is None:
@@ -47,7 +59,7 @@ def no_courier_left_behind(plugin_of_the_tests: None) -> Iterator[None]:
     token = secrets.token_hex(8)
     os.environ[MARKER] = token
     yield
-    pool = sys.modules.get("unitrack.delivery.pool")
+    pool = sys.modules.get("unitrack.delivery.courier.pool")
     if pool is not None:
         pool.pool.let_go()
     deadline = time.monotonic() + COURIERS_LEAVE_WITHIN_S
@@ -77,6 +89,16 @@ def couriers_of(token: str) -> list[psutil.Process]:
 
 
 @pytest.fixture(autouse=True)
+def limits_as_they_were() -> Iterator[None]:
+    """Undo what a probe sink that is served in this process has done to the limits."""
+    from unitrack import limits
+
+    before = {name: value for name, value in vars(limits).items() if name.isupper()}
+    yield
+    vars(limits).update(before)
+
+
+@pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the test, which is also the working directory; of UNITRACK_* only `LINGER`, no rank and no job is
     set.
@@ -86,3 +108,30 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of a real S3 server on loopback, one for the session."""
+    from unitrack_tests.s3 import serving_s3  # before moto, whose settings it sets
+
+    pytest.importorskip("moto", reason="moto is not in each environment")
+    pytest.importorskip("s3fs", reason="the extra s3 is not in each environment")
+
+    with serving_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A new bucket, behind a wire that can get in the way; programs find it by the environment."""
+    from unitrack_tests.s3 import Bucket, Wire, client_of, set_up_environment
+
+    for variable in ("AWS_PROFILE", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    wire = Wire(s3_server)
+    set_up_environment(wire.url, monkeypatch.setenv)
+    name = f"bucket-{secrets.token_hex(4)}"
+    client_of(s3_server).create_bucket(Bucket=name)
+    with wire.serving():
+        yield Bucket(name, s3_server, wire)

@@ -12,7 +12,7 @@ import pytest
 import unitrack
 from unitrack import Run
 
-SDKS = ("mlflow", "wandb", "tensorboard", "trackio", "numpy")
+SDKS = ("mlflow", "wandb", "tensorboard", "trackio", "sqlalchemy", "numpy")
 PROGRAM = f"""
 import sys
 from unitrack.cli import main

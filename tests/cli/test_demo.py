@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from unitrack.entry_points import find_entry_points
 from unitrack.errors import ConfigError, MissingPackageError
-from unitrack.installation import install_command
-from unitrack.plugins import Plugins
+from unitrack.plugins.entry_points import find_entry_points
+from unitrack.plugins.registry import Plugins
+from unitrack.system.installation import install_command
 
 HAS_PACKAGES = all(importlib.util.find_spec(name) is not None for name in ("sklearn", "matplotlib"))
 needs_packages = pytest.mark.skipif(not HAS_PACKAGES, reason="scikit-learn and matplotlib are not installed")
@@ -97,6 +97,7 @@ def test_all_backends_agree(call_program: Callable[..., subprocess.CompletedProc
     result = call_program("demo", "--steps", 20, "--dir", "d", "--json", timeout=115)
     assert result.returncode == 0, result.stdout + result.stderr
     shown = json.loads(result.stdout)
+    assert (shown["agree"], shown["verified"]) == (True, True)
     rows = {row["backend"]: row for row in shown["backends"]}
     assert list(rows) == ["local", "mlflow", "wandb", "tensorboard"]
     for row in rows.values():
@@ -133,10 +134,10 @@ def test_a_backend_that_nobody_knows_is_an_error(root: Path) -> None:
 @needs_packages
 def test_a_backend_without_a_reader_is_no_failure(root: Path) -> None:
     """It has confirmed everything, and nothing shows that it lacks any."""
-    from unitrack.cli._demo_report import row_of
     from unitrack.demo.logged_run import log_training
+    from unitrack.demo.report import row_of
     from unitrack.demo.training import Training
-    from unitrack.plugins import installed
+    from unitrack.plugins.registry import installed
 
     logged = log_training(Training(2), [{"probe": {"out": str(root / "backend")}}], root, lambda step: None)
     row = row_of(installed().backend("probe"), logged)
@@ -145,10 +146,10 @@ def test_a_backend_without_a_reader_is_no_failure(root: Path) -> None:
 
 @needs_packages
 def test_a_backend_that_lacks_a_point_is_a_failure(root: Path) -> None:
-    from unitrack.cli._demo_report import row_of
     from unitrack.demo.logged_run import log_training
+    from unitrack.demo.report import row_of
     from unitrack.demo.training import Training
-    from unitrack.plugins import installed
+    from unitrack.plugins.registry import installed
 
     logged = log_training(Training(3), [{"local": {}}], root, lambda step: None)
     metrics = logged.path / "metrics.jsonl"

@@ -14,9 +14,9 @@ import psutil
 import pytest
 from typer.testing import Result
 
-from unitrack.cli._check_process import CheckOrder, run_check
-from unitrack.cli._own_checks import check_courier, check_root
-from unitrack.cli._version_bounds import check_versions
+from unitrack.cli.doctor.check_process import CheckOrder, run_check
+from unitrack.cli.doctor.own_checks import check_courier, check_root
+from unitrack.cli.doctor.version_bounds import check_versions
 from unitrack.hookspecs import Finding
 
 Invoke = Callable[..., Result]
@@ -248,7 +248,7 @@ def test_wandb_offline_and_tensorboard_are_well(invoke: Invoke, root: Path) -> N
 
 def test_the_check_process_is_no_command() -> None:
     """Modules with an underscore are not registered."""
-    result = subprocess.run([sys.executable, "-m", "unitrack.cli._check_process"], input=b"", capture_output=True)
+    result = subprocess.run([sys.executable, "-m", "unitrack.cli.doctor.check_process"], input=b"", capture_output=True)
     assert result.returncode == 1
     assert b"DecodeError" in result.stderr
 
@@ -263,3 +263,32 @@ def test_another_projects_unitrack_beside_this_one_is_named(
     assert not finding["ok"]
     assert "unitrack 0.0.3, another project's distribution" in finding["message"]
     assert "pip uninstall unitrack" in finding["message"]
+
+
+def findings(invoke: Invoke) -> dict[str, str]:
+    return {one["subject"]: one["message"] for one in json.loads(invoke("doctor", "--json").stdout)}
+
+
+def test_runs_are_counted(invoke: Invoke, complete_run: object, root: Path) -> None:
+    assert findings(invoke)["runs"] == f"1 run in {root / 'experiments'}, the newest is 'done'"
+
+
+def test_missing_runs_are_explained(
+    invoke: Invoke, complete_run: object, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the folder they are in, the mode that records nothing, and the rank that does not log."""
+    (root / "other").mkdir()
+    monkeypatch.chdir(root / "other")
+    monkeypatch.setenv("UNITRACK_MODE", "disabled")
+    monkeypatch.setenv("RANK", "3")
+    found = findings(invoke)
+    assert f"1 run in {root / 'experiments'}: give it as tracking.root, or go there" in found["runs"]
+    assert found["mode"].startswith("disabled (tracking.mode from environment UNITRACK_MODE)")
+    assert "rank 3" in found["rank"]
+
+
+def test_a_launcher_that_makes_no_sense_does_not_stop_the_doctor(
+    invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "first")
+    assert "rank" not in findings(invoke)

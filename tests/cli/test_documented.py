@@ -1,4 +1,4 @@
-"""docs/cli.md."""
+"""docs/reference/cli.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer.main
 
 from unitrack.cli import app
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
 def test_each_command_has_its_section_and_each_section_its_command() -> None:

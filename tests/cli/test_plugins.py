@@ -13,7 +13,8 @@ import pytest
 from typer.testing import Result
 
 import unitrack
-from unitrack.installation import install_command
+from unitrack.plugins.registry import OFFICIAL
+from unitrack.system.installation import install_command
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -62,9 +63,9 @@ def test_text_names_the_reason(call_program: Program, site: Path) -> None:
 def test_official_plugins_are_installed_or_have_a_command(invoke: Callable[..., Result]) -> None:
     shown = json.loads(invoke("plugins", "--json").stdout)
     versions = {row["name"]: row["version"] for row in shown["plugins"]}
-    for name in ("mlflow", "wandb", "tensorboard"):
+    for name in ("mlflow", "wandb", "tensorboard", "sql"):
         if importlib.util.find_spec(f"unitrack_{name}") is None:
-            assert shown["not_installed"][name] == install_command(f"unitrack-core[{name}]")
+            assert shown["not_installed"][name] == install_command(OFFICIAL[name])
         else:
             assert name not in shown["not_installed"]
             assert versions[name] == version(f"unitrack-{name}")

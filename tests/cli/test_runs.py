@@ -13,10 +13,10 @@ from typer.testing import Result
 
 import unitrack
 from unitrack import ConfigError, Run
-from unitrack.entry_points import EntryPoint
-from unitrack.installation import install_command
-from unitrack.plugins import Plugins
-from unitrack.runs import location
+from unitrack.plugins.entry_points import EntryPoint
+from unitrack.plugins.registry import Plugins
+from unitrack.reading import location
+from unitrack.system.installation import install_command
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -126,10 +126,11 @@ def test_show_from_a_location(invoke: Invoke, complete_run: Run, root: Path) -> 
         assert (shown["run_id"], shown["status"], shown["location"]) == ("done-1", "finished", "local:moved")
         assert shown["folder"] == str(root / "moved" / "done")
         in_short = {"points": 3, "last": 2.0, "last_step": 2, "min": 1.0, "max": 3.0, "first": 3.0, "mean": 2.0}
+        in_short |= {"step_of_min": 1, "step_of_max": 0}
         assert shown["metrics"] == {"loss": in_short}
         assert [artifact["file"] for artifact in shown["artifacts"]] == [str(root / "moved/done/artifacts/notes.txt")]
     lines = [line.split() for line in invoke("show", "done", "--from", "moved").stdout.splitlines()]
-    assert ["loss", "2", "1", "3", "3", "2"] in lines
+    assert ["loss", "2", "1", "3", "3", "2", "█▁▅"] in lines
 
 
 def test_show_names_what_is_near(root: Path, complete_run: Run, call_program: Program) -> None:
@@ -160,3 +161,73 @@ def test_a_place_that_cannot_be_read_is_failed_work(root: Path, call_program: Pr
     assert (result.returncode, result.stdout) == (1, "")
     assert "error: " in result.stderr
     assert call_program("runs", "mlflow:sqlite:///nowhere.db").returncode == 2
+
+
+def test_filter_order_and_columns(invoke: Invoke, two_runs: list[str], root: Path) -> None:
+    options = ("--columns", "name,params.lr,metrics.loss.min,duration", "--json")
+    [row] = json.loads(invoke("runs", "--filter", "metrics.loss.min < 2", *options).stdout)
+    assert (row["name"], row["params.lr"], row["metrics.loss.min"]) == ("done", 0.5, 1.0)
+    lines = invoke("runs", "experiments", "--order-by", "-params.lr", *options[:2]).stdout.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["name", "params.lr", "metrics.loss.min"],
+        ["done", "0.5", "1"],
+        ["newer", "-", "-"],
+    ]
+    shown = invoke("runs", "--filter", "name == 'x'").stdout
+    assert shown == "no run in local:experiments for which \"name == 'x'\" holds\n"
+
+
+def test_several_locations(invoke: Invoke, two_runs: list[str], root: Path) -> None:
+    shutil.copytree(root / "experiments" / "newer", root / "elsewhere" / "newer")
+    rows = json.loads(invoke("runs", "experiments", "else*", "--json").stdout)
+    assert [(row["run_id"], row["location"]) for row in rows] == [
+        ("newer-1", "local:experiments"),
+        ("newer-1", "local:elsewhere"),
+        ("done-1", "local:experiments"),
+    ]
+
+
+def test_a_mistake_in_a_filter_is_shown_with_its_place(root: Path, call_program: Program) -> None:
+    result = call_program("runs", "--filter", "staus == 'failed'")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        "error: unknown field 'staus': did you mean status?",
+        "  staus == 'failed'",
+        "  ^^^^^",
+    ]
+
+
+def test_watch_draws_until_ctrl_c(invoke: Invoke, two_runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    result = invoke("runs", "--watch", "--columns", "name,status")
+    assert result.exit_code == 0 and len(looks) == 2
+    assert [line.split() for line in result.stdout.splitlines() if "done" in line] == [["done", "finished"]]
+    assert invoke("runs", "--watch", "--json").exit_code == 2
+
+
+def test_best(invoke: Invoke, two_runs: list[str], call_program: Program) -> None:
+    with unitrack.start_run("third", run_id="third-1", sinks=["local"], delivery="inline") as run:
+        run.log_metrics({"loss": 0.5}, step=7)
+    rows = json.loads(invoke("best", "loss", "-n", 5, "--json").stdout)
+    assert [(row["run_id"], row["best"], row["step"]) for row in rows] == [("third-1", 0.5, 7), ("done-1", 1.0, 1)]
+    assert [row["run_id"] for row in json.loads(invoke("best", "loss", "--mode", "max", "--json").stdout)] == ["done-1"]
+    header, row = invoke("best", "loss", "experiments", "--filter", "name != 'third'").stdout.splitlines()
+    assert header.split() == ["name", "id", "min", "of", "loss", "at", "step", "last", "status"]
+    assert row.split() == ["done", "done-1", "1", "1", "2", "finished"]
+    result = call_program("best", "lss")
+    assert result.returncode == 2 and "has a metric 'lss': did you mean 'loss'?" in result.stderr
+
+
+def test_a_filter_that_leaves_nothing_names_what_no_run_has(invoke: Invoke, complete_run: Run) -> None:
+    result = invoke("runs", "--filter", "params.lrr < 1 or metrics.loss.mn < 1 or tags.kind == 'x'")
+    assert result.stderr.splitlines() == [
+        "no run has params.lrr: did you mean params.lr?",
+        "no run has metrics.loss.mn: did you mean metrics.loss?",
+    ]

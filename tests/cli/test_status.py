@@ -17,9 +17,11 @@ import pytest
 from typer.testing import Result
 
 from unitrack import DeliveryWarning, Run, start_run
-from unitrack.cli import _run_state
+from unitrack.delivery import status
+from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import read_report
-from unitrack.runfolder import RunFolder
+from unitrack.delivery.status import read_run_state
+from unitrack.runfolder.run_folder import RunFolder
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -130,7 +132,7 @@ def test_a_sink_that_hangs_is_visible(invoke: Invoke, root: Path, monkeypatch: p
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert read(invoke)[0]["sinks"][0]["stuck_since"] is None
-        monkeypatch.setattr(_run_state, "_STUCK_S", 0.1)
+        monkeypatch.setattr(status, "_STUCK_S", 0.1)
         time.sleep(0.2)
         sink = read(invoke)[0]["sinks"][0]
         assert (sink["state"], sink["stuck_since"] / 1000 < time.time()) == ("delivering", True)
@@ -196,3 +198,65 @@ def test_is_quick_for_many_runs(invoke: Invoke, root: Path) -> None:
     began = time.monotonic()
     assert invoke("status").stdout == "201 runs are complete (--all shows them)\n"
     assert time.monotonic() - began < 10
+
+
+def test_a_state_is_of_one_moment(pending_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane may write the ledger while the state is read: the state and its reason come from the same ledger."""
+    seen: set[Path] = set()
+
+    def load(path: Path) -> Ledger:
+        if path in seen:
+            return Ledger(state="parked", attempts=1, last_error="why")
+        seen.add(path)
+        return Ledger()
+
+    monkeypatch.setattr(Ledger, "load", load)
+    for sink in read_run_state(RunFolder(pending_run.path)).sinks:
+        assert (sink.attempts, sink.last_error) in [(0, None), (1, "why")]
+
+
+def test_refused_points_are_told(invoke: Invoke, root: Path) -> None:
+    """How many of which metric, and why the first: while the run goes on, after it, and by `show`."""
+    config = {"safeguards": {"non_finite": "drop", "redact_patterns": ["hidden[0-9]+"]}}
+    with start_run("odd", run_id="odd-1", sinks=["local"], delivery="inline", config=config) as run:
+        run.log_metrics({"loss": 1.0}, step=0)
+        for step in (1, 2):
+            with pytest.raises(TypeError, match="numeric"):
+                run.log_metrics({"loss": "hidden7"}, step=step)
+        run.log_metrics({"acc": float("nan")}, step=3)
+    assert invoke("status").stdout.splitlines()[-1] == "log calls of 1 of them refused points: unitrack status odd-1"
+    for command in ("status", "show"):
+        told = invoke(command, "odd-1").stdout
+        assert "2 points were refused of 'loss', the first at step 1: metric 'loss' must be numeric, got str" in told
+        assert "1 point was refused of 'acc', the first at step 3: nan was dropped (safeguards.non_finite)" in told
+        assert "hidden7" not in told
+    [state] = read(invoke, "odd-1")
+    assert [(one["metric"], one["points"], one["step"]) for one in state["refused"]] == [("loss", 2, 1), ("acc", 1, 3)]
+
+
+def test_refused_points_of_a_killed_run_are_told(invoke: Invoke, root: Path) -> None:
+    """The housekeeper writes them down within seconds."""
+    code = (
+        "import os, signal, time, unitrack\n"
+        "run = unitrack.start_run('k', run_id='k-1', sinks=['local'], delivery='thread')\n"
+        "try: run.log_metrics({'loss': 'high'}, step=4)\n"
+        "except TypeError: pass\n"
+        "while not (run.path / '.unitrack/refused.json').exists(): time.sleep(0.05)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -9
+    [state] = read(invoke, "k-1")
+    assert [(one["metric"], one["points"], one["step"]) for one in state["refused"]] == [("loss", 1, 4)]
+
+
+def test_no_runs_names_those_nearby(
+    invoke: Invoke, complete_run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command was called in another folder than training was: above it, or beside it."""
+    folder = root / "src" / "model"
+    folder.mkdir(parents=True)
+    for place in (folder, root / "src"):
+        monkeypatch.chdir(place)
+        for command in ("status", "runs"):
+            told = f"no runs in {place / 'experiments'} (tracking.root); 1 run in {root / 'experiments'}\n"
+            assert invoke(command).stdout == told

@@ -11,9 +11,9 @@ from typer.testing import Result
 from unitrack_probe import points
 
 from unitrack import Run
-from unitrack.local import LocalSource
+from unitrack.local.source import LocalSource
 from unitrack.records import Metrics
-from unitrack.runfolder import find_run_folders
+from unitrack.runfolder.find import find_run_folders
 
 Invoke = Callable[..., Result]
 Program = Callable[..., subprocess.CompletedProcess[str]]

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from typer.testing import Result
-from unitrack_bench import Bench
-from unitrack_children import wait_until
 from unitrack_probe import calls, points
+from unitrack_tests.bench import Bench
+from unitrack_tests.children import wait_until
 
 from unitrack import Run
-from unitrack.cli import _sync_watch
-from unitrack.cli._sync_watch import SyncWatch
+from unitrack.cli import sync_watch
+from unitrack.cli.sync_watch import SyncWatch
 from unitrack.errors import ConfigError
 
 Invoke = Callable[..., Result]
@@ -28,7 +28,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sync_watch, "_LOOK_S", 0.05)
+    monkeypatch.setattr(sync_watch, "_LOOK_S", 0.05)
 
 
 class Watching(threading.Thread):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unitrack_children import run_child
+from unitrack_tests.children import run_child
 
 PROGRAM = """
 import sys, msgspec, pluggy
 import unitrack.config
-lazy = {"yaml", "tomllib", "rich", "typer", "unitrack.config.described", "unitrack.config.expected"}
+lazy = {"yaml", "tomllib", "rich", "typer", "unitrack.config.descriptions"}
 print(sorted(lazy & sys.modules.keys()))
 unitrack.config.resolve(call={"experiment": {"name": "n"}, "tracking": {"sinks": ["local"]}}, environ={})
 print(sorted(lazy & sys.modules.keys()))

@@ -11,6 +11,7 @@ import pytest
 from unitrack.config import ExperimentConfig, resolve
 from unitrack.config.checking import SECTIONS, keys_of
 from unitrack.errors import ConfigError
+from unitrack.plugins.registry import installed
 
 
 def test_has_the_fields_of_the_document_in_its_order() -> None:
@@ -29,7 +30,7 @@ def test_defaults() -> None:
 
 def test_has_every_key_of_the_file() -> None:
     names = {field.name for field in dataclasses.fields(ExperimentConfig)}
-    for section in SECTIONS.keys() - {"safeguards"}:
+    for section in SECTIONS.keys() - {"safeguards", "alerts"}:
         assert set(keys_of(section)) <= names
 
 
@@ -52,6 +53,7 @@ def test_needs_a_name(name: Any) -> None:
         ("delivery", "treads", 'did you mean "thread"'),
         ("finish_timeout", float("nan"), "expected a finite number >= 0, got nan"),
         ("safeguards", {"max_name_lenght": 5}, 'did you mean "max_name_length"'),
+        ("alerts", {"rules": {"nan": "nan(loss"}}, "alerts.rules.nan: the bracket is never closed"),
     ],
 )
 def test_checks_types_and_ranges(field: str, value: Any, message: str) -> None:
@@ -81,7 +83,7 @@ def test_without_a_tracking_uri_is_local() -> None:
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "sqlite:///mlflow.db"])
 def test_a_tracking_uri_that_is_written_selects_mlflow(uri: str) -> None:
     """Also one that equals the default."""
-    [sink] = resolve(ExperimentConfig("n", tracking_uri=uri)).settings.sinks
+    [sink] = resolve(ExperimentConfig("n", tracking_uri=uri), shared_options=installed().shared_options).settings.sinks
     assert (sink.backend, sink.options) == ("mlflow", {"tracking_uri": uri})
 
 

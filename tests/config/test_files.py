@@ -10,6 +10,7 @@ import pytest
 
 from unitrack.config import resolve
 from unitrack.errors import ConfigError
+from unitrack.plugins.registry import installed
 
 DOCUMENT = """\
 # config/experiment.yaml
@@ -47,7 +48,7 @@ def failure(path: Path, content: str | bytes) -> str:
 def test_the_documents_file(folder: Path) -> None:
     file = folder / "experiment.yaml"
     file.write_text(DOCUMENT, encoding="utf-8")
-    resolved = resolve(file)
+    resolved = resolve(file, shared_options=installed().shared_options)
     settings = resolved.settings
     assert resolved.file == file
     assert settings.experiment.name == "training-experiment"

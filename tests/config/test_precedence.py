@@ -107,6 +107,7 @@ def test_every_variable_sets_its_key(folder: Path) -> None:
         "UNITRACK_DELIVERY": "inline",
         "UNITRACK_MODE": "disabled",
         "UNITRACK_LINGER": "90",
+        "UNITRACK_CROWD": "1000",
     }
     assert environ.keys() == VARIABLES.keys()
     resolved = resolve(environ=environ)
@@ -118,7 +119,7 @@ def test_every_variable_sets_its_key(folder: Path) -> None:
         "inline",
         "disabled",
     )
-    assert settings.tracking.linger == 90.0
+    assert (settings.tracking.linger, settings.tracking.crowd) == (90.0, 1000)
     for variable, (section, key) in VARIABLES.items():
         assert resolved.origins[f"{section}.{key}"] == f"environment {variable}"
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from unitrack.config import ExperimentConfig, resolve
 from unitrack.config.checking import SECTIONS, keys_of
-from unitrack.config.described import with_tables
+from unitrack.config.descriptions import with_tables
 from unitrack.config.environment import CONFIG_VARIABLE, VARIABLES
 from unitrack.config.schema import SCHEMA_FILE, schema_text
 from unitrack.errors import ConfigError
 
-PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
@@ -103,7 +103,7 @@ def test_the_schema_and_the_code_agree(key: tuple[str, str], value: object) -> N
 
 
 def test_the_tables_of_the_documentation_are_current() -> None:
-    """If not: python -m unitrack.config.described docs/configuration.md"""
+    """If not: python -m unitrack.config.descriptions docs/reference/configuration.md"""
     page = PAGE.read_text(encoding="utf-8")
     assert re.findall(r"<!-- keys: (\w+) -->", page) == list(SECTIONS)
     assert page == with_tables(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unitrack.config import SinkSettings, resolve
-from unitrack.config.resolving import Resolved
+from unitrack import config
+from unitrack.config import SinkSettings
+from unitrack.config.resolution import Resolved
 from unitrack.config.sinks import name_sinks, read_sinks, written_form
 from unitrack.errors import ConfigError
+
+resolve = functools.partial(config.resolve, shared_options={"mlflow": ("tracking_uri", "artifact_location")})
 
 FILE = {
     "tracking": {
@@ -194,3 +198,21 @@ def test_names_are_unique_and_stay_when_written_out(written: list[Any]) -> None:
     assert len({sink.name for sink in named}) == len(written)
     assert name_sinks(read_sinks([written_form(sink) for sink in named])) == named
     assert all(isinstance(sink, SinkSettings) for sink in named)
+
+
+def test_any_backend_may_take_a_shared_key() -> None:
+    shared = {"a": ("tracking_uri",), "b": ("artifact_location",)}
+    tracking = {"sinks": ["a", {"b": {"artifact_location": "own"}}, "local"]}
+    keys = {"tracking_uri": "u", "artifact_location": "l"}
+    resolved = config.resolve({"tracking": tracking | keys}, environ={}, shared_options=shared)
+    assert shown(resolved) == [
+        ("a", "a", {"tracking_uri": "u"}),
+        ("b", "b", {"artifact_location": "own"}),
+        ("local", "local", {}),
+    ]
+    alone = config.resolve({"tracking": {"tracking_uri": "u"}}, environ={}, shared_options=shared)
+    assert shown(alone) == [("a", "a", {"tracking_uri": "u"})]
+
+
+def test_without_shared_options_no_key_is_refused() -> None:
+    assert shown(config.resolve({"tracking": {"tracking_uri": "u"}}, environ={})) == [("local", "local", {})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from unitrack.delivery.pool import pool
-from unitrack.plugins import GROUP, installed
+from unitrack.delivery.courier.pool import pool
+from unitrack.environment.seeds import latest
+from unitrack.plugins.registry import GROUP, installed
 
 REPOSITORY = Path(__file__).parents[2]
-DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 InstallPlugin = Callable[[Path, str], None]
 
@@ -30,6 +32,16 @@ def own_couriers() -> Iterator[None]:
     """A document is one program: it leaves no courier, with its folder and its modules, to the next one."""
     yield
     pool.let_go()
+
+
+@pytest.fixture(autouse=True)
+def own_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that seeds this process leaves no seed for the runs of the next one."""
+    monkeypatch.setattr(latest, "seeds", None)
+    if "PYTHONHASHSEED" in os.environ:
+        monkeypatch.setenv("PYTHONHASHSEED", os.environ["PYTHONHASHSEED"])
+    else:
+        monkeypatch.delenv("PYTHONHASHSEED", raising=False)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,29 @@ def test_each_environment_that_is_named_exists() -> None:
     named = {name for page in pages for name in re.findall(r"tox -e ([\w-]+)", page.read_text(encoding="utf-8"))}
     assert named
     assert {name for name in named if not name.startswith("unitrack-")} <= known
+
+
+def test_the_picture_shows_each_floor_from_the_top_down() -> None:
+    """As `lint-imports` knows them."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    [layers] = [one["layers"] for one in contracts if one["type"] == "layers"]
+    page = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+    picture = page.partition("```text\n")[2].partition("```")[0].splitlines()
+    lines = {name.strip(): _line_of(name.strip(), picture) for layer in layers for name in layer.split("|")}
+    assert list(lines.values()) == sorted(lines.values())
+    assert set(lines) == {re.sub(r"\.py$", "", path.name) for path in _members(ROOT / "src" / "unitrack")}
+
+
+def _line_of(name: str, picture: list[str]) -> int:
+    [line] = [number for number, line in enumerate(picture) if re.search(rf"(^|\s){name}(/|\.py)(\s|$)", line)]
+    return line
+
+
+def _members(package: Path) -> list[Path]:
+    """The packages and modules in a package, without `__init__` and `__main__`."""
+    return [
+        path
+        for path in package.iterdir()
+        if not path.name.startswith("__") and (path.suffix == ".py" or (path / "__init__.py").exists())
+    ]

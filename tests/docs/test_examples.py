@@ -23,11 +23,12 @@ from unitrack.testing import SinkDriver
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
-PAGE = EXAMPLES.parent / "docs" / "examples.md"
+PAGE = EXAMPLES.parent / "docs" / "how-to" / "examples.md"
 NEEDS = {
     "offline_then_sync": ["unitrack_mlflow"],
     "pytorch_loop": ["torch"],
     "scikit_learn": ["matplotlib", "sklearn", "skops"],
+    "sweep": ["optuna"],
     "switching_backends": ["unitrack_mlflow", "unitrack_tensorboard"],
 }
 """What a script needs beside the core."""
@@ -125,18 +126,18 @@ def test_validators_refuse_and_change(team_rules: None, tmp_path: Path) -> None:
     assert (run.path / "metrics.jsonl").read_text().count("\n") == 1
 
 
-def test_plugins_new_writes_the_sink() -> None:
+def test_plugins_new_writes_the_example() -> None:
     """The one example, under the names of a new plugin; it is to be taken in at a glance."""
     sink = (EXAMPLES / "one_file_sink" / "unitrack_jsonl.py").read_text()
-    assert sink.count("\n") < 60
-    template = resources.files("unitrack.cli") / "_plugin_templates" / "plugin.py.txt"
+    assert sink.count("\n") < 90
+    template = resources.files("unitrack.cli") / "plugin_templates" / "plugin.py.txt"
     values = {"name": "jsonl", "module": "unitrack_jsonl", "class_name": "Jsonl"}
     assert Template(template.read_text("utf-8")).substitute(values) == sink
 
 
-def test_plugins_page_shows_the_sink() -> None:
+def test_plugins_page_shows_the_example() -> None:
     """As it is."""
-    page = EXAMPLES.parent / "docs" / "plugins.md"
+    page = EXAMPLES.parent / "docs" / "how-to" / "write-a-backend.md"
     assert (EXAMPLES / "one_file_sink" / "unitrack_jsonl.py").read_text() in page.read_text()
 
 
@@ -147,9 +148,9 @@ def test_script_prints_what_the_page_shows(script: Path, tmp_path: Path) -> None
     if lacking:
         pytest.skip(f"needs {', '.join(lacking)}")
     shown = re.search(
-        rf"\(\.\./examples/{script.name}\)(?:(?!^## ).)*?^```text\n(.*?)^```", PAGE.read_text(), re.S | re.M
+        rf"\(\.\./\.\./examples/{script.name}\)(?:(?!^## ).)*?^```text\n(.*?)^```", PAGE.read_text(), re.S | re.M
     )
-    assert shown is not None, f"docs/examples.md has no output of {script.name}"
+    assert shown is not None, f"docs/how-to/examples.md has no output of {script.name}"
     environ = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES_OF_BACKENDS)}
     command = [sys.executable, str(script)]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=LASTS_AT_MOST_S)

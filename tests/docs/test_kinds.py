@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from unitrack.plugins import installed
+from unitrack.plugins.registry import installed
 from unitrack.records import KINDS
 from unitrack.testing.kinds import kinds_table, with_table
 
-PAGE = Path(__file__).parents[2] / "docs" / "kinds.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kinds.md"
 
 
 def test_the_table_is_current() -> None:
-    """Renew it with `python -m unitrack.testing.kinds docs/kinds.md`."""
+    """Renew it with `python -m unitrack.testing.kinds docs/reference/kinds.md`."""
     page = PAGE.read_text(encoding="utf-8")
     shown = {name.strip() for name in page.partition("<!-- kinds -->\n| |")[2].partition("\n")[0].split("|")} - {""}
     missing = shown - set(installed().backends)

@@ -1,6 +1,7 @@
 """Every Python snippet of the documentation is run, in order, as one program a page, in an empty folder.
 
-A snippet that begins with a comment like `# unitrack_mine.py` is a file; a TOML one with entry points installs it.
+A snippet that begins with a comment like `# unitrack_mine.py` or `# unitrack.yaml` is a file; a TOML one with entry
+points installs a plugin.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import unitrack
-from unitrack.plugins import OFFICIAL, installed
+from unitrack.plugins.registry import OFFICIAL, installed
 
 FILES = {"model.pt": b"weights", "data.csv": b"x,y\n1,2\n"}
 """What the snippets log, and a reader has."""
 
 
-@pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning")
+@pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning", "ignore::unitrack.AlertWarning")
 def test_python_snippets_run(document: Path, tmp_path: Path, install_plugin: Any) -> None:
     """They do what they say; where one needs a package that is not here, the rest of its document is skipped."""
     for name, content in FILES.items():
@@ -56,7 +57,12 @@ def _examples(document: Path, folder: Path, install_plugin: Any) -> Iterator[Exa
         if "[project.entry-points.unitrack]" in example.parsed:
             install_plugin(folder, example.parsed)
 
-    parsed = Document.parse(str(document), PythonCodeBlockParser(), CodeBlockParser("toml", toml))
+    def yaml(example: Example) -> None:
+        if example.parsed.startswith("# unitrack.yaml\n"):
+            (folder / "unitrack.yaml").write_text(example.parsed)
+
+    parsers = [PythonCodeBlockParser(), CodeBlockParser("toml", toml), CodeBlockParser("yaml", yaml)]
+    parsed = Document.parse(str(document), *parsers)
     parsed.namespace["__name__"] = "__main__"
     for example in parsed.examples():
         if isinstance(example.region.evaluator, PythonEvaluator):
@@ -72,7 +78,7 @@ def _lacking(example: Example) -> str | None:
             return package
     try:
         nodes = list(ast.walk(ast.parse(source)))
-    except SyntaxError:  # TOML; in Python it shows when the snippet is run
+    except SyntaxError:  # TOML or YAML; in Python it shows when the snippet is run
         return None
     imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     imported += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]

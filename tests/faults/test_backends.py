@@ -14,19 +14,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from unitrack_bench import trouble
-from unitrack_faults import FULL, figure
 from unitrack_probe import calls, points
+from unitrack_tests.bench import trouble
+from unitrack_tests.faults import FULL, figure
 
 import unitrack
 from unitrack import limits
+from unitrack.delivery.courier.pool import pool
 from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.pool import pool
 from unitrack.delivery.report import SinkReport, read_report
-from unitrack.local import LocalSource
-from unitrack.plugins import installed
+from unitrack.local.source import LocalSource
+from unitrack.plugins.registry import installed, with_backend
 from unitrack.records import Metrics
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = pytest.mark.faults
 
@@ -197,8 +197,8 @@ def test_a_module_that_can_not_be_imported_is_parked(
     monkeypatch.syspath_prepend(root)
     probe = installed().backend("probe2")
     broken = msgspec.structs.replace(probe, name="broken", sink="broken_sink:Sink")
-    monkeypatch.setitem(installed()._backends, "broken", broken)
-    run = unitrack.start_run("a", sinks=["local", {"broken": {"name": "bad", "out": "out"}}], root=root / "runs")
+    with with_backend(broken):
+        run = unitrack.start_run("a", sinks=["local", {"broken": {"name": "bad", "out": "out"}}], root=root / "runs")
     for step in range(POINTS):
         run.log_metrics({"loss": step / 7}, step=step)
     bad = finish(run)

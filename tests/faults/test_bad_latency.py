@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unitrack_faults import FULL, figure
+from unitrack_tests.faults import FULL, figure
 
 from unitrack.delivery.report import read_report
-from unitrack.runfolder import find_run_folders
+from unitrack.runfolder.find import find_run_folders
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 

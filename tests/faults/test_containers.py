@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from unitrack_faults import figure, rounds
+from unitrack_tests.faults import figure, rounds
 
-from unitrack.cli._run_state import read_run_state
-from unitrack.delivery.syncing import sync_run
-from unitrack.local import LocalSource
+from unitrack.delivery.status import read_run_state
+from unitrack.delivery.sync import sync_run
+from unitrack.local.source import LocalSource
 from unitrack.records import Metrics
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.run_folder import RunFolder
 from unitrack.system.life import Life
 
 pytestmark = pytest.mark.faults

@@ -20,17 +20,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from unitrack_faults import figure, rounds
 from unitrack_probe import points
+from unitrack_tests.faults import figure, rounds
 
 import unitrack
-from unitrack import start
 from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.syncing import sync_run
+from unitrack.delivery.sync import sync_run
 from unitrack.journal import JournalWriter
-from unitrack.local import LocalSource
+from unitrack.local.source import LocalSource
 from unitrack.records import Metrics
-from unitrack.runfolder import RunFolder
+from unitrack.run import start
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = pytest.mark.faults
 

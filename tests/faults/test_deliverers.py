@@ -1,7 +1,7 @@
 """A process that delivers dies, at a random time or at a given line: nothing is lost, and nothing is there twice.
 
-Deliverers are forks of a process that has the SDK imported (`unitrack_deliverer`), and each runs the same `Lane` that a
-courier runs. What counts is what the backend's own reader finds after the last one has come to its end.
+Deliverers are forks of a process that has the SDK imported (`unitrack_tests.deliverer`), and each runs the same `Lane`
+that a courier runs. What counts is what the backend's own reader finds after the last one has come to its end.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unitrack_deliverer import Held, Nursery, Place
-from unitrack_faults import FULL, figure, rounds
-from unitrack_journaled import JournaledRun, options_of
+from unitrack_tests.deliverer import Held, Nursery, Place
+from unitrack_tests.faults import FULL, figure, rounds
+from unitrack_tests.journaled import JournaledRun, options_of
 
-from unitrack.delivery.feed import Feed
-from unitrack.delivery.lane import Lane
-from unitrack.delivery.ledger import Ledger
-from unitrack.delivery.ledger_file import LedgerFile
+from unitrack.delivery.lane.attempt import Attempt
+from unitrack.delivery.lane.cleanup import delete_passed_segments, remove_spool_if_complete
+from unitrack.delivery.lane.feed import Feed
+from unitrack.delivery.lane.lane import Lane
+from unitrack.delivery.ledger import LockedLedger
 from unitrack.delivery.report import read_report
-from unitrack.delivery.spool_removal import delete_passed_segments, remove_spool_if_complete
-from unitrack.delivery.syncing import _add_sink, _rebuild_journal
-from unitrack.manifest import LaneSpec
-from unitrack.plugins import installed, make_lane
-from unitrack.runfolder import RunFolder, write_atomically
+from unitrack.delivery.sync import _add_sink, _rebuild_journal
+from unitrack.plugins.options import make_lane
+from unitrack.plugins.registry import installed
+from unitrack.runfolder.manifest import LaneSpec
+from unitrack.runfolder.run_folder import RunFolder
+from unitrack.system.atomic import write_atomically
 from unitrack.testing.conformance.comparing import assert_same
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800 if FULL else 150)]
 
 LIGHT = ["local", "probe", "tensorboard"]
-BACKENDS = [*LIGHT, "trackio", "mlflow", "wandb"] if FULL else LIGHT  # the others' SDKs take seconds to import
+BACKENDS = [*LIGHT, "sql", "trackio", "mlflow", "wandb"] if FULL else LIGHT  # the others' SDKs take seconds to import
 INSTALLED = {"probe", *(entry.name for entry in entry_points(group="unitrack"))}  # that one is installed by conftest
 READ_BYTES = 1000
 """Six lines or so: a commit after each few of them."""
@@ -168,8 +170,8 @@ def test_a_crash_while_a_sink_is_added_costs_it_nothing(tmp_path: Path) -> None:
             figure("Crash at each step", "a sink that is added", points=points.total(), lost=0, doubled=0)
 
 
-COMMITTING = [Lane._deliver, Lane._commit, Feed.enter, delete_passed_segments, Lane._end, remove_spool_if_complete]
-COMMITTING += [LedgerFile.save, Ledger.save, write_atomically, RunFolder.remove_spool]
+COMMITTING = [Attempt.deliver, Lane._commit, Attempt.enter_all, Feed.add_to, delete_passed_segments, Lane._end]
+COMMITTING += [remove_spool_if_complete, LockedLedger.save, write_atomically, RunFolder.remove_spool]
 """Where what is delivered and what is known of it can be of two minds."""
 
 

@@ -1,7 +1,7 @@
 """A bad disk: who logs is told, what was recorded arrives once the disk is well again, and training goes on.
 
-Each trouble is had by a process of its own, `unitrack_bad_disk`, with its couriers: on a small file system that only
-they see, without the right to write, with few descriptors, or with system calls that fail.
+Each trouble is had by a process of its own, `unitrack_tests.bad_disk`, with its couriers: on a small file system that
+only they see, without the right to write, with few descriptors, or with system calls that fail.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 import pytest
 from typer.testing import CliRunner
-from unitrack_bench import Bench, settle
-from unitrack_faults import FULL, figure
 from unitrack_probe import points
+from unitrack_tests.bench import Bench, settle
+from unitrack_tests.faults import FULL, figure
 
 from unitrack.cli import app
-from unitrack.delivery.progress import Progress
+from unitrack.delivery.lane.progress import Progress
 from unitrack.journal import JournalReader, JournalWriter, segment_path
 from unitrack.journal.lines import encode_line
 from unitrack.records import Metrics
@@ -40,6 +40,7 @@ BACKENDS: dict[str, tuple[str, Any]] = {
     "wandb": ("unitrack_wandb", {"wandb": {"mode": "offline"}}),
     "tensorboard": ("unitrack_tensorboard", "tensorboard"),
     "trackio": ("unitrack_trackio", "trackio"),
+    "sql": ("unitrack_sql", {"sql": {"url": "sqlite:///{disk}/runs.db"}}),
 }
 """Sinks that keep all that they write on the full disk, and what has to be installed for them."""
 
@@ -70,7 +71,7 @@ def without_root_rights() -> list[str]:
 def train(trouble: str, folder: Path, prefix: list[str], *more_sinks: Any) -> dict[str, Any]:
     """Train in trouble; the account of it."""
     sinks = ["local", {"probe": {"out": str(folder / "probe")}}, *more_sinks]
-    command = [*prefix, sys.executable, "-m", "unitrack_bad_disk", trouble, str(folder), json.dumps(sinks)]
+    command = [*prefix, sys.executable, "-m", "unitrack_tests.bad_disk", trouble, str(folder), json.dumps(sinks)]
     environment = {**os.environ, "TRACKIO_DIR": str(folder / "trackio")}
     done = subprocess.run(command, capture_output=True, text=True, timeout=380, env=environment)
     assert done.returncode == 0, done.stderr

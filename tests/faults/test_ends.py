@@ -1,4 +1,4 @@
-"""The other ways in which training ends: each leaves the status that docs/delivery.md says, and loses nothing."""
+"""The other ways in which training ends: each leaves the status of docs/explanation/delivery.md, and loses nothing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from unitrack_cgroup import MemoryGroup, can_limit_memory
-from unitrack_deaths import left_by, probe_of
-from unitrack_faults import rounds
-from unitrack_zygote import Zygote, zygote
+from unitrack_tests.cgroup import MemoryGroup, can_limit_memory
+from unitrack_tests.deaths import left_by, probe_of
+from unitrack_tests.faults import rounds
+from unitrack_tests.zygote import Zygote, zygote
 
 pytestmark = pytest.mark.faults
 
@@ -75,7 +75,7 @@ def named(ways: list[End] | list[Signal]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with zygote(tmp_path_factory.mktemp("zygote"), "unitrack_trainer") as serving:
+    with zygote(tmp_path_factory.mktemp("zygote"), "unitrack_tests.trainer") as serving:
         yield serving
 
 
@@ -87,7 +87,7 @@ def test_however_training_ends_nothing_is_lost(root: Path, trainers: Zygote, way
         place = root / str(number)
         place.mkdir()
         child = trainers.fork(
-            "unitrack_trainer:train",
+            "unitrack_tests.trainer:train",
             root=str(place),
             sinks=["local", probe_of(place)],
             calls=random.Random(number).randrange(20, 400),
@@ -108,7 +108,7 @@ def test_a_signal_at_any_moment_loses_nothing(root: Path, trainers: Zygote, way:
         place.mkdir()
         by_couriers = number % 8 == 7
         child = trainers.fork(
-            "unitrack_trainer:train",
+            "unitrack_tests.trainer:train",
             root=str(place),
             sinks=["local", probe_of(place)],
             delivery="process" if by_couriers else "thread",
@@ -135,7 +135,7 @@ if can_limit_memory():
             place.mkdir()
             with MemoryGroup(f"unitrack-{place.parent.name}-{number}", 192 * 2**20) as group:
                 child = trainers.fork(
-                    "unitrack_trainer:train",
+                    "unitrack_tests.trainer:train",
                     root=str(place),
                     sinks=["local", probe_of(place)],
                     calls=random.Random(number).randrange(20, 400),

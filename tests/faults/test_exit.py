@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unitrack_children import curve, is_alive, lost_and_doubled, points_in, train, wait_until
-from unitrack_faults import FULL, figure, rounds
 from unitrack_probe import points
+from unitrack_tests.children import curve, is_alive, lost_and_doubled, points_in, train, wait_until
+from unitrack_tests.faults import FULL, figure, rounds
 
 import unitrack
 from unitrack import limits
-from unitrack.delivery.syncing import sync_run
+from unitrack.delivery.sync import sync_run
 from unitrack.errors import RunFinishedError
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -89,8 +89,8 @@ def test_finish_returns_in_time(root: Path, kind: str, delivery: str) -> None:
 
 
 EXIT = """
-import atexit, psutil, signal, unitrack.lifecycle
-unitrack.lifecycle.EXIT_TIMEOUT_S = float(sys.argv[2])
+import atexit, psutil, signal, unitrack.run.lifecycle
+unitrack.run.lifecycle.EXIT_TIMEOUT_S = float(sys.argv[2])
 returned = {}
 couriers = lambda: [child.pid for child in psutil.Process().children()]
 atexit.register(lambda: print(json.dumps([returned, time.monotonic(), couriers()]), flush=True))  # after unitrack's
@@ -232,6 +232,8 @@ def test_what_is_logged_after_finish_is_an_error(root: Path) -> None:
         "log_video": ("file.bin", "video"),
         "log_html": ("<p>", "page"),
         "log_model": ("file.bin",),
+        "log_dataset": ("file.bin",),
+        "log_checkpoint": ({"a": 1}, 0),
         "load_state_dict": ({"run_id": run.id, "step": 1},),
     }
     logging = {name for name, _ in inspect.getmembers(run, callable) if name.startswith(("log_", "set_", "load_"))}

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
-from unitrack_faults import rounds
-from unitrack_hostile import Stranger, counted, now
+from unitrack_tests.faults import rounds
+from unitrack_tests.hostile import Stranger, counted, now
 
 import unitrack
 from unitrack.cli import app

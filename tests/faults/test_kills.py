@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unitrack_deaths import calls_of, left_by, probe_of
-from unitrack_faults import rounds
-from unitrack_zygote import Child, Zygote, zygote
+from unitrack_tests.deaths import calls_of, left_by, probe_of
+from unitrack_tests.faults import rounds
+from unitrack_tests.zygote import Child, Zygote, zygote
 
 import unitrack
-from unitrack.runfolder import find_run_folders
+from unitrack.runfolder.find import find_run_folders
 
 pytestmark = pytest.mark.faults
 
@@ -29,7 +29,7 @@ WITH_COURIERS = 8
 
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with zygote(tmp_path_factory.mktemp("zygote"), "unitrack_trainer") as serving:
+    with zygote(tmp_path_factory.mktemp("zygote"), "unitrack_tests.trainer") as serving:
         yield serving
 
 
@@ -44,7 +44,7 @@ def test_a_killed_trainer_loses_no_returned_call(root: Path, trainers: Zygote, s
         place.mkdir()
         by_couriers = number % WITH_COURIERS == 0
         child = trainers.fork(
-            "unitrack_trainer:train",
+            "unitrack_tests.trainer:train",
             root=str(place),
             sinks=["local", probe_of(place)],
             delivery="process" if by_couriers else "thread",
@@ -73,7 +73,7 @@ def test_a_trainer_killed_in_start_run_leaves_nothing_or_a_run_that_failed(root:
         place = root / f"start-{number}"
         place.mkdir()
         child = trainers.fork(
-            "unitrack_trainer:train", root=str(place), sinks=["local", probe_of(place)], delivery="thread"
+            "unitrack_tests.trainer:train", root=str(place), sinks=["local", probe_of(place)], delivery="thread"
         )
         child.reported(b"born")
         child.run_for(dice.uniform(0.0, 2 * takes))
@@ -93,7 +93,7 @@ def test_a_trainer_killed_in_start_run_leaves_nothing_or_a_run_that_failed(root:
 
 def seconds_of_start_run(root: Path, trainers: Zygote) -> float:
     """How long it takes here and now."""
-    child = trainers.fork("unitrack_trainer:train", root=str(root), sinks=["local"], delivery="thread")
+    child = trainers.fork("unitrack_tests.trainer:train", root=str(root), sinks=["local"], delivery="thread")
     child.reported(b"born")
     born = time.monotonic()
     child.reported(b"started")

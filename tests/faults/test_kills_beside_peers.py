@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unitrack_deaths import Death, calls_of, left_by
-from unitrack_faults import FULL, figure, rounds
-from unitrack_peers import PEERS, Peer
-from unitrack_zygote import Child, zygote
+from unitrack_tests.deaths import Death, calls_of, left_by
+from unitrack_tests.faults import FULL, figure, rounds
+from unitrack_tests.peers import PEERS, Peer
+from unitrack_tests.zygote import Child, zygote
 
 pytestmark = pytest.mark.faults
 
@@ -75,11 +75,13 @@ def test_kill_9_loses_nothing_in_any_backend(root: Path) -> None:
     dice = random.Random(9)
     killed: list[tuple[Path, Child]] = []
     deaths: list[Death] = []
-    with zygote(root, "unitrack_trainer") as trainers:
+    with zygote(root, "unitrack_tests.trainer") as trainers:
         for number in range(KILLS_OF_OURS):
             place = root / str(number)
             place.mkdir()
-            child = trainers.fork("unitrack_trainer:train", root=str(place), sinks=sinks_in(root, place), pause=PAUSE_S)
+            child = trainers.fork(
+                "unitrack_tests.trainer:train", root=str(place), sinks=sinks_in(root, place), pause=PAUSE_S
+            )
             child.reported(b"started")
             child.run_for(dice.uniform(0.1, LONGEST_S))
             child.send(signal.SIGKILL)
@@ -104,7 +106,7 @@ if FULL:
         killed: list[tuple[Path, Child]] = []
         if peer.module == "mlflow":
             make_tables(root)
-        with zygote(root, "unitrack_peers", peer.module) as trainers:
+        with zygote(root, "unitrack_tests.peers", peer.module) as trainers:
             for number in range(KILLS_OF_A_PEER):
                 place = root / f"kill-{number}"
                 place.mkdir()

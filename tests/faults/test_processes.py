@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner
-from unitrack_children import Point, curve, is_alive, lost_and_doubled, points_in, train, wait_until
-from unitrack_faults import figure, rounds
 from unitrack_probe import calls, points
+from unitrack_tests.children import Point, curve, is_alive, lost_and_doubled, points_in, train, wait_until
+from unitrack_tests.faults import figure, rounds
 
 import unitrack
 from unitrack.cli import app
-from unitrack.cli._run_state import read_run_state
-from unitrack.delivery.syncing import sync_run
+from unitrack.delivery.status import read_run_state
+from unitrack.delivery.sync import sync_run
 from unitrack.errors import RunFinishedError
-from unitrack.plugins import installed
-from unitrack.runfolder import RunFolder
-from unitrack.runs.stored_run import StoredRun
+from unitrack.plugins.registry import installed
+from unitrack.reading.stored_run import StoredRun
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -344,9 +344,9 @@ def test_a_worker_that_begins_too_late_is_told(root: Path) -> None:
 
 
 SECOND_COURIER = """
-from unitrack.delivery.orders import Terms
-from unitrack.delivery.pool import pool
-from unitrack.runfolder import RunFolder
+from unitrack.delivery.courier.protocol import Terms
+from unitrack.delivery.courier.pool import pool
+from unitrack.runfolder.run_folder import RunFolder
 from pathlib import Path
 folder = RunFolder(Path(sys.argv[1]))
 pool.deliver(folder, folder.read_manifest().sinks[0], Terms())

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unitrack_faults import FULL, figure
+from unitrack_tests.faults import FULL, figure
 
 from unitrack.config import resolve
 from unitrack.errors import ConfigError
-from unitrack.redaction import redact, redact_text, remember_secrets
+from unitrack.values.redaction import redact, redact_text, remember_secrets
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -25,6 +25,7 @@ SINKS: dict[str, dict[str, Any]] = {
     "wandb": {"mode": "offline"},
     "tensorboard": {},
     "trackio": {},
+    "sql": {"url": "sqlite:///runs.db"},
     "probe": {"out": "probe"},
 }
 INSTALLED = [
@@ -57,7 +58,7 @@ CANARIES = {
 TRAINER = """
 import os, sys, time, traceback
 import unitrack
-c = eval(sys.argv[2])
+c = eval(sys.stdin.read())
 run = unitrack.start_run(
     f"run password={c['setting']}",
     sinks=eval(sys.argv[1]),
@@ -71,9 +72,9 @@ run = unitrack.start_run(
         "experiment": {"tags": {"client_secret": c["tag"]}},
     },
 )
-run.log_params({"argv": sys.argv[3:], "secret_key": c["param"], "door_pin": c["glob"], "id": c["pattern"]})
+run.log_params({"argv": sys.argv[2:], "secret_key": c["param"], "door_pin": c["glob"], "id": c["pattern"]})
 run.log_params({"endpoint": f"http://h/api?token={c['query']}&x=1", "env": dict(os.environ)})
-run.set_tags({"command": " ".join(sys.argv[3:]), "auth": f"Authorization: Bearer {c['tag']}"})
+run.set_tags({"command": " ".join(sys.argv[2:]), "auth": f"Authorization: Bearer {c['tag']}"})
 run.log_metrics({"loss": 0.5}, step=0)
 run.log_dict({"password": c["dict"], "list": [{"apiKey": c["dict"]}], "wandb": c["wandb key"]}, "settings.yaml")
 run.log_html(f"<p>token={c['html']}</p>", "page")
@@ -113,9 +114,10 @@ def test_no_backend_writes_a_secret(root: Path, backend: str) -> None:
     }
     arguments = ["--api-key", CANARIES["argument"], f"--password={CANARIES['argument']}"]
     done = subprocess.run(
-        [sys.executable, "-c", TRAINER, repr([{backend: SINKS[backend]}]), repr(CANARIES), *arguments],
+        [sys.executable, "-c", TRAINER, repr([{backend: SINKS[backend]}]), *arguments],
         cwd=work,
         env=os.environ | environment,
+        input=repr(CANARIES),  # not among the arguments, which are recorded
         capture_output=True,
         text=True,
     )

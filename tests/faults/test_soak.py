@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import msgspec
 import psutil
 import pytest
-from unitrack_faults import FULL, SOAK, figure
+from unitrack_tests.faults import FULL, SOAK, figure
 
 from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.report import read_report
 from unitrack.limits import MIB, SEGMENT_BYTES
 from unitrack.records import Metrics
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = pytest.mark.faults
 
@@ -52,7 +52,7 @@ import json, os, sys, time
 import unitrack
 from unitrack.journal import JournalWriter
 root, sinks, calls, seconds, segment_bytes = json.loads(sys.argv[1])
-JournalWriter.__init__.__defaults__ = (segment_bytes, None)
+JournalWriter.__init__.__defaults__ = (segment_bytes, None, None)
 run = unitrack.start_run("soak", sinks=sinks, root=root)
 begin = time.monotonic()
 for step in range(calls):

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
-from unitrack_bench import settle
-from unitrack_faults import rounds
-from unitrack_hostile import CANARY, Stranger, counted, fingerprint, holds, now, untouched
+from unitrack_tests.bench import settle
+from unitrack_tests.faults import rounds
+from unitrack_tests.hostile import CANARY, Stranger, counted, fingerprint, holds, now, untouched
 
 import unitrack
 from unitrack.cli import app
-from unitrack.delivery.lane import Lane
+from unitrack.delivery.lane.lane import Lane
 from unitrack.errors import ConfigError, JournalError
 from unitrack.records import Artifact
-from unitrack.runfolder import RunFolder, find_run_folders
+from unitrack.runfolder.find import find_run_folders
+from unitrack.runfolder.run_folder import RunFolder
 
 pytestmark = pytest.mark.faults
 

@@ -12,7 +12,8 @@ import pytest
 
 pytestmark = pytest.mark.timeout(900)  # ten builds in environments of their own
 REPOSITORY = Path(__file__).parents[2]
-PLUGINS = ("mlflow", "tensorboard", "trackio", "wandb")
+PLUGINS = ("mlflow", "sql", "tensorboard", "trackio", "wandb")
+EXTRAS = {"sql": "database"}  # the extra `sql` is the query engine's
 
 
 @pytest.fixture(scope="session")
@@ -47,19 +48,19 @@ def test_what_the_core_ships(built: Path) -> None:
     """The schema, the templates, the type marker and the licence are in the wheel; the tests are in the sdist."""
     names = zipfile.ZipFile(next(built.glob("unitrack_core-0*.whl"))).namelist()
     assert {"unitrack/config/schema.json", "unitrack/py.typed"} <= set(names)
-    assert "unitrack/cli/_plugin_templates/plugin.py.txt" in names
+    assert "unitrack/cli/plugin_templates/plugin.py.txt" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     with tarfile.open(next(built.glob("unitrack_core-0*.tar.gz"))) as sdist:
         assert any("/tests/" in name for name in sdist.getnames())
 
 
 def test_extras_name_the_plugins(built: Path) -> None:
-    """unitrack-core[mlflow], [wandb], [tensorboard], [trackio] and [all]."""
+    """unitrack-core[mlflow], [wandb], [tensorboard], [trackio], [database] and [all]."""
     wheel = zipfile.ZipFile(next(built.glob("unitrack_core-0*.whl")))
     [metadata] = [name for name in wheel.namelist() if name.endswith("METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
     for name in PLUGINS:
-        for extra in (name, "all"):
+        for extra in (EXTRAS.get(name, name), "all"):
             wanted = (f"unitrack-{name}", f"extra == '{extra}'")
             assert any(line.startswith("Requires-Dist") and all(part in line for part in wanted) for line in lines)
 

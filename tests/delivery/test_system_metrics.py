@@ -1,0 +1,31 @@
+"""The metrics of the machine and of the run's processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from unitrack.delivery import system_metrics
+from unitrack.delivery.system_metrics import ProcessTree
+
+MEMORY = "import sys; block = b'x' * (64 * 2**20); print('ready', flush=True); sys.stdin.read()"
+
+
+def test_the_processes_that_training_started_count_and_couriers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaders of data and commands count, with what they start themselves."""
+    tree = ProcessTree(os.getpid())
+    alone, _ = tree.memory_and_cpu()
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {MEMORY!r}])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        both, cpu = tree.memory_and_cpu()
+        monkeypatch.setattr(system_metrics, "_COURIER", code)
+        without, _ = tree.memory_and_cpu()
+        child.communicate()
+    assert both > alone + 64
+    assert cpu >= 0
+    assert without < alone + 64

@@ -15,11 +15,11 @@ from runs import NoDelivery, start
 
 from unitrack import Run
 from unitrack.delivery import modes
-from unitrack.delivery.orders import Terms
-from unitrack.delivery.pool import pool
+from unitrack.delivery.courier.pool import pool
+from unitrack.delivery.courier.protocol import Terms
 from unitrack.hookspecs import Link, RunContext, SinkOptions, hookimpl
-from unitrack.manifest import LaneSpec
-from unitrack.runfolder import RunFolder
+from unitrack.runfolder.manifest import LaneSpec
+from unitrack.runfolder.run_folder import RunFolder
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))  # the troubles are those of the tests
 
@@ -75,7 +75,7 @@ class TroubledSink:
         """Get into trouble."""
         Path(self._options.met).touch()
         if self._options.kind:
-            from unitrack_troubles import make
+            from unitrack_tests.troubles import make
 
             make(self._options.kind)
 

@@ -7,10 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.table import Table
-from runs import NoDelivery, start
-
-from unitrack.delivery.lane import Lane
-from unitrack.delivery.progress import Progress
+from runs import deliver
 
 POINTS = 20_000
 PEER_POINTS = {"mlflow": 300, "wandb": 20_000, "tensorboard": 20_000}
@@ -27,33 +24,15 @@ def run(folder: Path) -> Table:
     }
     peers: dict[str, Callable[[Path, int], float]] = {"mlflow": _mlflow, "tensorboard": _tensorboard, "wandb": _wandb}
     for backend, options in sinks.items():
-        _deliver(folder, backend, options, 10)  # imports, and the database's tables
+        deliver(folder / "runs", {backend: options}, 10)  # imports, and the database's tables
         peers[backend](folder, 10)
         ours, theirs = [], []
         for _ in range(ROUNDS):
-            ours.append(_deliver(folder, backend, options, POINTS) / POINTS)
+            ours.append(deliver(folder / "runs", {backend: options}, POINTS) / POINTS)
             count = PEER_POINTS[backend]
             theirs.append(peers[backend](folder, count) / count)
         table.add_row(backend, f"{min(ours) * 1e6:.1f}", f"{min(theirs) * 1e6:.1f}", f"{min(theirs) / min(ours):.1f}")
     return table
-
-
-def _deliver(folder: Path, backend: str, options: dict[str, str], points: int) -> float:
-    run = start(folder / "runs", [{backend: options}], NoDelivery)
-    for step in range(points):
-        run.log_metrics({"loss": step * 0.5}, step=step)
-    run.finish(timeout=0)
-    [spec] = run._folder.read_manifest().sinks
-    lane = Lane(run._folder, spec)
-    lane.acquire()
-    before = time.perf_counter()
-    while lane.step() is not Progress.DONE:
-        pass
-    spent = time.perf_counter() - before
-    lane.release()
-    if lane.ledger.delivered != points + 2:
-        raise RuntimeError(f"{backend}: {lane.ledger}")
-    return spent
 
 
 def _mlflow(folder: Path, points: int) -> float:

@@ -33,7 +33,7 @@ def run(folder: Path) -> Table:
         "unitrack, 10 metrics, no sink": _ours(folder, TEN, NoDelivery),
         "unitrack, 1 metric, 4 hung sinks": _ours(folder, ONE, HungDelivery),
     }
-    # Four couriers at work share the processor with whoever is measured, so the same call without sinks runs beside.
+    # Four couriers at work share the processor with the measured one, so the same call without sinks runs beside.
     delivering: dict[str, Client] = {
         "unitrack, 1 metric, 4 sinks at work": _ours(folder, ONE, None),
         "  the same without sinks, beside them": _ours(folder, ONE, NoDelivery),

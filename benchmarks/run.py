@@ -11,10 +11,18 @@ import warnings
 from pathlib import Path
 
 import bad_backends
+import copying
 import delivery
+import environment
 import flaky
 import log_call
+import mlflow_delivery
+import reading
+import scale
+import sql
 import startup
+import storage
+import sweeps
 import training
 from rich.console import Console
 
@@ -22,9 +30,17 @@ BENCHMARKS = {
     "log_call": log_call.run,
     "startup": startup.run,
     "delivery": delivery.run,
+    "mlflow_delivery": mlflow_delivery.run,
+    "copying": copying.run,
+    "environment": environment.run,
+    "reading": reading.run,
+    "sql": sql.run,
     "bad_backends": bad_backends.run,
     "flaky": flaky.run,
+    "storage": storage.run,
     "training": training.run,
+    "sweeps": sweeps.run,
+    "scale": scale.run,
 }
 
 

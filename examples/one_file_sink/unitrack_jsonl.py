@@ -1,12 +1,14 @@
-"""The backend `jsonl`, all of it: each run is a file of JSON lines, `<folder>/<run id>.jsonl`, and its artifacts."""
+"""The backend `jsonl`, whole: each run is a file of JSON lines, `<folder>/<run id>.jsonl`, and its artifacts."""
 
+import itertools
 import os
 import shutil
+from pathlib import Path
 
 from msgspec import json, structs
 
-from unitrack.hookspecs import Backend, Link, SinkOptions, hookimpl
-from unitrack.records import RunEnd
+from unitrack.hookspecs import Backend, Link, SinkOptions, Source, hookimpl
+from unitrack.records import AnyRecord, Artifact, RunEnd, RunStart
 
 
 class JsonlOptions(SinkOptions, frozen=True):
@@ -17,7 +19,8 @@ class JsonlOptions(SinkOptions, frozen=True):
 
 @hookimpl
 def register_backends():  # called in the training process: nothing here may import an SDK
-    return [Backend(name="jsonl", summary="JSON lines", sink="unitrack_jsonl:JsonlSink", options=JsonlOptions)]
+    sink, source = "unitrack_jsonl:JsonlSink", "unitrack_jsonl:JsonlSource"
+    return [Backend(name="jsonl", summary="JSON lines", sink=sink, source=source, options=JsonlOptions)]
 
 
 class JsonlSink:
@@ -33,8 +36,7 @@ class JsonlSink:
         self._copies.mkdir(parents=True, exist_ok=True)
         self._file = (folder / f"{run.start.run_id}.jsonl").open("ab")
         os.truncate(self._file.name, checkpoint["bytes"] if checkpoint else 0)
-        if checkpoint is None:
-            self._write([run.start])
+        self._write([run.start])  # once more, as it may have another name by now
         return Link(id=run.start.run_id, location=str(folder), open_with=f"tail -f {self._file.name}")
 
     log_params = hookimpl(lambda self, params: self._write(params))
@@ -57,3 +59,30 @@ class JsonlSink:
 
     def _write(self, records):
         self._file.write(b"".join(json.encode(record) + b"\n" for record in records))
+
+
+class JsonlSource(Source):
+    """The runs of such a folder, read back."""
+
+    def __init__(self, location):
+        self._folder = Path(location)
+        if not self._folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {location}: give one of .jsonl files")
+
+    def runs(self):
+        for run_id in self._files():
+            yield from itertools.islice(self.records(run_id), 1)  # the start
+
+    def records(self, run_id):  # without starts and artifacts that later ones replaced, and ends before a resume
+        lines = self._files()[run_id].read_bytes().split(b"\n")[:-1]
+        records = [json.decode(line, type=AnyRecord) for line in lines]
+        newest = {record.name: record for record in records if isinstance(record, Artifact)}
+        starts = [record for record in records if isinstance(record, RunStart)]
+        yield starts[-1]
+        for record in (record for record in records if not isinstance(record, RunStart)):
+            is_old = isinstance(record, Artifact) and newest[record.name] is not record
+            if not is_old and (record is records[-1] or not isinstance(record, RunEnd)):
+                yield record
+
+    def _files(self):
+        return {file.stem: file for file in sorted(self._folder.glob("*.jsonl"))}

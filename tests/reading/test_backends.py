@@ -97,7 +97,14 @@ def test_a_store_that_is_not_there_is_not_made(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-@pytest.mark.parametrize("backend", ["local", *(name for name in INSTALLED if name != "mlflow")])
+@pytest.mark.skipif("sql" not in INSTALLED, reason="needs unitrack-sql")
+def test_a_database_that_is_not_there_is_not_made(root: Path) -> None:
+    with pytest.raises(SourceError, match=r"there is no file .*none\.db: give the database of an `sql` sink"):
+        unitrack.runs("sql:sqlite:///none.db")
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("backend", ["local", *(name for name in INSTALLED if name not in ("mlflow", "sql"))])
 def test_a_place_that_is_not_there_is_no_empty_list(root: Path, backend: str) -> None:
     if importlib.util.find_spec(f"unitrack_{backend}") is None and backend != "local":
         pytest.skip(f"needs unitrack-{backend}")

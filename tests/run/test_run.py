@@ -51,9 +51,9 @@ def test_everything_that_is_logged_is_in_the_local_files(root: Path, delivery: M
         run.log_dict({"a": [1, 2]}, "d.yaml")
         run.log_image(np.zeros((4, 4, 3), dtype=np.uint8), "black.png", step=7)
         run.log_model("model.pt")
-        run.log_environment()
         report = run.flush()
         assert report["local"].pending == 0
+        run.log_environment()
         assert run.links()["local"].location == str(root / "runs")
     report = run.finish()
     assert report.ok

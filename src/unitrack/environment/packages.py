@@ -65,8 +65,12 @@ def _lines(packages: Iterable[Package]) -> Iterator[str]:
 
 
 def _package(distribution: Distribution) -> Package | None:
-    name: str | None = distribution.metadata["Name"]
-    version: str | None = distribution.metadata["Version"]
+    try:
+        metadata = distribution.metadata
+    except OSError:  # newer versions of importlib raise where its file is missing
+        return None
+    name: str | None = metadata["Name"]
+    version: str | None = metadata["Version"]
     if not name or not version:  # its metadata is damaged
         return None
     origin = _origin(distribution)

@@ -62,6 +62,19 @@ def test_variables_are_chosen_by_globs_and_redacted() -> None:
     assert chosen_variables((), environ) == {}
 
 
+def test_variables_of_terraform_are_not_those_of_tensorflow() -> None:
+    """`TF_*` leaves them out, since they hold credentials; a glob of their own gets them."""
+    theirs = {"TF_VAR_db": "a", "TF_TOKEN_example_org": "b", "TF_CLI_ARGS_plan": "-var x=1", "TF_ENCRYPTION": "c"}
+    environ = {"TF_DETERMINISTIC_OPS": "1", **theirs}
+    assert chosen_variables(("TF_*",), environ) == {"TF_DETERMINISTIC_OPS": "1"}
+    assert chosen_variables(("*",), environ) == {"TF_DETERMINISTIC_OPS": "1"}
+    assert chosen_variables(("TF_*", "TF_VAR_*", "TF_CLI_ARGS_plan"), environ).keys() == {
+        "TF_DETERMINISTIC_OPS",
+        "TF_VAR_db",
+        "TF_CLI_ARGS_plan",
+    }
+
+
 def test_jobs_and_containers() -> None:
     """SLURM and Kubernetes by their variables; common names count only where Kubernetes is."""
     assert scheduler_ids({"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "JOB_NAME": "mine", "OTHER": "x"}) == {

@@ -48,6 +48,11 @@ _SCHEDULERS = (
     "GITHUB_RUN_ID",
     "CI_JOB_ID",
 )
+_UNRELATED = ("TF_CLI_ARGS", "TF_ENCRYPTION", "TF_TOKEN_", "TF_VAR_")
+"""How variables of Terraform begin that may hold credentials: only a glob that begins so gets them, `TF_*` does not.
+
+https://developer.hashicorp.com/terraform/cli/config/environment-variables
+"""
 _MAX_VALUE = 10_000
 """Characters of a variable."""
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
@@ -57,7 +62,7 @@ _POD = re.compile(r"kubepods.*?pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
 def chosen_variables(
     globs: Sequence[str], environ: Mapping[str, str], redact_keys: Sequence[str] = (), patterns: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Return the variables whose names match a glob, with secrets redacted."""
+    """Return the variables whose names match a glob, with secrets redacted; Terraform's only by globs of their own."""
     exact = {glob for glob in globs if not any(sign in glob for sign in "*?[")}
     begins = tuple(glob[:-1] for glob in globs if glob.endswith("*") and not any(sign in glob[:-1] for sign in "*?["))
     rest = [
@@ -67,9 +72,15 @@ def chosen_variables(
         plain_text(name): plain_text(value)[:_MAX_VALUE]
         for name, value in sorted(environ.items())
         if name in exact or name.startswith(begins) or any(fnmatch.fnmatchcase(name, glob) for glob in rest)
+        if not name.startswith(_UNRELATED) or any(_is_meant(name, glob) for glob in globs)
     }
     clean: dict[str, str] = redact(chosen, "", redact_keys, patterns)
     return clean
+
+
+def _is_meant(name: str, glob: str) -> bool:
+    """Return whether a glob matches a variable of Terraform, and no others than Terraform's."""
+    return glob.startswith(_UNRELATED) and fnmatch.fnmatchcase(name, glob)
 
 
 def scheduler_ids(environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +25,7 @@ def archive_runs(
         ),
     ],
     undo: Annotated[bool, typer.Option("--undo", help="Bring them back into listings.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Leave runs out of `unitrack runs`, without losing anything: they get the tag `unitrack.archived` everywhere.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unitrack.cli.parameters import AS_JSON
+
 if TYPE_CHECKING:
     from unitrack.manager.cleaning import Candidate, Rules
     from unitrack.manager.trash import Trash
@@ -42,7 +44,7 @@ def clean_runs(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it. Without it, only show what would go.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Bring back what was cleaned away last.")] = False,
     empty_trash: Annotated[bool, typer.Option("--empty-trash", help="Delete what was cleaned away, for good.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Show the run folders for which all of the options are true, and, with --yes, move them into the trash.
 

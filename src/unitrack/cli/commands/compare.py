@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +53,7 @@ def compare_runs(
     code: Annotated[bool, typer.Option("--code", help="Show how the code differs from the baseline's.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each run.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Compare runs, from any backends: params that differ, metrics with their difference from the baseline."""
     import unitrack

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unitrack.cli.parameters import AS_JSON
+
 if TYPE_CHECKING:
     from unitrack.config import Resolved
 
@@ -42,7 +44,7 @@ def print_config(
     file: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Read this file, not the one found from here.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Show the configuration that holds here, and where each value comes from."""
     if context.invoked_subcommand is not None:

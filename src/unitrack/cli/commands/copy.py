@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,7 @@ def copy_runs(
         str | None, typer.Option("--merge", metavar="NAME", help="Make one run of this name of all of them.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be copied.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Copy runs to another backend. Exit code 1 if not everything arrived.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unitrack.cli.parameters import AS_JSON
+
 if TYPE_CHECKING:
     from unitrack.demo.logged_run import Logged
     from unitrack.demo.report import Row
@@ -31,7 +33,7 @@ def run_demo(
     dir_: Annotated[
         Path, typer.Option("--dir", metavar="FOLDER", help="Where everything is written; nothing is elsewhere.")
     ] = Path("unitrack-demo"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Train a small network, log it to all backends at once, read it back from each, and compare.
 

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ def check_backends(
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="What one backend's check may take.")
     ] = _TIMEOUT_S,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Check each configured backend for real: package, options, reachability, credentials. Exit code 1 if any fails."""
     from unitrack.cli import FAILED

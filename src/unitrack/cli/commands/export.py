@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from unitrack.cli.parameters import FILTER, LOCATIONS
+from unitrack.cli.parameters import AS_JSON, FILTER, LOCATIONS
 
 if TYPE_CHECKING:
     from unitrack.manager.exporting import Exported
@@ -40,7 +40,7 @@ def export_runs(
         str, typer.Option("--table", metavar="TABLE", help="What a file gets: points or runs.")
     ] = "points",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export wrote.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Write runs to Parquet, CSV or JSON lines, every point exact, or to the folders of neptune-exporter.
 

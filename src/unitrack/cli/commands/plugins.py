@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from unitrack.cli.parameters import AS_JSON
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -49,9 +51,7 @@ def new(
     typer.echo(f"wrote {from_here(folder)}: install it with `pip install -e {from_here(folder)}`, run `pytest` in it")
 
 
-def list_plugins(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
+def list_plugins(context: typer.Context, as_json: AS_JSON = False) -> None:
     """List the plugins of this environment, and the official ones that are not installed."""
     if context.invoked_subcommand is not None:
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +32,7 @@ def query_runs(
         list[str] | None,
         typer.Option("--metric", "-m", metavar="NAME", help="Read the points of this metric, or pattern, alone."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list of rows.")] = False,
+    as_json: AS_JSON = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Run SQL over the runs that backends hold; the extra `sql` brings DuckDB. Nothing else can be read or written."""

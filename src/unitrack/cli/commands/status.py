@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 if TYPE_CHECKING:
     from unitrack.delivery.status import RunState
@@ -32,7 +33,7 @@ def show_status(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Also runs of which every sink has everything.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Show for each run and sink what is delivered, pending or a dead letter, newest run first.
 

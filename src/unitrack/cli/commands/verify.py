@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unitrack.cli import completion
+from unitrack.cli.parameters import AS_JSON
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def verify_runs(
         bool,
         typer.Option("--deletion-ready", help="Say whether SRC can be deleted, and what DST holds in another form."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
     """Read a run back from every backend that it went to, and compare every point; or runs with their copies.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from unitrack_tests.children import run_child
 from unitrack_tests.s3 import Bucket, Handler
 
 import unitrack
@@ -177,6 +178,35 @@ def test_a_store_that_cannot_be_read(team: Bucket) -> None:
     with pytest.raises(SourceError, match="the bucket 'no-such-bucket-here'"):
         list(unitrack.runs("local:s3://no-such-bucket-here/x"))
     assert list(unitrack.runs(f"local:{team.url}/nothing")) == []
+
+
+def test_an_entry_that_cannot_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> None:
+    """In a listing, a filter and a search by name, with one warning each; alone it is an error."""
+    place = tmp_path / "team"
+    for name in ("good", "bad"):
+        with unitrack.start_run(name, sinks=[{"local": {"team_store": str(place)}}], delivery="inline"):
+            pass
+    entries = place / ENTRIES
+    [bad] = entries.glob("bad*")
+    bad.write_bytes(b"cut off"[:3])
+    location = f"local:{place.as_uri()}"
+    told = rf"1 run is left out of .*: '{bad.stem}'; .*{bad.name} is no entry of a run"
+    found = unitrack.runs(location)
+    with pytest.warns(UserWarning, match=told) as caught:
+        names = [run.name for run in (*found, *found.read_summaries())]
+    assert names == ["good", "good"]
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=told):
+        assert len(unitrack.runs(location, filter="status == 'finished'")) == 1
+    with pytest.warns(UserWarning, match=told):
+        unitrack.runs(location).find("good")
+    done = run_child("-m", "unitrack", "runs", location)
+    assert done.stderr.startswith("warning: 1 run is left out of")
+    assert "good" in done.stdout
+    for entry in entries.glob("good*"):
+        entry.unlink()
+    with pytest.raises(SourceError, match="is no entry of a run"):
+        list(unitrack.runs(location))
 
 
 def test_parts_know_their_bytes() -> None:

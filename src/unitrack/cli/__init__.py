@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -54,7 +55,8 @@ use_plain_help(app)
 
 
 def main() -> None:
-    """Run the command line. An error of unitrack is printed as a message, without a traceback."""
+    """Run the command line. Errors and warnings of unitrack are printed as messages, without where they come from."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except UnitrackError as error:
@@ -62,6 +64,22 @@ def main() -> None:
 
         print(f"error: {visible(error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR if _is_of_usage(error) else FAILED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    from unitrack.errors import AlertWarning, DeliveryWarning
+    from unitrack.terminal.console import visible
+
+    is_plain = category in (UserWarning, AlertWarning, DeliveryWarning)
+    text = f"warning: {visible(message)}\n" if is_plain else warnings.formatwarning(message, category, filename, lineno)
+    (file or sys.stderr).write(text)
 
 
 def _is_of_usage(error: UnitrackError) -> bool:

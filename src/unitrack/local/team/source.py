@@ -13,7 +13,7 @@ import msgspec
 
 from unitrack.blobs.address import Address
 from unitrack.blobs.store import open_objects
-from unitrack.errors import SourceError
+from unitrack.errors import SourceError, warn_caller
 from unitrack.hookspecs import Columns, Condition, RunSummary, Source
 from unitrack.local.pointers import as_source_error, decode_pointer, fetch_content, pointer_path
 from unitrack.local.points import read_columns, read_points
@@ -25,6 +25,8 @@ _AT_A_TIME = 32
 """Requests. A bucket answers each in 20 to 100 ms, whatever else it does."""
 _TRIES = 4
 """A run that is being logged may have replaced its parts since its entry was read."""
+_NAMED = 5
+"""Runs that a warning names."""
 _IN_MEMORY = 64 * 1024 * 1024
 """Bytes of points; more are kept in a temporary file."""
 
@@ -43,6 +45,8 @@ class TeamSource(Source):
         self._entries: dict[str, RunEntry] = {}
         self._known: dict[str, str] = {}
         """Folders by run id."""
+        self._named: set[str] = set()
+        """Folders of which a warning has said that they can't be read."""
 
     def _list(self) -> list[str]:
         """Return the folders of the runs, in the order of their names."""
@@ -55,16 +59,43 @@ class TeamSource(Source):
             yield start
 
     def summaries(self, conditions: Sequence[Condition] = ()) -> Iterator[tuple[RunStart, RunSummary]]:
-        """Yield each run with its summary, one request a run, many at a time."""
+        """Yield each run with its summary, one request a run, many at a time.
+
+        Entries that can't be read are left out, and a warning names them. Raises `SourceError` if no entry can be read.
+        """
         seen = set[str]()
+        damaged: dict[str, SourceError] = {}
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            for folder, entry in zip(self._folders, pool.map(self._read_entry, self._folders), strict=True):
+            for folder, entry in zip(self._folders, pool.map(self._try_entry, self._folders), strict=True):
                 if entry is None:  # removed since
+                    continue
+                if isinstance(entry, SourceError):
+                    damaged[folder] = entry
                     continue
                 run_id = folder if entry.start.run_id in seen else entry.start.run_id
                 seen.add(run_id)
                 self._known[run_id] = folder
                 yield msgspec.structs.replace(entry.start, run_id=run_id), _summary_of(entry)
+        if damaged:
+            self._tell(damaged, some=bool(seen))
+
+    def _try_entry(self, folder: str) -> RunEntry | SourceError | None:
+        try:
+            return self._read_entry(folder)
+        except SourceError as error:
+            return error
+
+    def _tell(self, damaged: Mapping[str, SourceError], *, some: bool) -> None:
+        """Warn, once, of entries that can't be read. Raises the error of the first if there is no other entry."""
+        first = next(iter(damaged.values()))
+        if not some:
+            raise first
+        if news := [folder for folder in damaged if folder not in self._named]:
+            self._named.update(news)
+            count = "1 run is" if len(news) == 1 else f"{len(news)} runs are"
+            more = f" and {len(news) - _NAMED} more" if len(news) > _NAMED else ""
+            listed = ", ".join(map(repr, news[:_NAMED]))
+            warn_caller(f"{count} left out of {self._address}: {listed}{more}; {damaged[news[0]]}")
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
         """Yield the records of a run. Raises `KeyError` if there is none."""

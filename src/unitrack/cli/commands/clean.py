@@ -50,6 +50,9 @@ def clean_runs(
 
     A run that is running, or has records that a sink still lacks, always stays. What other backends hold of a run stays
     too. Exit code 1 if a run could not be moved.
+
+    Emptying the trash also removes the references `refs/unitrack/<run id>`, which keep the code that runs recorded, of
+    runs that no other backend holds.
     """
     from unitrack.cli.arguments import configured_root
     from unitrack.errors import ConfigError
@@ -65,7 +68,7 @@ def clean_runs(
         typer.echo(f"{_count(len(batch.runs))} back in {folder}: {', '.join(batch.runs)}")
         return
     if empty_trash:
-        _empty(trash, yes=yes)
+        _empty(trash, folder, yes=yes)
         return
     rules = _rules(failed, empty, older_than, keep_best, metric, goal, has_filter=filter_ is not None)
     _clean(folder, rules, filter_, yes=yes, as_json=as_json)
@@ -135,18 +138,33 @@ def _print(going: list[Candidate], staying: list[Candidate]) -> None:
         typer.echo(visible(f"{one.name} ({one.run_id}) stays: {one.kept_because}"), err=True)
 
 
-def _empty(trash: Trash, *, yes: bool) -> None:
+def _empty(trash: Trash, root: Path, *, yes: bool) -> None:
     from unitrack.manager.trash import size_of
-    from unitrack.terminal.console import in_bytes
+    from unitrack.manager.tree_refs import find_tree_refs, remove_tree_refs
+    from unitrack.terminal.console import in_bytes, visible
 
     batches = trash.batches()
+    if not batches:
+        typer.echo("the trash is empty")
+        return
     number = sum(len(batch.runs) for batch in batches)
     size = in_bytes(sum(size_of(batch.folder) for batch in batches))
-    if yes and batches:
-        trash.empty()
-    done = f"{_count(number)}, {size}, {'deleted' if yes else 'in the trash: add --yes to delete them for good'}"
-    typer.echo(done if batches else "the trash is empty")
+    refs = find_tree_refs([batch.folder for batch in batches], root)
+    if not yes:
+        also = f", with {_refs(len(refs))}" if refs else ""
+        typer.echo(f"{_count(number)}, {size}{also}, in the trash: add --yes to delete them for good")
+        return
+    trash.empty()
+    removed, problems = remove_tree_refs(refs)
+    also = f", with {_refs(removed)}" if removed else ""
+    typer.echo(f"{_count(number)}, {size}, deleted{also}")
+    for problem in problems:
+        typer.echo(visible(f"warning: {problem}"), err=True)
 
 
 def _count(number: int) -> str:
     return "1 run" if number == 1 else f"{number} runs"
+
+
+def _refs(number: int) -> str:
+    return f"{number} reference{'s' if number != 1 else ''} of recorded code in git"

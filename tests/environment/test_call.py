@@ -64,15 +64,13 @@ def test_variables_are_chosen_by_globs_and_redacted() -> None:
 
 def test_variables_of_terraform_are_not_those_of_tensorflow() -> None:
     """`TF_*` leaves them out, since they hold credentials; a glob of their own gets them."""
-    theirs = {"TF_VAR_db": "a", "TF_TOKEN_example_org": "b", "TF_CLI_ARGS_plan": "-var x=1", "TF_ENCRYPTION": "c"}
-    environ = {"TF_DETERMINISTIC_OPS": "1", **theirs}
-    assert chosen_variables(("TF_*",), environ) == {"TF_DETERMINISTIC_OPS": "1"}
-    assert chosen_variables(("*",), environ) == {"TF_DETERMINISTIC_OPS": "1"}
-    assert chosen_variables(("TF_*", "TF_VAR_*", "TF_CLI_ARGS_plan"), environ).keys() == {
-        "TF_DETERMINISTIC_OPS",
-        "TF_VAR_db",
-        "TF_CLI_ARGS_plan",
-    }
+    theirs = {"TF_VAR_db": "a", "TF_TOKEN_example_org": "b", "TF_CLI_ARGS_plan": "-var x=1", "TF_CLI_CONFIG_FILE": "c"}
+    ours = {"TF_DETERMINISTIC_OPS": "1", "TF_CONFIG": "{}"}
+    environ = ours | theirs
+    assert chosen_variables(("TF_*",), environ) == ours
+    assert chosen_variables(("*",), environ) == ours
+    chosen = chosen_variables(("TF_*", "TF_VAR_*", "TF_CLI_ARGS_plan"), environ)
+    assert chosen.keys() == {*ours, "TF_VAR_db", "TF_CLI_ARGS_plan"}
 
 
 def test_jobs_and_containers() -> None:

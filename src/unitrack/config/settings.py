@@ -166,7 +166,7 @@ docs/how-to/reproduce.md."""
     """Bytes of all changed files, the smallest of which are kept."""
     variables: tuple[Text, ...] = VARIABLES
     """The environment variables that are part of the environment, as globs. What looks like a secret is redacted.
-    `TF_*` leaves out those of Terraform that may hold one, such as `TF_VAR_*`."""
+    `TF_*` leaves out those of Terraform, such as `TF_VAR_*`."""
 
 
 class Alerts(Section, frozen=True):

@@ -48,8 +48,19 @@ _SCHEDULERS = (
     "GITHUB_RUN_ID",
     "CI_JOB_ID",
 )
-_UNRELATED = ("TF_CLI_ARGS", "TF_ENCRYPTION", "TF_TOKEN_", "TF_VAR_")
-"""How variables of Terraform begin that may hold credentials: only a glob that begins so gets them, `TF_*` does not.
+_UNRELATED = (
+    "TF_CLI_",
+    "TF_CLOUD_",
+    "TF_DATA_DIR",
+    "TF_ENCRYPTION",
+    "TF_HTTP_",
+    "TF_IN_AUTOMATION",
+    "TF_PLUGIN_CACHE_",
+    "TF_TOKEN_",
+    "TF_VAR_",
+    "TF_WORKSPACE",
+)
+"""How variables of Terraform begin, some of which hold credentials. Only a glob that begins so gets them.
 
 https://developer.hashicorp.com/terraform/cli/config/environment-variables
 """

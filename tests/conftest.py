@@ -27,7 +27,9 @@ COURIERS_LEAVE_WITHIN_S = 25.0
 LINGER = "UNITRACK_LINGER"
 
 sys.path[:0] = [str(SUPPORT), str(PROBE_PLUGIN)]
-pytest.register_assert_rewrite("unitrack.testing.conformance", "unitrack_tests")  # before any test imports from them
+pytest.register_assert_rewrite(  # before any test imports from them
+    "unitrack.testing.conformance", "unitrack.testing.integrations", "unitrack_tests"
+)
 os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="unitrack-trackio-")  # not the user's; trackio reads it once
 atexit.register(shutil.rmtree, os.environ["TRACKIO_DIR"], ignore_errors=True)
 os.environ[LINGER] = "5"  # seconds; by default couriers would try for ten minutes after a test whose sink is down

@@ -126,6 +126,9 @@ class DisabledRun(Run):
     def define_metric(self, name: str, *, step_metric: str | None = None, summary: str | None = None) -> None:
         """Do nothing."""
 
+    def warn_of_non_finite(self) -> None:
+        """Do nothing."""
+
     def alert(self, name: str, text: str = "", *, when: str | None = None) -> None:
         """Do nothing."""
 

@@ -103,6 +103,10 @@ class MetricLog:
         self._watcher = watcher
         self._has_fast_path = False
 
+    def warn_of_non_finite(self) -> None:
+        """See `Run.warn_of_non_finite`."""
+        self._validation.warn_of_non_finite()
+
     def log_summary(self, values: Mapping[str, Any]) -> None:
         """Log values for the whole run, as metrics at the highest step so far, and remember them."""
         self.log(values, max(self.next_step - 1, 0))

@@ -147,6 +147,14 @@ class Run:
         self._parts.params.define_metric(name, step_metric, summary)
         self._parts.metrics.raise_late_failure()
 
+    def warn_of_non_finite(self) -> None:
+        """Keep metrics that are NaN or infinite with a warning from now on, in place of an error.
+
+        For code that logs what a framework reports, whose gradients may overflow by design: every integration calls it.
+        Where the configuration sets `safeguards.non_finite`, that holds, and this does nothing.
+        """
+        self._parts.metrics.warn_of_non_finite()
+
     def log_params(self, params: Any) -> None:
         """Log hyperparameters: a mapping (nested or not), a dataclass, a pydantic model, an argparse namespace.
 

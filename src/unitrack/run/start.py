@@ -143,6 +143,7 @@ def _start(
         plan = msgspec.structs.replace(plan, resolved=trial.as_parent(plan.resolved))
         settings, watcher = plan.settings, watcher or trial.mirror(settings)
     validation = ValidationChain(settings.safeguards, plugins.validators(), plugins.stores())
+    validation.is_non_finite_open = plan.resolved.origins["safeguards.non_finite"] == "default"
     root = Path(settings.tracking.root).absolute()  # couriers may work in another folder
     if plan.is_other_rank and plan.run_id is not None:
         _seed(plan.resolved)

@@ -1,4 +1,4 @@
-"""The test kit: for authors of plugins, and for tests of training code.
+"""The test kit: for authors of plugins and of integrations, and for tests of training code.
 
 For a plugin:
 
@@ -7,6 +7,10 @@ For a plugin:
 - `Trial` is one run in one sink, fed by a real lane from a real journal, that can crash and resume anywhere.
 - `SinkDriver` calls the hooks of one sink by hand, without a journal.
 - `in_the_way` makes a store fail for a while.
+
+For a callback or logger of a framework:
+
+- `IntegrationContract` is the pytest suite that every one of `unitrack.integrations` passes.
 
 For training code:
 
@@ -27,9 +31,11 @@ from unitrack.testing.whole_run import Contents
 
 if TYPE_CHECKING:
     from unitrack.testing.conformance import SinkConformance, SourceConformance
+    from unitrack.testing.integrations import IntegrationContract
 
 __all__ = [
     "Contents",
+    "IntegrationContract",
     "RecordingSink",
     "SinkConformance",
     "SinkDriver",
@@ -40,13 +46,21 @@ __all__ = [
 ]
 
 
+_SUITES = {
+    "IntegrationContract": "integrations",
+    "SinkConformance": "conformance",
+    "SourceConformance": "conformance",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Import the suites when they are asked for: they need pytest, which has to rewrite their assertions before."""
-    if name not in ("SinkConformance", "SourceConformance"):
+    if name not in _SUITES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415  # as pytest, only for the suites
+
     import pytest  # noqa: PLC0415  # only the suites need it, and it may not be installed
 
-    pytest.register_assert_rewrite("unitrack.testing.conformance")
-    from unitrack.testing import conformance  # noqa: PLC0415  # after pytest was told to rewrite its assertions
-
-    return getattr(conformance, name)
+    module = f"{__name__}.{_SUITES[name]}"
+    pytest.register_assert_rewrite(module)
+    return getattr(importlib.import_module(module), name)

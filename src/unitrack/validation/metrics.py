@@ -111,9 +111,17 @@ class MetricChecks:
         """Points accepted so far, by metric. Names in here have been checked."""
         self.refusals = Refusals()
         self.has_metric_checks = bool(checks)
+        self.is_non_finite_open = True
+        """Whether the configuration leaves open what happens to NaN and infinity."""
         self._safeguards = safeguards
+        self._non_finite = safeguards.non_finite
         self._metric_checks = checks
         self._warned: set[str] = set()
+
+    def warn_of_non_finite(self) -> None:
+        """Keep NaN and infinity with a warning from now on, unless the configuration says what happens to them."""
+        if self.is_non_finite_open:
+            self._non_finite = "warn"
 
     def metrics(self, metrics: Mapping[str, Any], step: int) -> tuple[dict[str, Value], UnitrackError | None]:
         """Return the points of a call that may be logged, and the error to raise after logging them.
@@ -168,7 +176,7 @@ class MetricChecks:
         for check in self._metric_checks:
             number = call_check(check, f"metric {name!r}", name, number, step)
         if not math.isfinite(number):
-            policy = self._safeguards.non_finite
+            policy = self._non_finite
             if policy == "drop":
                 self.refusals.add(name, step, f"{number!r} was dropped (safeguards.non_finite)")
                 return None

@@ -1,0 +1,152 @@
+"""The run that an integration logs to, and the rule that says who ends it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import unitrack
+from unitrack.errors import UnitrackError
+
+if TYPE_CHECKING:
+    from unitrack.records import EndStatus
+
+
+class AttachedRun:
+    """The run that an integration logs to.
+
+    **The rule.** It is the run that the integration was given, or else the current run (`unitrack.current_run()`) when
+    training begins, or else a run that is started from the configuration then. Only a run that was started here is
+    ended here: as "finished" where the framework says that training has ended. Most frameworks say nothing when
+    training raises. Such a run ends when the next training begins or the process exits, whichever is first: as
+    "failed", or as "killed" after Ctrl-C.
+
+    NaN and infinity are kept with a warning, unless the configuration sets `safeguards.non_finite`. On a rank that does
+    not log, nothing is recorded. Pickled, it logs to the same run from another process, and does not end it there.
+    """
+
+    def __init__(self, framework: str, run: unitrack.Run | None = None, **start: Any) -> None:
+        """`framework`: the package whose function trains, such as "keras". `start`: arguments of `unitrack.start_run`,
+        for a run of its own.
+        """
+        self.owns = False
+        """Whether the run was started here, and is ended here."""
+        self.status_if_left: Callable[[], EndStatus] | None = None
+        """Called for the status of a training that is over, and whose end was not reported. None: it has failed."""
+        self._framework = framework
+        self._given = run
+        self._start = start
+        self._run: unitrack.Run | None = None
+        self._training: FrameType | None = None
+
+    @property
+    def run(self) -> unitrack.Run:
+        """The run. The first use of it begins, as `begin` does."""
+        return self._run or self.begin()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a run that has not ended."""
+        return self._run is not None and not self._run.has_ended
+
+    def begin(self, params: Any = None) -> unitrack.Run:
+        """Return the run, by the rule; start it if need be. Log `params` to it. Call it when training begins.
+
+        Once begun, it only logs the params, until `finish`. Raises as `unitrack.start_run` and `Run.log_params`.
+        """
+        _end_left()
+        if self._run is not None and self._run.has_ended:  # its owner, or the user, has ended it
+            self.finish()
+        if self._run is None:
+            self._run = self._given or unitrack.current_run() or self._start_run()
+            self._run.warn_of_non_finite()
+        if params is not None:
+            self._run.log_params(params)
+        return self._run
+
+    def _start_run(self) -> unitrack.Run:
+        run = unitrack.start_run(**self._start)
+        self.owns = True
+        self._training = _outermost_frame(self._framework)
+        _open.append(self)
+        _end_at_exit()
+        return run
+
+    def finish(self, status: EndStatus = "finished") -> None:
+        """Let go of the run when training has ended, and end it if it was started here. Without a run, do nothing."""
+        run, self._run, self._training = self._run, None, None
+        if self.owns and run is not None:
+            self.owns = False
+            with contextlib.suppress(ValueError):  # a child process has an empty list
+                _open.remove(self)
+            run.finish(status)
+
+    def end_if_left(self, *, at_exit: bool = False) -> None:
+        """End the run if it was started here, and its training is over without having said so."""
+        if self._training is None or (not at_exit and _is_running(self._training)):
+            return
+        with contextlib.suppress(UnitrackError):  # the disk is full: the next training need not fail for it
+            status = "failed" if self.status_if_left is None else self.status_if_left()
+            self.finish("killed" if _was_interrupted(self._training) else status)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "owns": False, "_training": None, "status_if_left": None}
+
+
+_open: list[AttachedRun] = []
+"""Those that have started a run that is open, in order."""
+
+
+def _end_left(*, at_exit: bool = False) -> None:
+    for attached in reversed(_open):
+        attached.end_if_left(at_exit=at_exit)
+
+
+@functools.cache
+def _end_at_exit() -> None:
+    """Call `_end_left` at exit, once. After the first `start_run`, whose own handler is so called later."""
+    atexit.register(_end_left, at_exit=True)
+
+
+def _outermost_frame(package: str) -> FrameType | None:
+    """Return the frame of the framework's function that the user has called; None if there is none.
+
+    Only the frames of the framework nearest to the caller count: a training may be a part of another one.
+    """
+    found = None
+    for frame in _frames(sys._getframe()):  # noqa: SLF001  # the documented way to the caller's frame
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+            found = frame
+        elif found is not None:
+            break
+    return found
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_running(frame: FrameType) -> bool:
+    """Return whether a function has not returned, in any thread."""
+    stacks = sys._current_frames()  # noqa: SLF001  # documented
+    mine = stacks.pop(threading.get_ident(), None)
+    return any(other is frame for stack in (mine, *stacks.values()) for other in _frames(stack))
+
+
+def _was_interrupted(training: FrameType) -> bool:
+    """Return whether Ctrl-C has ended a function, as far as the interpreter remembers its last exceptions."""
+    for error in (sys.exception(), getattr(sys, "last_value", None)):
+        traceback = error.__traceback__ if isinstance(error, KeyboardInterrupt) else None
+        while traceback is not None:
+            if traceback.tb_frame is training:
+                return True
+            traceback = traceback.tb_next
+    return False

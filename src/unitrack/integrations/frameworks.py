@@ -1,0 +1,70 @@
+"""The frameworks that have an integration: the table of them, and the error for one that is not installed.
+
+`python -m unitrack.integrations.frameworks docs/how-to/integrations.md` renews the table there.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+
+from unitrack.errors import MissingPackageError
+
+
+class Framework(msgspec.Struct, frozen=True):
+    """One framework, and its integration."""
+
+    title: str
+    """What its authors call it."""
+    requirement: str
+    """What pip installs, with the lowest version that works."""
+    names: tuple[str, ...]
+    """The public names of the integration."""
+    tested: str
+    """The versions that its tests have passed with."""
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        quoted = " ".join(f"'{one}'" if re.search("[<>[]", one) else one for one in self.requirement.split())
+        return f"pip install {quoted}"
+
+
+FRAMEWORKS = {
+    "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "3.2.0"),
+}
+"""By the name of its module in `unitrack.integrations`."""
+
+
+def missing(module: str, error: ImportError) -> ImportError:
+    """Return the error for a framework that can't be imported; `error` itself if a package that it needs is missing.
+
+    `module`: the integration's, `__name__`.
+    """
+    name = module.rpartition(".")[2]
+    framework = FRAMEWORKS[name]
+    if error.name and error.name.partition(".")[0] != name:
+        return error
+    return MissingPackageError(f"{module} needs {framework.title}: {framework.install} ({error})")
+
+
+def table() -> str:
+    """Return a Markdown table of the frameworks, in the order of `FRAMEWORKS`."""
+    rows = ["| framework | install | in `unitrack.integrations` | tested with |", "|---|---|---|---|"]
+    for module, framework in FRAMEWORKS.items():
+        names = ", ".join(f"`{name}`" for name in framework.names)
+        rows.append(f"| {framework.title} | `{framework.install}` | `{module}`: {names} | {framework.tested} |")
+    return "\n".join(rows)
+
+
+def with_table(page: str) -> str:
+    """Return a Markdown page with a new table below its marker `<!-- frameworks -->`."""
+    return re.sub(r"(<!-- frameworks -->\n)(?:\|.*\n)*", lambda marker: f"{marker[1]}{table()}\n", page)
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(with_table(file.read_text(encoding="utf-8")), encoding="utf-8")

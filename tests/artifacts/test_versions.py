@@ -166,6 +166,24 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert (found.version, found.path.read_text()) == ("v2", "2")
 
 
+def test_versions_of_one_millisecond_are_counted_in_the_order_in_which_they_were_logged(tmp_path):
+    program = f"""
+import os, signal, time
+from pathlib import Path
+now = time.time_ns()
+time.time_ns = lambda: now
+import unitrack
+run = unitrack.start_run("killed", project="digits", sinks="local", root={str(tmp_path / "runs")!r}, delivery="thread")
+for number in range(9):
+    Path("m.pt").write_text(str(number))
+    run.log_artifact("m.pt", name="model")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    found = unitrack.use_artifact("model", project="digits", root=tmp_path / "runs")
+    assert (found.version, found.path.read_text()) == ("v8", "8")
+
+
 def test_no_note_is_left_of_what_is_counted(tmp_path):
     with unitrack.start_run(project="p", sinks="local", root=tmp_path / "runs", delivery="thread") as run:
         run.log_artifact(write(tmp_path / "m.pt", "1"), name="model")

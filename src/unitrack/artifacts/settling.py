@@ -45,7 +45,7 @@ def settle(record: Artifact, folder: RunFolder, run: RunStart) -> Artifact:
     if version is None or version.number is not None:
         return record
     artifact = Registry(folder.path.parent).artifact(run.project, version.name)
-    settle_pending(artifact, until=record.time)
+    settle_pending(artifact, before=record)
     found = _settled(artifact, record, version, folder, run)
     _note_of(artifact, record, run).unlink(missing_ok=True)
     return record if found is None else _named(record, version, found)
@@ -61,13 +61,13 @@ def note_pending(record: Artifact, folder: RunFolder, run: RunStart) -> None:
     write_atomically(_note_of(artifact, record, run), msgspec.json.encode(note))
 
 
-def settle_pending(artifact: NamedArtifact, until: int | None = None) -> None:
+def settle_pending(artifact: NamedArtifact, before: Artifact | None = None) -> None:
     """Count the versions that are noted and not counted, in the order in which they were logged.
 
-    `until`: only those logged before this time, in milliseconds since the epoch. Raises `OSError` if the disk fails.
+    `before`: only those that were logged before this record. Raises `OSError` if the disk fails.
     """
     for path in notes_of(artifact):
-        if until is not None and path.name >= _prefix(until):
+        if before is not None and path.name >= _order(before):
             break
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             note = decode(read_regular(path), Pending)
@@ -85,12 +85,13 @@ def notes_of(artifact: NamedArtifact) -> list[Path]:
 
 def _note_of(artifact: NamedArtifact, record: Artifact, run: RunStart) -> Path:
     key = hashlib.sha256(key_of(run, record).encode()).hexdigest()[:16]
-    return artifact.pending / f"{_prefix(record.time)}-{key}.json"
+    return artifact.pending / f"{_order(record)}-{key}.json"
 
 
-def _prefix(time: int) -> str:
-    """Return how the names of notes of this time, in milliseconds, begin: in the order of time."""
-    return f"{time:015d}"
+def _order(record: Artifact) -> str:
+    """Return how the name of a record's note begins: in the order of time, and of the log calls in a millisecond."""
+    call = PurePosixPath(record.file).parent.name.rpartition("-")[2]
+    return f"{record.time:015d}-{call:0>12}"
 
 
 def _settled(

@@ -31,7 +31,7 @@ from unitrack.values.run_names import new_run_name
 Resume = Literal["never", "allow", "must", "auto"]
 SinkChoice = str | Mapping[str, Mapping[str, Any] | None]
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 """Accepted by MLflow tags, W&B run ids (no `/\\#?%:`, at most 128 characters) and file names."""
 
 
@@ -85,7 +85,7 @@ def make_plan(
 def _check_identity(run_id: str | None, resume: str) -> None:
     if not isinstance(resume, str) or resume not in get_args(Resume):
         raise ConfigError(f"resume must be 'never', 'allow', 'must' or 'auto', got {resume!r}")
-    if run_id is not None and not (isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)):
+    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
         raise ConfigError(f"run_id {run_id!r} must be 1 to 64 letters, digits, '_', '-' or '.', starting with one")
     if resume == "must" and run_id is None:
         raise ConfigError("resume='must' needs the run_id to resume")

@@ -15,6 +15,7 @@ from unitrack.run.trial_run import VARIABLE as TRIAL_VARIABLE
 _PREFIX = "UNITRACK_"
 _TEST_VARIABLES = ("UNITRACK_FAULTS", "UNITRACK_FIGURES")
 _EXEC_VARIABLE = "UNITRACK_EXEC_RUN"  # set for the command of `unitrack exec`
+_CAPTURE_VARIABLE = "UNITRACK_CAPTURE"  # set by `unitrack capture` for the script that it runs
 _RERUN_VARIABLE = "UNITRACK_RERUN"  # set for the program that `unitrack rerun` starts
 _KNOWN = {
     *VARIABLES,
@@ -22,6 +23,7 @@ _KNOWN = {
     *RANK_VARIABLES,
     *RUN_ID_VARIABLES,
     *_TEST_VARIABLES,
+    _CAPTURE_VARIABLE,
     _EXEC_VARIABLE,
     _RERUN_VARIABLE,
     TRIAL_VARIABLE,

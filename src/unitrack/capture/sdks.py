@@ -1,0 +1,43 @@
+"""The SDKs that can be captured: which of their modules are patched, and what takes their place."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+_PATCHES = "unitrack.capture.patches"
+
+
+class Sdk(msgspec.Struct, frozen=True):
+    """One SDK."""
+
+    hooks: dict[str, tuple[str, str]]
+    """By the module to patch: the file in `patches` and its function, which gets the module."""
+    replacements: dict[str, str] = {}
+    """By the module to replace: the one that takes its place. Empty if it can't be replaced."""
+
+
+SDKS = {
+    "wandb": Sdk(
+        {
+            "wandb.sdk.wandb_run": ("wandb_run", "patch_run"),
+            "wandb.sdk.wandb_init": ("wandb_run", "patch_init"),
+        },
+    ),
+}
+
+REPLACEABLE = tuple(name for name, sdk in SDKS.items() if sdk.replacements)
+
+
+def patch_of(module: str) -> Callable[[ModuleType], Any]:
+    """Return the function that patches a module. Its file is imported only when it is called."""
+    file, function = next(sdk.hooks[module] for sdk in SDKS.values() if module in sdk.hooks)
+
+    def patch(loaded: ModuleType) -> None:
+        getattr(importlib.import_module(f"{_PATCHES}.{file}"), function)(loaded)
+
+    return patch

@@ -34,7 +34,7 @@ from unitrack.runfolder.run_folder import RunFolder
 from unitrack.system.atomic import write_atomically
 from unitrack.testing.conformance.comparing import assert_same
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800 if FULL else 150)]
+pytestmark = [pytest.mark.faults, pytest.mark.several_plugins, pytest.mark.timeout(1800 if FULL else 150)]
 
 LIGHT = ["local", "probe", "tensorboard"]
 BACKENDS = [*LIGHT, "sql", "trackio", "mlflow", "wandb"] if FULL else LIGHT  # the others' SDKs take seconds to import

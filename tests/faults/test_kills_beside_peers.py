@@ -21,7 +21,7 @@ from unitrack_tests.faults import FULL, figure, rounds
 from unitrack_tests.peers import PEERS, Peer
 from unitrack_tests.zygote import Child, zygote
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.several_plugins]
 
 KILLS_OF_OURS = rounds(short=1, full=8)
 KILLS_OF_A_PEER = 20

@@ -50,6 +50,7 @@ print(json.dumps([os.waitpid(pid, 0)[1] for pid in pids]))
 FOUR_SINKS = [{"mlflow": {"tracking_uri": "sqlite:///mlflow.db"}}, {"wandb": {"mode": "offline"}}, "tensorboard"]
 
 
+@pytest.mark.several_plugins
 def test_many_runs_are_open_at_once(root: Path) -> None:
     """As in a notebook or a sweep: all of them share the couriers, and each is complete in each sink."""
     if not {"mlflow", "wandb", "tensorboard"} <= installed().backends.keys():

@@ -96,6 +96,7 @@ assert report.ok, report
 """
 
 
+@pytest.mark.several_plugins
 @pytest.mark.parametrize("backend", INSTALLED if FULL else sorted({"local", "wandb"} & {*INSTALLED}))
 def test_no_backend_writes_a_secret(root: Path, backend: str) -> None:
     """Every file that a run of one backend leaves, byte by byte: its own, unitrack's, the courier's log."""

@@ -33,6 +33,9 @@ ArtifactType = Literal[
     "video",
     "html",
     "dataset",
+    "pr_curve",
+    "embedding",
+    "graph",
 ]
 
 Special = Literal["nan", "inf", "-inf"]
@@ -308,6 +311,18 @@ def definition_for(metric: str, known: Mapping[str, MetricDefinition]) -> Metric
     return known[max(matching, key=len)] if matching else None
 
 
+PR_CURVE_COLUMNS = (
+    "threshold",
+    "true_positives",
+    "false_positives",
+    "true_negatives",
+    "false_negatives",
+    "precision",
+    "recall",
+)
+"""Of an artifact of the type "pr_curve": a row for each threshold, from 0 to 1 at equal distances."""
+
+
 class Histogram(msgspec.Struct, frozen=True):
     """The content of an artifact of the type "histogram", a JSON file."""
 
@@ -317,11 +332,41 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """The content of an artifact of the type "table", a JSON file: pandas' form "split", which MLflow and W&B read."""
+    """The content of an artifact of the type "table", a JSON file: pandas' form "split", which MLflow and W&B read.
+
+    It is also that of a "pr_curve", whose columns are `PR_CURVE_COLUMNS`, and of an "embedding": see `DIMENSIONS`.
+    """
 
     columns: list[str]
     data: list[list[Any]]
     """Rows, each as long as `columns`."""
+
+
+DIMENSIONS = "dimensions"
+"""The annotation of an artifact of the type "embedding": how many of its last columns are the vector."""
+
+
+class Layer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A layer of a `ModelGraph`, and what is inside it."""
+
+    name: str
+    """Its path in the model, "encoder.0.attention"; "" for the model itself."""
+    type: str
+    """The name of its class."""
+    parameters: int = 0
+    """How many numbers it has learned, without those of the layers inside it."""
+    trainable: int = 0
+    """How many of these are trained."""
+    inputs: tuple[str, ...] = ()
+    """The layers that its input came from."""
+    shapes: tuple[tuple[int, ...], ...] = ()
+    """Of its output tensors, for the example."""
+
+
+class ModelGraph(msgspec.Struct, frozen=True):
+    """The content of an artifact of the type "graph", a JSON file: the layers of a model, outer ones first."""
+
+    layers: tuple[Layer, ...]
 
 
 DATASETS = "datasets"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard_readers import EVERYTHING
@@ -15,7 +17,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of TensorBoard's own copy of html5lib
     from tensorboard.plugins.audio.audio_plugin import AudioPlugin
     from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
+    from tensorboard.plugins.graph.graphs_plugin import GraphsPlugin
     from tensorboard.plugins.histogram.histograms_plugin import HistogramsPlugin
+    from tensorboard.plugins.pr_curve.pr_curves_plugin import PrCurvesPlugin
+    from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
     from tensorboard.plugins.scalar.scalars_plugin import ScalarsPlugin
     from tensorboard.plugins.text.text_plugin import TextPlugin
 
@@ -43,6 +48,36 @@ def rendered_texts(reader: Any, run: str, tag: str) -> list[tuple[int, str]]:
     plugin = TextPlugin(TBContext(data_provider=reader))
     texts = plugin.text_impl(RequestContext(), run, tag, "", enable_markdown=True)
     return [(shown["step"], shown["text"]) for shown in texts]
+
+
+def pr_curves(reader: Any, run: str, tag: str) -> list[dict[str, Any]]:
+    """The entries of a tag of the PR Curves dashboard, one a step."""
+    plugin = PrCurvesPlugin(TBContext(data_provider=reader))
+    assert tag in plugin.tags_impl(RequestContext(), "")[run]
+    found: list[dict[str, Any]] = plugin.pr_curves_impl(RequestContext(), "", [run], tag)[run]
+    return found
+
+
+def graph(reader: Any, run: str) -> str:
+    """The run's graph of the Graphs dashboard, as the text of a `GraphDef`."""
+    plugin = GraphsPlugin(TBContext(data_provider=reader))
+    assert plugin.info_impl(RequestContext(), "")[run]["run_graph"]
+    text, _ = plugin.graph_impl(RequestContext(), run, None, False, "")
+    return str(text)
+
+
+def projected(reader: Any, logdir: Path, run: str) -> dict[str, tuple[Any, str]]:
+    """Name -> vectors and labels of each embedding in the projector."""
+    apps = ProjectorPlugin(TBContext(data_provider=reader, logdir=str(logdir))).get_plugin_apps()
+    [config] = [Client(apps["/info"]).get("/", query_string={"run": run}).get_json()]
+    found = {}
+    for one in config["embeddings"]:
+        query = {"run": run, "name": one["tensorName"], "num_rows": 1000}
+        tensor = Client(apps["/tensor"]).get("/", query_string=query).get_data()
+        labels = Client(apps["/metadata"]).get("/", query_string=query)
+        vectors = np.frombuffer(tensor, np.float32).reshape(one["tensorShape"]).tolist()
+        found[one["tensorName"]] = (vectors, labels.get_data(as_text=True) if "metadataPath" in one else "")
+    return found
 
 
 def custom_scalars(reader: Any, run: str) -> dict[str, dict[str, list[str]]]:

@@ -16,6 +16,7 @@ from unitrack.media.annotations import annotate
 from unitrack.media.audio import audio_bytes
 from unitrack.media.histograms import histogram_bytes
 from unitrack.media.images import image_bytes
+from unitrack.media.pr_curves import pr_curve_bytes
 from unitrack.media.tables import table_bytes
 from unitrack.media.video import video_bytes
 from unitrack.records import Artifact, ArtifactType, MetricDefinition, Tags
@@ -38,6 +39,7 @@ MEDIA: list[tuple[str, bytes, ArtifactType, str]] = [
     ("clip.webm", b"whatever a browser plays", "video", "video-file"),
     ("page ü #1.html", "<p>ü</p>".encode(), "html", "html-file"),
     ("\U0001f600" * 60 + ".html", b"a name of 245 bytes", "html", "html-file"),
+    ("pr.json", pr_curve_bytes([0, 1], [0.25, 0.75], "pr", 3), "pr_curve", "table-file"),
 ]
 PLAIN: list[tuple[str, bytes, ArtifactType]] = [
     ("notes.txt", b"t", "text"),

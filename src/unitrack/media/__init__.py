@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Literal
 
-Medium = Literal["figure", "image", "audio", "video", "html", "histogram", "table"]
+Medium = Literal["figure", "image", "audio", "video", "html", "histogram", "table", "pr_curve", "embedding", "graph"]
 
 _PICTURES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ico", ".ppm", ".pgm"))
 _KNOWN: dict[Medium, frozenset[str]] = {
@@ -20,6 +20,9 @@ _KNOWN: dict[Medium, frozenset[str]] = {
     "html": frozenset((".html", ".htm")),
     "histogram": frozenset((".json",)),
     "table": frozenset((".json",)),
+    "pr_curve": frozenset((".json",)),
+    "embedding": frozenset((".json",)),
+    "graph": frozenset((".json",)),
 }
 
 

@@ -108,6 +108,12 @@ log_video = _of_current_run(Run.log_video)
 log_html = _of_current_run(Run.log_html)
 log_checkpoint = _of_current_run(Run.log_checkpoint)
 log_model = _of_current_run(Run.log_model)
+log_hparams = _of_current_run(Run.log_hparams)
+log_pr_curve = _of_current_run(Run.log_pr_curve)
+log_embedding = _of_current_run(Run.log_embedding)
+log_graph = _of_current_run(Run.log_graph)
+watch = _of_current_run(Run.watch)
+unwatch = _of_current_run(Run.unwatch)
 
 
 def log_environment(tracker: ExperimentTracker | None = None) -> None:

@@ -60,7 +60,7 @@ class DatasetLog:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def warn_of_unhashed(self) -> None:
+    def warn_of_unfinished(self) -> None:
         """Warn about datasets that were not hashed in time."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if self._threads:
@@ -70,6 +70,10 @@ class DatasetLog:
                 "finish; pass a longer one, or log the file that the data is from"
             )
             self._threads = []
+
+    def continue_in_child(self) -> None:
+        """Forget the parent's threads in a forked child."""
+        self._threads = []
 
     def _log_path(self, path: Path, name: str | None, context: str, source: str) -> None:
         if not os.path.exists(path):

@@ -89,7 +89,7 @@ class DisabledRun(Run):
         """Return no links."""
         return {}
 
-    def watch(self, watcher: Watcher) -> None:
+    def observe(self, watcher: Watcher) -> None:
         """Tell a sweep what is logged: its trials have results although nothing is recorded."""
         self._watcher = watcher
 
@@ -128,6 +128,17 @@ class DisabledRun(Run):
 
     def warn_of_non_finite(self) -> None:
         """Do nothing."""
+
+    def watch(self, model: Any, **options: Any) -> None:
+        """Do nothing."""
+
+    def unwatch(self, model: Any = None) -> None:
+        """Do nothing."""
+
+    def log_hparams(self, params: Any, metrics: Mapping[str, Any] = {}) -> None:
+        """Keep the params and the values for `config` and `summary`."""
+        self.log_params(params)
+        self.summary.update(metrics)
 
     def alert(self, name: str, text: str = "", *, when: str | None = None) -> None:
         """Do nothing."""

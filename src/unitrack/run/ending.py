@@ -6,6 +6,7 @@ import contextlib
 import errno
 import threading
 import time
+from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -25,7 +26,7 @@ from unitrack.journal import sync_journals
 from unitrack.limits import POLL_MIN_S, READ_GRACE_S
 from unitrack.records import EndStatus, RunEnd
 from unitrack.run.alert_log import AlertNews
-from unitrack.run.dataset_log import DatasetLog
+from unitrack.run.late_work import LateWork
 from unitrack.run.launcher import find_world_size
 from unitrack.run.lifecycle import live
 from unitrack.run.links import Announcements, links_of
@@ -58,14 +59,14 @@ class Ending:
         self,
         recorder: Recorder,
         metrics: MetricLog,
-        datasets: DatasetLog,
+        late: Sequence[LateWork],
         settings: Settings,
         delivery: Delivery,
         validation: ValidationChain,
     ) -> None:
         self._recorder = recorder
         self._metrics = metrics
-        self._datasets = datasets
+        self._late = late
         self._settings = settings
         self._tracking = settings.tracking
         self._folder = recorder.folder
@@ -94,7 +95,7 @@ class Ending:
             return self.report
         deadline = self._deadline(timeout)
         self._metrics.wait_for_device(with_grace(deadline))
-        self._datasets.wait(deadline)
+        self._wait_for_late_work(deadline)
         [report] = wait_for_runs([self._waiting("accepted", patient=timeout is not None)], deadline)
         self._metrics.raise_late_failure()
         if self._tracking.on_sink_error == "raise":
@@ -184,7 +185,7 @@ class Ending:
         while True:
             try:
                 self._metrics.wait_for_device(deadline)
-                self._datasets.wait(deadline)
+                self._wait_for_late_work(deadline)
             except KeyboardInterrupt:  # Ctrl-C ends the wait, as it does for sinks
                 deadline = 0.0
             with contextlib.suppress(RunFinishedError), self._recorder.lock:  # another thread may have ended it
@@ -192,6 +193,10 @@ class Ending:
                     continue  # another thread logs
                 self._append_end(status)
             return
+
+    def _wait_for_late_work(self, deadline: float) -> None:
+        for work in self._late:
+            work.wait(deadline)
 
     def _append_end(self, status: EndStatus) -> None:
         with self._recorder.lock:
@@ -211,7 +216,8 @@ class Ending:
         return RunWait(self._folder, names, self._delivery, until, patient=patient)
 
     def _warn_of_unread(self) -> None:
-        self._datasets.warn_of_unhashed()
+        for work in self._late:
+            work.warn_of_unfinished()
         if unread := self._metrics.unread:
             warn_caller(f"run {self.name!r} has lost {unread} log calls: their device did not answer in time")
 
@@ -285,6 +291,8 @@ class Ending:
         from unitrack.delivery.modes import DeliveryByOwner  # noqa: PLC0415  # subprocess costs 4 ms; the parent has imported it
 
         self._metrics.continue_in_child()
+        for work in self._late:
+            work.continue_in_child()
         self._recorder.continue_in_child()
         self._delivery = DeliveryByOwner(self._folder)
 

@@ -112,6 +112,19 @@ class MetricLog:
         self.log(values, max(self.next_step - 1, 0))
         self.summary.update({name: float(value) for name, value in values.items()})
 
+    def log_beside(self, values: Mapping[str, Any], step: int) -> None:
+        """Log metrics at a step from another thread, and leave it for the next call without a step."""
+        if self._is_ranked:
+            values = self._names.metrics(values)
+        recorder = self._recorder
+        with recorder.lock:
+            before = self.next_step
+            failure = self._log_checked(values, step)
+            self.next_step = before
+        recorder.deliver_inline()
+        if failure is not None:
+            raise failure
+
     def reach(self, step: int) -> None:
         """Make the next automatic step greater than `step`."""
         with self._recorder.lock:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unitrack.config import Settings
 from unitrack.delivery.report import DeliveryReport
 from unitrack.errors import JournalError
 from unitrack.records import EndStatus
-from unitrack.run.dataset_log import DatasetLog
 from unitrack.run.ending import Ending, check_status, with_grace
+from unitrack.run.late_work import LateWork
 from unitrack.run.lifecycle import live
 from unitrack.run.metrics import MetricLog
 from unitrack.run.recorder import Recorder
@@ -29,7 +30,7 @@ class PartEnding(Ending):
         self,
         recorder: Recorder,
         metrics: MetricLog,
-        datasets: DatasetLog,
+        late: Sequence[LateWork],
         settings: Settings,
         delivery: Delivery,
         validation: ValidationChain,
@@ -37,7 +38,7 @@ class PartEnding(Ending):
         is_rank: bool,
     ) -> None:
         """`is_rank`: whether this process has joined the run as a rank, for whose end rank 0 waits."""
-        super().__init__(recorder, metrics, datasets, settings, delivery, validation)
+        super().__init__(recorder, metrics, late, settings, delivery, validation)
         self._is_rank = is_rank
 
     def finish(self, status: EndStatus, timeout: float | None, *, wait: bool = True) -> DeliveryReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,13 +15,16 @@ from unitrack.plugins.registry import installed
 from unitrack.records import RunStart
 from unitrack.run.alert_log import AlertLog
 from unitrack.run.artifact_log import ArtifactLog
+from unitrack.run.chart_log import ChartLog
 from unitrack.run.checkpoint_log import CheckpointLog
 from unitrack.run.dataset_log import DatasetLog
 from unitrack.run.ending import Ending
 from unitrack.run.environment_log import EnvironmentLog
 from unitrack.run.files import FileLog
+from unitrack.run.late_work import LateWork
 from unitrack.run.lifecycle import live
 from unitrack.run.metrics import MetricLog
+from unitrack.run.model_log import ModelLog
 from unitrack.run.params import ParamLog
 from unitrack.run.part_ending import PartEnding
 from unitrack.run.rank_names import RankNames
@@ -47,6 +50,8 @@ class Parts(msgspec.Struct, frozen=True):
     alerts: AlertLog
     environment: EnvironmentLog
     datasets: DatasetLog
+    charts: ChartLog
+    models: ModelLog
     ending: Ending
 
 
@@ -98,7 +103,7 @@ def _parts(
     settings: Settings,
     validation: ValidationChain,
     delivery: Delivery,
-    make_ending: Callable[[Recorder, MetricLog, DatasetLog, Settings, Delivery, ValidationChain], Ending],
+    make_ending: Callable[[Recorder, MetricLog, Sequence[LateWork], Settings, Delivery, ValidationChain], Ending],
     *,
     is_watched: bool,
 ) -> Parts:
@@ -110,6 +115,7 @@ def _parts(
     artifacts = ArtifactLog(recorder, settings, files)
     requests = Requests(recorder, settings, delivery)
     datasets = DatasetLog(recorder, files, requests)
+    models = ModelLog(recorder, files, metrics)
     return Parts(
         settings=settings,
         recorder=recorder,
@@ -121,7 +127,9 @@ def _parts(
         alerts=AlertLog(recorder, validation, delivery, is_watched=is_watched),
         environment=EnvironmentLog(recorder, settings, validation, params, files, requests),
         datasets=datasets,
-        ending=make_ending(recorder, metrics, datasets, settings, delivery, validation),
+        charts=ChartLog(recorder, validation, files),
+        models=models,
+        ending=make_ending(recorder, metrics, (datasets, models), settings, delivery, validation),
     )
 
 

@@ -170,6 +170,17 @@ class Run:
         """Log one hyperparameter; see `log_params`."""
         self.log_params({as_text(name, "log_param: name"): value})
 
+    def log_hparams(self, params: Any, metrics: Mapping[str, Any] = {}) -> None:
+        """Log hyperparameters, and the numbers by which runs with other ones are compared.
+
+        `params`: as for `log_params`. `metrics`: numbers by name, which become values of `summary`. TensorBoard's
+        HParams dashboard, MLflow's and W&B's tables of runs show both side by side. Raises as `log_params` does, and
+        `InvalidTypeError` for a value of `metrics` that is not a number.
+        """
+        self.log_params(params)
+        if metrics:
+            self.summary.update(metrics)
+
     def log_environment(self) -> None:
         """Log the environment: what it takes to run this program again.
 
@@ -345,6 +356,35 @@ class Run:
         """
         self._parts.files.log_table(table, name, step, columns=columns)
 
+    def log_pr_curve(
+        self, labels: Any, predictions: Any, name: str, step: int | None = None, *, thresholds: int = 127
+    ) -> None:
+        """Log the precision-recall curve of a binary classifier.
+
+        `labels`: 0 or 1 for each sample, `predictions`: its probability in 0 ... 1; arrays, tensors or sequences of
+        one length. `thresholds`: how many, from 0 to 1 at equal distances. TensorBoard draws the curve, MLflow and W&B
+        show it as a table. Raises `InvalidTypeError` for values that are not numbers, and `InvalidValueError` for
+        other labels, probabilities, lengths and thresholds.
+        """
+        self._parts.charts.log_pr_curve(labels, predictions, name, step, thresholds)
+
+    def log_embedding(
+        self,
+        vectors: Any,
+        name: str,
+        step: int | None = None,
+        *,
+        labels: Any = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Log vectors for TensorBoard's projector; MLflow and W&B, which projects as well, get them as a table.
+
+        `vectors`: finite numbers of shape (samples, dimensions). `labels`: a text or number for each sample, or a
+        table as for `log_table`, whose rows may need `columns`. Raises `InvalidTypeError` for values that are not
+        numbers, and `InvalidValueError` for another shape and for labels that are not as many.
+        """
+        self._parts.charts.log_embedding(vectors, name, step, labels, columns)
+
     def log_audio(
         self,
         sound: Any,
@@ -388,6 +428,41 @@ class Run:
         aliases = None if aliases is None else as_names(aliases, "log_model: aliases")
         overwrite = as_flag(overwrite, "log_model: overwrite")
         self._parts.artifacts.log_model(model, name, aliases=aliases, overwrite=overwrite, input_example=input_example)
+
+    def log_graph(self, model: Any, example: Any = None, name: str = "graph") -> None:
+        """Log the layers of a torch module: types, parameter counts and, with an example, the shapes of their output.
+
+        `example`: a tensor, a tuple of arguments, or a mapping of them by name, where the model is. The model is called
+        with it once, in evaluation mode and without gradients. `name`.json holds the layers, `name`.txt the same as a
+        table; TensorBoard draws them as a graph. Raises `InvalidTypeError` for other models, and `InvalidValueError` if
+        the model refuses the example.
+        """
+        self._parts.models.log_graph(model, example, name)
+
+    def watch(
+        self,
+        model: Any,
+        *,
+        log: Literal["gradients", "parameters", "all"] = "gradients",
+        every: int = 1000,
+        bins: int = 64,
+        norms: bool = False,
+    ) -> None:
+        """Log histograms of a torch module's gradients or parameters while it is trained.
+
+        A pass of the module in training with gradients counts; the first and then every `every`-th is sampled, at the
+        step of the next log call without one. Gradients are taken as `backward` leaves them, before clipping. The pass
+        makes copies, on their device; another thread makes the histograms "gradients/<parameter>" and
+        "parameters/<parameter>" with `bins` bins, of the finite values. `norms` adds their 2-norms as metrics:
+        "gradient_norm/<parameter>" and "gradient_norm_total". A second model's names begin with "model1.". A sample
+        that comes before the last one is logged is skipped, and counted in a warning at the end. Raises
+        `InvalidTypeError` for other models, and `InvalidValueError`.
+        """
+        self._parts.models.watch(model, log, every, bins, norms=norms)
+
+    def unwatch(self, model: Any = None) -> None:
+        """End `watch` of a model, or of all."""
+        self._parts.models.unwatch(model)
 
     # -- checkpoints of training --------------------------------------------------------------------------------------
 

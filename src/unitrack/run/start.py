@@ -186,7 +186,7 @@ def _disabled(start: RunStart, params: Any, rank: int, watcher: Watcher | None) 
 
     run = DisabledRun(start, params, rank)
     if watcher is not None:
-        run.watch(watcher)
+        run.observe(watcher)
     return run
 
 

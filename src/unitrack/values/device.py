@@ -45,7 +45,7 @@ class DeviceScalar:
     __slots__ = ("_error", "_held", "_value", "_wait")
 
     def __init__(self, value: Any) -> None:
-        self._held, self._wait = _own_copy(value)
+        self._held, self._wait = own_copy(value)
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -67,7 +67,7 @@ class DeviceScalar:
         return self._value
 
 
-def _own_copy(value: Any) -> tuple[Any, Callable[[], object]]:
+def own_copy(value: Any) -> tuple[Any, Callable[[], object]]:
     """Return a copy that later in-place changes do not reach, and a function that waits until the copy is made."""
     detach = getattr(value, "detach", None)
     if detach is not None:

@@ -29,6 +29,9 @@ NATIVE = {
     "html": "artifact preview",
     "image": "image view, at a step",
     "table": "table, `mlflow.load_table`",
+    "pr_curve": "table, `mlflow.load_table`",
+    "embedding": "table, `mlflow.load_table`",
+    "graph": "artifact preview",
     "model": "logged model, else file",
     "dataset": "input of the run",
 }

@@ -96,7 +96,7 @@ class ArtifactWriter:
             views = self._ask(lambda: image_views.upload(self._client, self._run_id, artifact, staged))
             if views:
                 self._tags[marks.IMAGES] = "True"
-        elif artifact.type == "table" and logged_tables.suits(path):
+        elif artifact.type in logged_tables.TYPES and logged_tables.suits(path):
             self._tags[marks.TABLES] = logged_tables.with_path(self._tags[marks.TABLES], path)
         elif artifact.type == "dataset":
             self._log_input(staged)

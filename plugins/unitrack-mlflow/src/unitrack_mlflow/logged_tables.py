@@ -9,6 +9,8 @@ import json
 
 from unitrack_mlflow import limits
 
+TYPES = ("table", "pr_curve", "embedding")
+"""Artifacts whose files have this form."""
 _REFUSED = frozenset("\"',:[]{}")
 """Characters that `MlflowClient.load_table` refuses in a path."""
 

@@ -41,6 +41,9 @@ def register_backends() -> list[Backend]:
                 "audio": "audio (WAV)",
                 "histogram": "histograms",
                 "table": "text",
+                "pr_curve": "PR curves",
+                "embedding": "projector",
+                "graph": "graphs",
             },
             rewinds=True,
             kinds_in_order=False,  # each kind has tags of its own

@@ -4,6 +4,7 @@
     events.out.tfevents.0000000000.<n>.unitrack-run   the run as a whole (see `overview`), replaced as it changes
     late-1/ late-2/ ...                               points that came out of order (see `placement`)
     artifacts/                                        the files and folders that were logged
+    projector_config.pbtxt, projector/                the embeddings among them, for the projector
 
 Readers take the files of a folder in the order of their names.
 """

@@ -24,10 +24,12 @@ from unitrack_tensorboard import layout, summaries
 from unitrack_tensorboard.artifacts import keep
 from unitrack_tensorboard.errors import classified
 from unitrack_tensorboard.event_file import EventFile
+from unitrack_tensorboard.model_graphs import graph_def
 from unitrack_tensorboard.names import ARTIFACT, TagNames
 from unitrack_tensorboard.options import DEFAULT_LOGDIR, TensorBoardOptions
 from unitrack_tensorboard.overview import Overview
 from unitrack_tensorboard.placement import Placement
+from unitrack_tensorboard.projector import project
 from unitrack_tensorboard.rewind import Aside, Withdrawal
 from unitrack_tensorboard.views import add_view, dashboard_of, series
 
@@ -223,6 +225,10 @@ class TensorBoardSink:
             folder, _ = self._placement.place(tag, step)
             self._append(folder, view)
             self._files[folder].spill()
+        if artifact.type == "embedding":
+            project(self._root, artifact, path)
+        elif artifact.type == "graph" and (graph := graph_def(path)) is not None:
+            self._append(0, Event(wall_time=artifact.time / 1000, graph_def=graph))
 
     def _tags_of(self, metrics: list[Metrics]) -> dict[str, str]:
         known = self._tags

@@ -18,7 +18,7 @@ from ctypes import c_float
 from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_STRING
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.audio import metadata as audio
 from tensorboard.plugins.custom_scalar import metadata as custom_scalars
 from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
@@ -26,6 +26,7 @@ from tensorboard.plugins.histogram.metadata import create_summary_metadata as hi
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS, STATUS_UNKNOWN
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.plugins.pr_curve import metadata as pr_curves
 from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
 
 from unitrack.records import RunStatus, flatten
@@ -90,6 +91,20 @@ def add_histogram(summary: Summary, tag: str, bins: Sequence[tuple[float, float,
     value.tensor.tensor_shape.dim.add(size=len(bins))
     value.tensor.tensor_shape.dim.add(size=3)
     value.tensor.tensor_content = b"".join(_BIN.pack(*edges_and_count) for edges_and_count in bins)
+
+
+def add_pr_curve(summary: Summary, tag: str, rows: Sequence[Sequence[float]]) -> None:
+    """Add a precision-recall curve.
+
+    `rows`: for each threshold, from 0 to 1 at equal distances, the true and false positives, the true and false
+    negatives, precision and recall. The dashboard has them as float32.
+    """
+    metadata = pr_curves.create_summary_metadata(display_name=tag, description="", num_thresholds=len(rows))
+    value = summary.value.add(tag=tag, metadata=metadata)
+    value.tensor.dtype = DT_FLOAT
+    value.tensor.tensor_shape.dim.add(size=len(rows[0]))
+    value.tensor.tensor_shape.dim.add(size=len(rows))
+    value.tensor.float_val.extend(row[column] for column in range(len(rows[0])) for row in rows)
 
 
 def add_text(summary: Summary, tag: str, markdown: str) -> None:

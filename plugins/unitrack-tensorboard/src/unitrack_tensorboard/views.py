@@ -1,4 +1,4 @@
-"""What TensorBoard's dashboards show of an artifact: images, videos, sounds, histograms, tables and texts.
+"""What TensorBoard's dashboards show of an artifact: images, videos, sounds, histograms, curves, tables and texts.
 
 The file is there whatever is shown, so what a dashboard can't show, or only slowly, is left to the file.
 """
@@ -17,7 +17,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from unitrack.hookspecs import decode
-from unitrack.records import Artifact, ArtifactType, Histogram, Table
+from unitrack.records import PR_CURVE_COLUMNS, Artifact, ArtifactType, Histogram, Table
 from unitrack_tensorboard import markdown, summaries
 
 MAX_SHOWN_MEDIA_BYTES = 16 * 1024 * 1024
@@ -42,10 +42,14 @@ _DASHBOARDS: dict[ArtifactType, str] = {
     "audio": "audio",
     "histogram": "histograms",
     "table": "text",
+    "pr_curve": "pr_curves",
     "text": "text",
     "json": "text",
 }
 _CALLED_LIKE = {".wav": "audio"} | dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"), "images")
+
+_CALLED_BY_STEM = ("histogram", "pr_curve")
+"""Their ".json" is not shown."""
 
 _IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 """What TensorBoard serves under its media type; a GIF moves."""
@@ -67,13 +71,13 @@ def dashboard_of(type_: ArtifactType) -> str:
 
 def series(artifact: Artifact) -> str:
     """The name under which an artifact is shown: its own without the step that `log_figure` and the like put in
-    ("roc-7.png"), so that one slider shows all steps. A histogram's is without ".json" too: a text of that name would
-    take the tag away, as a tag is shown by the dashboard that had it first. So what is no image and is called like one
-    has its type behind the name ("roc.png (text)"), and so on.
+    ("roc-7.png"), so that one slider shows all steps. A histogram's or a curve's is without ".json" too: a text of that
+    name would take the tag away, as a tag is shown by the dashboard that had it first. So what is no image and is
+    called like one has its type behind the name ("roc.png (text)"), and so on.
     """
     path = PurePosixPath(artifact.name)
     path = path.with_stem(path.stem.removesuffix(f"-{artifact.step}") or path.stem)
-    name = (path.with_suffix("") if artifact.type == "histogram" and path.suffix == ".json" else path).as_posix()
+    name = (path.with_suffix("") if artifact.type in _CALLED_BY_STEM and path.suffix == ".json" else path).as_posix()
     suffix = path.suffix.lower()
     shown_by = _DASHBOARDS.get(artifact.type)
     is_called_right = _CALLED_LIKE.get(suffix) == (shown_by if shown_by in _CALLED_LIKE.values() else None)
@@ -138,6 +142,18 @@ def _add_table(summary: Summary, tag: str, path: Path) -> bool:
     return True
 
 
+def _add_pr_curve(summary: Summary, tag: str, path: Path) -> bool:
+    found = _decoded(path, Table)
+    if found is None or tuple(found.columns) != PR_CURVE_COLUMNS or not 2 <= len(found.data) <= MAX_SHOWN_BINS:
+        return False
+    if any(
+        len(row) != len(PR_CURVE_COLUMNS) or not all(type(cell) in (int, float) for cell in row) for row in found.data
+    ):
+        return False
+    summaries.add_pr_curve(summary, tag, [row[1:] for row in found.data])  # the thresholds are known
+    return True
+
+
 def _decoded(path: Path, type: type[_Content]) -> _Content | None:
     try:
         return decode(path.read_bytes(), type)
@@ -154,5 +170,6 @@ _VIEWS: dict[ArtifactType, tuple[Callable[[Summary, str, Path], bool], int]] = {
     "json": (_add_text, MAX_SHOWN_TEXT_BYTES),
     "histogram": (_add_histogram, MAX_READ_JSON_BYTES),
     "table": (_add_table, MAX_READ_JSON_BYTES),
+    "pr_curve": (_add_pr_curve, MAX_READ_JSON_BYTES),
 }
 """How each type of artifact is shown, and up to which size of its file."""

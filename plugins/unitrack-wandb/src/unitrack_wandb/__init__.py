@@ -47,6 +47,8 @@ def register_backends() -> Iterable[Backend]:
                 "image": "image panel",
                 "histogram": "histogram",
                 "table": "table",
+                "pr_curve": "table",
+                "embedding": "table, with 2D projection",
                 "audio": "audio panel",
                 "video": "video panel",
                 "html": "HTML panel",

@@ -120,5 +120,5 @@ _MAKERS: tuple[tuple[Callable[[Path, dict[str, Any]], Any], tuple[ArtifactType, 
     (_sound, ("audio",), _SOUNDS),
     (_video, ("video",), _VIDEOS),
     (_histogram, ("histogram",), frozenset({".json"})),
-    (_table, ("table",), frozenset({".json"})),
+    (_table, ("table", "pr_curve", "embedding"), frozenset({".json"})),
 )

@@ -118,3 +118,27 @@ def test_at_exit(raised: str | None, status: str, root: Path) -> None:
     subprocess.run([sys.executable, "-c", here], capture_output=True, timeout=60)
     [run] = unitrack.runs("experiments")
     assert run.status == status
+
+
+def test_a_run_that_is_left_gets_what_is_reported_later() -> None:
+    """And ends, as finished, when the next training begins."""
+    one, other = AttachedRun("unitrack_tests"), AttachedRun("unitrack_tests")
+    with recorded() as runs:
+        one.begin()
+        one.leave()
+        one.run.log_metrics({"test": 0.5})
+        assert runs[0].status == "running"
+        other.begin()
+        other.finish()
+        assert [run.status for run in runs] == ["finished", "finished"]
+    assert runs[0].values("test") == [0.5]
+
+
+def test_a_run_that_is_left_is_not_ended_by_others_than_its_owner() -> None:
+    with recorded(), unitrack.start_run() as run:
+        attached = AttachedRun("unitrack_tests")
+        attached.begin()
+        attached.leave()
+        AttachedRun("unitrack_tests").begin()
+        assert not run.has_ended
+        assert attached.run is run

@@ -25,7 +25,7 @@ class AttachedRun:
     training begins, or else a run that is started from the configuration then. Only a run that was started here is
     ended here: as "finished" where the framework says that training has ended. Most frameworks say nothing when
     training raises. Such a run ends when the next training begins or the process exits, whichever is first: as
-    "failed", or as "killed" after Ctrl-C.
+    "failed", or as "killed" after Ctrl-C. So does one that `leave` has kept open, as "finished".
 
     NaN and infinity are kept with a warning, unless the configuration sets `safeguards.non_finite`. On a rank that does
     not log, nothing is recorded. Pickled, it logs to the same run from another process, and does not end it there.
@@ -44,6 +44,7 @@ class AttachedRun:
         self._start = start
         self._run: unitrack.Run | None = None
         self._training: FrameType | None = None
+        self._is_left = False
 
     @property
     def run(self) -> unitrack.Run:
@@ -80,20 +81,30 @@ class AttachedRun:
 
     def finish(self, status: EndStatus = "finished") -> None:
         """Let go of the run when training has ended, and end it if it was started here. Without a run, do nothing."""
-        run, self._run, self._training = self._run, None, None
+        run, self._run, self._training, self._is_left = self._run, None, None, False
         if self.owns and run is not None:
             self.owns = False
             with contextlib.suppress(ValueError):  # a child process has an empty list
                 _open.remove(self)
             run.finish(status)
 
+    def leave(self) -> None:
+        """Let go of the run as `finish` does, but end it later: when the next training begins, or the process exits.
+
+        For a framework that reports more of a training after its end, such as a test, and does not say when it is done.
+        """
+        self._is_left = self.owns
+        if not self.owns:
+            self.finish()
+
     def end_if_left(self, *, at_exit: bool = False) -> None:
-        """End the run if it was started here, and its training is over without having said so."""
-        if self._training is None or (not at_exit and _is_running(self._training)):
-            return
+        """End the run if it was started here, and its training is over without having ended it."""
         with contextlib.suppress(UnitrackError):  # the disk is full: the next training need not fail for it
-            status = "failed" if self.status_if_left is None else self.status_if_left()
-            self.finish("killed" if _was_interrupted(self._training) else status)
+            if self._is_left:
+                self.finish()
+            elif self._training is not None and (at_exit or not _is_running(self._training)):
+                status = "failed" if self.status_if_left is None else self.status_if_left()
+                self.finish("killed" if _was_interrupted(self._training) else status)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "owns": False, "_training": None, "status_if_left": None}

@@ -238,6 +238,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "sweeps":  # `unitrack.sweeps.uniform` needs no import of its own
         return importlib.import_module("unitrack.sweeps")
+    if name in ("load_ipython_extension", "unload_ipython_extension"):  # for `%load_ext unitrack`
+        return getattr(importlib.import_module("unitrack.notebook"), name)
     if name not in _HOME_OF:
         raise AttributeError(f"module 'unitrack' has no attribute {name!r}")
     found = getattr(importlib.import_module(f"unitrack.{_HOME_OF[name]}"), name)

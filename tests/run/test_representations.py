@@ -19,7 +19,9 @@ def test_a_run(root: Path) -> None:
         run.log_metrics({"loss": 1.0})
     assert repr(run) == f"<Run '<b>a' {run.id} in {run.path}>"
     shown = cells(run._repr_html_())
-    assert [row[0] for row in shown] == ["", "id", "project", "folder", "local"]
+    assert [row[0] for row in shown] == ["", "id", "project", "folder", "local", "loss"]
+    assert shown[-1] == ["loss", "▄ 1 at step 0"]
+    assert "<b>run &lt;b&gt;a: finished</b>" in run._repr_html_()
     assert ["project", "p&q"] in shown
     assert "<b>a" not in run._repr_html_()
 

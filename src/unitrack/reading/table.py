@@ -40,7 +40,7 @@ def text_table(title: str, runs: Sequence[StoredRun]) -> str:
     width = shutil.get_terminal_size().columns
     by_importance = sorted(columns, key=lambda column: ("name", "status", "id").count(column.header), reverse=True)
     shown = fit(by_importance, width)
-    console = Console(file=io.StringIO(), width=10_000, highlight=False, color_system=None)
+    console = Console(file=io.StringIO(), force_jupyter=False, width=10_000, highlight=False, color_system=None)
     print_columns(console, [column for column in columns if column in shown])
     assert isinstance(console.file, io.StringIO)
     return "\n".join([visible(title), *(line.rstrip() for line in console.file.getvalue().splitlines())])

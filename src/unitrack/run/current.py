@@ -28,6 +28,8 @@ class StartedRuns:
     """Runs in the order in which they were started, and the current one of the calling thread or task."""
 
     def __init__(self) -> None:
+        self.listeners: list[Callable[[Run], None]] = []
+        """Called with each run that `start_run` starts, by the thread that starts it."""
         self._here: ContextVar[tuple[Run, ...]] = ContextVar("started_here")
         self._anywhere: tuple[Run, ...] = ()
         self._lock = threading.Lock()
@@ -37,6 +39,11 @@ class StartedRuns:
         self._here.set((*_open(self._here.get(())), run))
         with self._lock:
             self._anywhere = (*_open(self._anywhere), run)
+
+    def tell(self, run: Run) -> None:
+        """Tell the listeners of a run that was started."""
+        for listener in self.listeners:
+            listener(run)
 
     @property
     def current(self) -> Run | None:

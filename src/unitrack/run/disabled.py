@@ -48,6 +48,11 @@ class DisabledRun(Run):
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.id}, which records nothing>"
 
+    def _repr_html_(self) -> str:
+        from unitrack.terminal.notebook import html_table  # noqa: PLC0415  # html costs 1 ms
+
+        return html_table(f"run {self.name}, which records nothing", ("", ""), [("id", self.id)])
+
     @property
     def id(self) -> str:
         """The run's id."""

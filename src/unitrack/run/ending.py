@@ -24,7 +24,7 @@ from unitrack.errors import (
 )
 from unitrack.journal import sync_journals
 from unitrack.limits import POLL_MIN_S, READ_GRACE_S
-from unitrack.records import EndStatus, RunEnd
+from unitrack.records import EndStatus, RunEnd, RunStatus
 from unitrack.run.alert_log import AlertNews
 from unitrack.run.late_work import LateWork
 from unitrack.run.launcher import find_world_size
@@ -74,6 +74,8 @@ class Ending:
         self._announcements = Announcements(recorder.start.name, is_on=settings.tracking.announce)
         self._alerts = AlertNews(self._folder, recorder.start.name)
         self._refusals = RefusalFile(self._folder, validation)
+        self.status: RunStatus = "running"
+        """How this process has ended the run, or its part of it."""
         self.report: DeliveryReport | None = None
         """The report, once this process has finished the run."""
 
@@ -201,6 +203,7 @@ class Ending:
     def _append_end(self, status: EndStatus) -> None:
         with self._recorder.lock:
             self._recorder.open().write(RunEnd, status=status)
+            self.status = status
             self._metrics.close_reader()
             self._recorder.end()
 

@@ -90,11 +90,9 @@ class Run:
         return f"<Run {self.name!r} {self.id} in {self.path}>"
 
     def _repr_html_(self) -> str:
-        from unitrack.terminal.notebook import html_table  # noqa: PLC0415  # html costs 1 ms
+        from unitrack.run.representation import html_of  # noqa: PLC0415  # html costs 1 ms
 
-        rows = [("id", self.id), ("project", self.project), ("folder", self.path)]
-        rows += [(name, link.url or link.location) for name, link in self.links().items()]
-        return html_table(f"run {self.name}", ("", ""), rows)
+        return html_of(self._parts)
 
     # -- metrics, params, tags ----------------------------------------------------------------------------------------
 

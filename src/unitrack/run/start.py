@@ -73,6 +73,8 @@ def start_run(
     was started last, if that one failed or was killed. The default is "never", and "allow" where the launcher says that
     it has restarted the job.
 
+    In a notebook, a run that an earlier cell has left open is finished first, unless it is the `parent`.
+
     Raises `ConfigError` (a `ValueError`) for an error in the configuration: an unknown backend, a missing package, a
     bad option, a root that can't be written. A backend that is down raises nothing.
     """
@@ -80,7 +82,18 @@ def start_run(
     relations = {"parent": None if parent is None else str(parent), "group": group, "job_type": job_type}
     call["experiment"] |= {key: value for key, value in relations.items() if value is not None}
     resolved = resolve(config, call=call, shared_options=installed().shared_options)
-    return start_resolved(resolved, params=params, run_id=run_id, resume=resume)
+    from unitrack.run.current import started  # noqa: PLC0415  # contextvars and inspect cost 1 ms, which `import unitrack` need not
+
+    if "IPython" in sys.modules:
+        from unitrack.run.cells import cells  # noqa: PLC0415  # only for notebooks
+
+        cells.end_earlier_runs(relations["parent"])
+        run = start_resolved(resolved, params=params, run_id=run_id, resume=resume)
+        cells.add(run)
+    else:
+        run = start_resolved(resolved, params=params, run_id=run_id, resume=resume)
+    started.tell(run)
+    return run
 
 
 def start_resolved(

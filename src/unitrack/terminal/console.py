@@ -62,7 +62,7 @@ def as_plain_text(print_to: Callable[[Console], None]) -> str:
     """Return what a function prints to a console, without colors, at most 160 characters wide."""
     from rich.console import Console  # noqa: PLC0415  # rich costs 24 ms
 
-    console = Console(file=io.StringIO(), width=_TEXT_WIDTH, color_system=None, highlight=False)
+    console = Console(file=io.StringIO(), force_jupyter=False, width=_TEXT_WIDTH, color_system=None, highlight=False)
     with console.capture() as captured:
         print_to(console)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

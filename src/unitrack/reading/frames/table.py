@@ -92,7 +92,7 @@ class Table:
         table = make_table(*(column.header for column in shown), right=self._numbers())
         for row in zip(*(column.cells for column in shown), strict=True):
             table.add_row(*map(cell, row))
-        console = Console(file=io.StringIO(), width=_WIDTH, highlight=False)
+        console = Console(file=io.StringIO(), force_jupyter=False, width=_WIDTH, highlight=False)
         with console.capture() as printed:
             console.print(table)
         hidden = len(self._columns) - len(shown)

@@ -70,6 +70,17 @@ def test_nan_is_kept_with_a_warning() -> None:
     assert math.isnan(runs[0].values("norm")[0])
 
 
+def test_params_that_a_run_refuses_are_left_out(root: Path) -> None:
+    """The others are there."""
+    (root / "unitrack.yaml").write_text("safeguards: {max_param_bytes: 100}")
+    callback = ToyCallback()
+    with recorded() as runs:
+        with pytest.warns(UserWarning, match=r"not logged: \{'fit.inner.long'"):
+            callback.on_begin({"steps": 2, "inner": {"long": "x" * 200, "short": 1}})
+        callback.on_end()
+    assert runs[0].params == {"fit.steps": 2, "fit.inner.short": 1}
+
+
 def test_the_configuration_says_what_happens_to_nan(root: Path) -> None:
     (root / "unitrack.yaml").write_text("safeguards: {non_finite: raise}")
     with recorded(), unitrack.start_run(), pytest.raises(unitrack.InvalidValueError, match="is NaN"):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from unitrack_tests.integration_examples import run_example
 
 from unitrack.testing import IntegrationContract, recorded
 
@@ -95,3 +96,10 @@ def test_other_worker_logs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with recorded() as runs:
         fit([UnitrackCallback()])
     assert not len(runs)
+
+
+def test_example() -> None:
+    [run] = run_example("xgboost_train")
+    assert run.status == "finished"
+    assert "model/model.json" in run.files
+    assert run.params["xgboost.best_iteration"] > 0

@@ -7,12 +7,12 @@ import contextlib
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import unitrack
-from unitrack.errors import UnitrackError
+from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError, warn_caller
 
 if TYPE_CHECKING:
     from unitrack.records import EndStatus
@@ -56,20 +56,23 @@ class AttachedRun:
         """Whether there is a run that has not ended."""
         return self._run is not None and not self._run.has_ended
 
-    def begin(self, params: Any = None) -> unitrack.Run:
+    def begin(self, params: Mapping[str, Any] | None = None) -> unitrack.Run:
         """Return the run, by the rule; start it if need be. Log `params` to it. Call it when training begins.
 
-        Once begun, it only logs the params, until `finish`. Raises as `unitrack.start_run` and `Run.log_params`.
+        Once begun, it only logs the params, until `finish`. Raises as `unitrack.start_run`. Params that a run refuses
+        are left out, and named in a warning: a training need not fail for them.
         """
-        _end_left()
-        if self._run is not None and self._run.has_ended:  # its owner, or the user, has ended it
-            self.finish()
-        if self._run is None:
-            self._run = self._given or unitrack.current_run() or self._start_run()
-            self._run.warn_of_non_finite()
+        with _lock:
+            _end_left()
+            if self._run is not None and self._run.has_ended:  # its owner, or the user, has ended it
+                self.finish()
+            if self._run is None:
+                self._run = self._given or unitrack.current_run() or self._start_run()
+                self._run.warn_of_non_finite()
+            run = self._run
         if params is not None:
-            self._run.log_params(params)
-        return self._run
+            _log_params(run, params)
+        return run
 
     def _start_run(self) -> unitrack.Run:
         run = unitrack.start_run(**self._start)
@@ -110,6 +113,8 @@ class AttachedRun:
         return {**self.__dict__, "owns": False, "_training": None, "status_if_left": None}
 
 
+_lock = threading.RLock()
+"""Held while a run begins: threads of one training share its callback."""
 _open: list[AttachedRun] = []
 """Those that have started a run that is open, in order."""
 
@@ -117,6 +122,35 @@ _open: list[AttachedRun] = []
 def _end_left(*, at_exit: bool = False) -> None:
     for attached in reversed(_open):
         attached.end_if_left(at_exit=at_exit)
+
+
+def _log_params(run: unitrack.Run, params: Mapping[str, Any]) -> None:
+    try:
+        run.log_params(params)
+        return
+    except (InvalidTypeError, InvalidValueError):
+        refused: dict[str, str] = {}
+    for path, value in _leaves(params):
+        nested = value
+        for name in reversed(path):
+            nested = {name: nested}
+        try:
+            run.log_params(nested)
+        except (InvalidTypeError, InvalidValueError) as error:
+            refused[".".join(map(str, path))] = str(error)
+    warn_caller(f"params that were not logged: {refused}")
+
+
+def _leaves(params: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value and len(path) < _MAX_DEPTH:
+            yield from _leaves(value, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+_MAX_DEPTH = 20
+"""Levels of params that are logged one by one; it stops one that contains itself."""
 
 
 @functools.cache
@@ -128,10 +162,19 @@ def _end_at_exit() -> None:
 def _outermost_frame(package: str) -> FrameType | None:
     """Return the frame of the framework's function that the user has called; None if there is none.
 
-    Only the frames of the framework nearest to the caller count: a training may be a part of another one.
+    It is looked for in the main thread first: frameworks start threads that live shorter than the training.
+    """
+    main = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001  # documented
+    return _nearest_group(package, main) or _nearest_group(package, sys._getframe())  # noqa: SLF001  # documented
+
+
+def _nearest_group(package: str, innermost: FrameType | None) -> FrameType | None:
+    """Return the outermost of those frames of a package that are nearest to the end of the stack.
+
+    The others belong to another training, which this one is a part of.
     """
     found = None
-    for frame in _frames(sys._getframe()):  # noqa: SLF001  # the documented way to the caller's frame
+    for frame in _frames(innermost):
         if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
             found = frame
         elif found is not None:

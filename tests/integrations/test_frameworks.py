@@ -13,6 +13,7 @@ from unitrack.integrations.frameworks import FRAMEWORKS, with_table
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "src" / "unitrack" / "integrations").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples" / "integrations").glob("*.py"))
 SHARED = {"__init__", "attached_run", "frameworks"}
 
 
@@ -28,6 +29,15 @@ def test_each_integration_is_listed_and_tested() -> None:
     for module in FRAMEWORKS:
         assert (ROOT / "tests" / "integrations" / f"test_{module}.py").exists()
         assert module in environments
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
+def test_the_page_shows_each_example(example: Path) -> None:
+    """As it is, but for its docstring, which is the first line."""
+    _, docstring, code = example.read_text(encoding="utf-8").split('"""', 2)
+    assert len(docstring.splitlines()) == 1
+    page = (ROOT / "docs" / "how-to" / "integrations.md").read_text(encoding="utf-8")
+    assert f"```python\n{code.lstrip()}```" in page
 
 
 @pytest.mark.parametrize("module", FRAMEWORKS)

@@ -36,9 +36,9 @@ class Framework(msgspec.Struct, frozen=True):
 FRAMEWORKS = {
     "sklearn": Framework("scikit-learn", "scikit-learn>=1.9", ("UnitrackCallback",), "1.9.1"),
     "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "3.2.0"),
-    "lightgbm": Framework("LightGBM", "lightgbm>=4.3", ("UnitrackCallback",), "4.7.0"),
+    "lightgbm": Framework("LightGBM", "lightgbm>=4.7", ("UnitrackCallback",), "4.7.0"),
     "keras": Framework("Keras", "keras>=3", ("UnitrackCallback",), "3.15.1, on JAX 0.10.2"),
-    "optuna": Framework("Optuna", "optuna>=4", ("UnitrackCallback",), "5.0.0"),
+    "optuna": Framework("Optuna", "optuna>=4.6", ("UnitrackCallback",), "5.0.0"),
 }
 """By the name of its module in `unitrack.integrations`."""
 

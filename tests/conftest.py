@@ -32,6 +32,7 @@ pytest.register_assert_rewrite(  # before any test imports from them
 )
 os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="unitrack-trackio-")  # not the user's; trackio reads it once
 atexit.register(shutil.rmtree, os.environ["TRACKIO_DIR"], ignore_errors=True)
+os.environ.setdefault("KERAS_BACKEND", "jax")  # read at its import; the default, TensorFlow, is in no environment
 os.environ[LINGER] = "5"  # seconds; by default couriers would try for ten minutes after a test whose sink is down
 
 

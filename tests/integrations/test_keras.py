@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,6 @@ import unitrack
 from unitrack.testing import IntegrationContract, recorded
 
 pytest.importorskip("jax", reason="Keras needs a backend")
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras", reason="Keras is not in each environment", exc_type=ImportError)
 
 from unitrack.integrations.keras import UnitrackCallback  # noqa: E402  # after the framework was found

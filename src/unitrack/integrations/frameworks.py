@@ -35,6 +35,7 @@ class Framework(msgspec.Struct, frozen=True):
 
 FRAMEWORKS = {
     "sklearn": Framework("scikit-learn", "scikit-learn>=1.9", ("UnitrackCallback",), "1.9.1"),
+    "lightning": Framework("Lightning", "lightning>=2.4", ("UnitrackLogger",), "2.6.6"),
     "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "3.2.0"),
     "lightgbm": Framework("LightGBM", "lightgbm>=4.7", ("UnitrackCallback",), "4.7.0"),
     "keras": Framework("Keras", "keras>=3", ("UnitrackCallback",), "3.15.1, on JAX 0.10.2"),

@@ -96,6 +96,11 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Many runs that search for good params. `unitrack.sweeps` has the kinds of params.",
         ("sweep", "run_sweep"),
     ),
+    "Capture": (
+        "What code logs through other trackers. `unitrack.capture` is a package that can be called: the call is"
+        " `start_capture`. [Capture](../how-to/capture.md) shows its use.",
+        ("capture",),
+    ),
     "Configuration": ("The configuration as a Python object.", ("ExperimentConfig",)),
     "Errors and warnings": (
         "Every error derives from `UnitrackError`.",
@@ -123,6 +128,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Title: introduction and names, in the order of the page."""
 
 HELPERS = {
+    "Capture": ("unitrack.capture.starting.start_capture",),
     "Seeds": ("unitrack.environment.seeds.Seeds",),
     "Managing": (
         *(f"unitrack.manager.copy_report.{name}" for name in ("CopyReport", "CopiedRun", "CopyProgress")),

@@ -45,6 +45,7 @@ from unitrack.run.run import Run
 from unitrack.run.start import start_run
 
 if TYPE_CHECKING:
+    from unitrack.capture.starting import start_capture as capture
     from unitrack.config import ExperimentConfig
     from unitrack.manager.comparison import compare
     from unitrack.manager.copying import copy
@@ -183,6 +184,7 @@ __all__ = [
     "UnitrackError",
     "Video",
     "alert",
+    "capture",
     "compare",
     "compare_experiments",
     "copy",
@@ -236,8 +238,8 @@ def __getattr__(name: str) -> Any:
     """Return a public name that not every training needs, and import its module first."""
     import importlib  # noqa: PLC0415  # importlib is needed only for these names
 
-    if name == "sweeps":  # `unitrack.sweeps.uniform` needs no import of its own
-        return importlib.import_module("unitrack.sweeps")
+    if name in ("sweeps", "capture"):  # `unitrack.sweeps.uniform` needs no import; `unitrack.capture` can be called
+        return importlib.import_module(f"unitrack.{name}")
     if name in ("load_ipython_extension", "unload_ipython_extension"):  # for `%load_ext unitrack`
         return getattr(importlib.import_module("unitrack.notebook"), name)
     if name not in _HOME_OF:

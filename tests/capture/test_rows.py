@@ -44,8 +44,8 @@ def test_a_step_is_written_when_a_later_one_comes(rows: Rows, written: list[Any]
 
 
 def test_an_earlier_step_is_dropped(rows: Rows, written: list[Any]) -> None:
-    assert rows.add({"a": 1}, step=5)
-    assert not rows.add({"a": 2}, step=4)
+    assert rows.add({"a": 1}, step=5) == 5
+    assert rows.add({"a": 2}, step=4) is None
     rows.flush()
     assert written == [(5, {"a": 1})]
 

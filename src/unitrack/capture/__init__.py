@@ -6,8 +6,8 @@ module of its names.
 """
 
 import sys
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
 
 class _Callable(ModuleType):
@@ -17,10 +17,11 @@ class _Callable(ModuleType):
     hide the other one. `python -m unitrack.capture` and `from unitrack.capture import wandb` need the package.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, *sdks: str, replace: str | Sequence[str] = (), sinks: str | Sequence[str] | None = None) -> None:
+        """Capture what this process logs through SDKs; see `start_capture`."""
         from unitrack.capture.starting import start_capture  # noqa: PLC0415  # drop-in modules need no hooks
 
-        start_capture(*args, **kwargs)
+        start_capture(*sdks, replace=replace, sinks=sinks)
 
 
 sys.modules[__name__].__class__ = _Callable

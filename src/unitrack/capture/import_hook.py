@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,11 @@ class ImportHook(MetaPathFinder):
     def install(self) -> None:
         """Watch imports from now on, and call the functions of modules that are imported already."""
         sys.meta_path.insert(0, self)
+        for name, other in self._replacements.items():
+            module = sys.modules.get(name)
+            if module is not None and module.__name__ != other:
+                sys.modules[name] = importlib.import_module(other)
+                _rebind(module, sys.modules[name])
         for name, then in self._then.items():
             module = sys.modules.get(name)
             if module is not None and not _is_loading(module):
@@ -41,8 +47,9 @@ class ImportHook(MetaPathFinder):
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a watched module, found by the other finders, with a loader that tells of its end."""
-        if name in self._replacements:
-            return ModuleSpec(name, _Replacement(self._replacements[name]))
+        other = self._other(name)
+        if other is not None:
+            return ModuleSpec(name, _Replacement(other))
         if name not in self._then or name in self._finding:
             return None
         self._finding.add(name)
@@ -54,6 +61,16 @@ class ImportHook(MetaPathFinder):
             return spec
         spec.loader = _Watched(spec.loader, self._then[name])
         return spec
+
+    def _other(self, name: str) -> str | None:
+        """Return the module that takes the place of one, or of a module in it."""
+        if name in self._replacements:
+            return self._replacements[name]
+        package, dot, inner = name.partition(".")
+        if not dot or package not in self._replacements:
+            return None
+        other = f"{self._replacements[package]}.{inner}"
+        return other if importlib.util.find_spec(other) is not None else None
 
 
 class _Watched(Loader):
@@ -90,6 +107,23 @@ class _Replacement(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__, module.__loader__, module.__package__, module.__name__ = self._identity
+
+
+def _rebind(module: ModuleType, other: ModuleType) -> None:
+    """Give the names by which other modules hold a module, or its public names, those of the one in its place.
+
+    A notebook has imported the SDK in a cell above, as a rule.
+    """
+    names = {id(value): name for name, value in vars(module).items() if not name.startswith("_") and callable(value)}
+    inside = module.__name__.partition(".")[0]
+    for holder_name, holder in list(sys.modules.items()):
+        if not isinstance(holder, ModuleType) or holder_name.partition(".")[0] in (inside, "unitrack"):
+            continue
+        for name, value in list(vars(holder).items()):
+            if value is module:
+                setattr(holder, name, other)
+            elif id(value) in names and hasattr(other, names[id(value)]):
+                setattr(holder, name, getattr(other, names[id(value)]))
 
 
 def _is_loading(module: ModuleType) -> bool:

@@ -27,6 +27,7 @@ SDKS = {
             "wandb.sdk.wandb_run": ("wandb_run", "patch_run"),
             "wandb.sdk.wandb_init": ("wandb_run", "patch_init"),
         },
+        replacements={"wandb": "unitrack.capture.wandb", "wandb.data_types": "unitrack.capture.wandb"},
     ),
 }
 

@@ -17,7 +17,7 @@ from unitrack.capture.report import Report
 from unitrack.config import Resolved, resolve
 from unitrack.errors import ConfigError, RunExistsError, UnitrackError
 from unitrack.plugins.registry import installed
-from unitrack.run.plan import RUN_ID
+from unitrack.run.plan import RUN_ID, Resume
 from unitrack.run.run import Run, rejoin
 from unitrack.run.start import start_resolved
 from unitrack.runfolder.find import find_run
@@ -77,7 +77,9 @@ class Session:
         unset = {key: value for key, value in _DEFAULTS.items() if found.origins[f"safeguards.{key}"] == "default"}
         return resolve(call=call | {"safeguards": unset}, shared_options=installed().shared_options) if unset else found
 
-    def open(self, sdk: str, key: str, run_id: str | None = None, **experiment: Any) -> CapturedRun | None:
+    def open(
+        self, sdk: str, key: str, run_id: str | None = None, resume: Resume = "allow", **experiment: Any
+    ) -> CapturedRun | None:
         """Return the captured run of a run of an SDK, which is started if there is none; None if that failed.
 
         `key` is what the SDK calls the run. `run_id`: the id of ours, under which another process may have it open.
@@ -92,7 +94,7 @@ class Session:
                 return None
             tags = {**(experiment.pop("tags", None) or {}), SDK_TAG: sdk, RUN_TAG: key}
             try:
-                run, is_owner = self._start(experiment | {"tags": tags}, run_id)
+                run, is_owner = self._start(experiment | {"tags": tags}, run_id, resume)
             except UnitrackError as error:
                 if sdk in self.choice.replace:
                     raise
@@ -105,12 +107,16 @@ class Session:
                 atexit.register(self.flush)
             return captured
 
-    def _start(self, experiment: Mapping[str, Any], run_id: str | None) -> tuple[Run, bool]:
+    def _start(self, experiment: Mapping[str, Any], run_id: str | None, resume: Resume) -> tuple[Run, bool]:
         resolved = self.resolved(experiment)
         run_id = run_id if run_id is not None and RUN_ID.fullmatch(run_id) else None
         try:
-            return start_resolved(resolved, run_id=run_id, resume="allow" if run_id else "never"), True
+            return start_resolved(
+                resolved, run_id=run_id, resume=resume if run_id or resume == "auto" else "never"
+            ), True
         except RunExistsError:
+            if resume != "allow":
+                raise
             folder = find_run(Path(resolved.settings.tracking.root).absolute(), run_id or "")
             if folder is None:
                 raise

@@ -22,17 +22,18 @@ class Rows:
         self._row: dict[str, Any] = {}
         self._lock = threading.RLock()
 
-    def add(self, values: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> bool:
-        """Add values to the row of a step, the current one by default; return False if they were dropped."""
+    def add(self, values: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> int | None:
+        """Add values to the row of a step, the current one by default; return it, or None if they were dropped."""
         with self._lock:
             if step is not None:
                 if step < self.step:
-                    return False
+                    return None
                 self.move_to(step)
+            at = self.step
             self._row.update(values)
             if commit or (commit is None and step is None):
-                self.move_to(self.step + 1)
-            return True
+                self.move_to(at + 1)
+            return at
 
     def move_to(self, step: int) -> None:
         """Complete the row if `step` is a later one."""

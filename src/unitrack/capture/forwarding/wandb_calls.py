@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,9 @@ class WandbCalls:
     def __init__(self, captured: CapturedRun, first_step: int = 0) -> None:
         self.captured = captured
         self.rows = Rows(self._write)
-        self.rows.step = first_step
+        self.rows.step = self.first_step = first_step
+        self.listeners: list[Callable[[Mapping[str, Any], int], None]] = []
+        """Get the numbers of each complete row, and its step."""
         self._logged: set[str] = set()
         self._summary: dict[str, Any] = {}
         self._late: dict[SavedFile, tuple[int, int]] = {}
@@ -51,18 +53,21 @@ class WandbCalls:
             return  # the SDK raises
         if at is not None:
             self.rows.move_to(at)
-        values = {value.name: value.value for value in values_of(data, self.captured.report)}
-        if not self.rows.add(values, None if step is None else int(step), commit):
+        values = list(values_of(data, self.captured.report))
+        numbers = {one.name: one.value for one in values if not isinstance(one.value, Media)}
+        row = self.rows.add(numbers, None if step is None else int(step), commit)
+        if row is None:
             self.captured.report.miss("wandb.log at a step below the current one, which W&B drops as well")
+            return
+        for one in values:  # media at once: the script may draw on a figure again before its row is complete
+            if isinstance(one.value, Media):
+                self.captured.do("log", self.captured.run.log, {one.name: one.value}, row)
 
     def _write(self, row: dict[str, Any], step: int) -> None:
-        run = self.captured.run
-        numbers = {name: value for name, value in row.items() if not isinstance(value, Media)}
-        self._logged |= numbers.keys()
-        self.captured.metrics("log", numbers, step)
-        for name, value in row.items():
-            if isinstance(value, Media):
-                self.captured.do("log", run.log, {name: value}, step)
+        self._logged |= row.keys()
+        self.captured.metrics("log", row, step)
+        for listener in self.listeners:
+            listener(row, step)
 
     def define_metric(self, name: str, step_metric: Any = None, summary: str | None = None) -> None:
         """Define how a metric is shown; of several summaries the first that unitrack knows."""

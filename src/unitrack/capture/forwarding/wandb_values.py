@@ -85,6 +85,8 @@ def _figure(value: Any) -> Figure | None:
 
 def _of_wandb(value: Any, report: Report, *, quiet: bool) -> Media | None:
     kind = type(value).__name__
+    if hasattr(value, "as_media"):
+        return _as_media(value)
     make = _KINDS.get(kind)
     if make is None:
         if not quiet:
@@ -93,6 +95,12 @@ def _of_wandb(value: Any, report: Report, *, quiet: bool) -> Media | None:
     if kind in ("CustomChart", "Visualize") and not quiet:
         report.reduce(_chart_name(value), "the table behind it")
     return make(value)
+
+
+def _as_media(value: Any) -> Media | None:
+    """Return what a medium of the drop-in module holds."""
+    found: Media | None = value.as_media()
+    return found
 
 
 def _chart_name(chart: Any) -> str:
@@ -146,11 +154,11 @@ def _histogram(value: Any) -> Media:
 
 
 def _table(value: Any) -> Media:
-    rows = [[_cell(one) for one in row] for row in value.data]
+    rows = [[cell_of(one) for one in row] for row in value.data]
     return Table(rows, columns=[str(column) for column in value.columns])
 
 
-def _cell(value: Any) -> Any:
+def cell_of(value: Any) -> Any:
     """Return what a cell of a table holds; of a medium, its caption or kind."""
     if type(value).__module__.partition(".")[0] in ("wandb", "unitrack"):
         return getattr(value, "_caption", None) or f"<{type(value).__name__}>"

@@ -1,0 +1,23 @@
+"""Processes that a captured script starts are captured too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from unitrack_tests.captured import captured_of, run_captured
+
+from unitrack.reading import runs
+
+pytest.importorskip("wandb", reason="needs W&B's SDK")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "subprocess"])
+def test_each_worker_has_a_run_of_its_own(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = run_captured("wandb_workers.py", method, options=("--replace", "wandb"))
+    assert {run.name for run in runs("local:experiments")} == {"worker 0", "worker 1", "parent"}
+    assert captured_of("parent-run").history("loss").values.tolist() == [0.5]
+    for run in runs("local:experiments"):
+        assert run.metrics["loss"].last is not None, report
+        assert run.status == "finished"

@@ -44,6 +44,16 @@ def own_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("PYTHONHASHSEED", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def own_capture(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A document that captures does not capture the next one."""
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    yield
+    module = sys.modules.get("unitrack.capture.starting")
+    if module is not None:
+        module.stop_capture()
+
+
 @pytest.fixture
 def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstallPlugin]:
     """Gives a function that installs what is in a folder: the plugins that the text of a pyproject.toml names."""

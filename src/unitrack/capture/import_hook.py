@@ -117,7 +117,7 @@ def _rebind(module: ModuleType, other: ModuleType) -> None:
     names = {id(value): name for name, value in vars(module).items() if not name.startswith("_") and callable(value)}
     inside = module.__name__.partition(".")[0]
     for holder_name, holder in list(sys.modules.items()):
-        if not isinstance(holder, ModuleType) or holder_name.partition(".")[0] in (inside, "unitrack"):
+        if not isinstance(holder, ModuleType) or holder_name.startswith((inside, "unitrack")):
             continue
         for name, value in list(vars(holder).items()):
             if value is module:

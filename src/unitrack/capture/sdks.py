@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import msgspec
+
+from unitrack.capture.patching import Patches
 
 _PATCHES = "unitrack.capture.patches"
 
@@ -34,11 +35,12 @@ SDKS = {
 REPLACEABLE = tuple(name for name, sdk in SDKS.items() if sdk.replacements)
 
 
-def patch_of(module: str) -> Callable[[ModuleType], Any]:
+def patch_of(module: str) -> Callable[[ModuleType], Patches]:
     """Return the function that patches a module. Its file is imported only when it is called."""
     file, function = next(sdk.hooks[module] for sdk in SDKS.values() if module in sdk.hooks)
 
-    def patch(loaded: ModuleType) -> None:
-        getattr(importlib.import_module(f"{_PATCHES}.{file}"), function)(loaded)
+    def patch(loaded: ModuleType) -> Patches:
+        patches: Patches = getattr(importlib.import_module(f"{_PATCHES}.{file}"), function)(loaded)
+        return patches
 
     return patch

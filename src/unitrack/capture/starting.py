@@ -7,17 +7,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
-
 import msgspec
 
 from unitrack.capture.children import VARIABLE, capturing_environment
 from unitrack.capture.import_hook import ImportHook
+from unitrack.capture.patching import Patches
 from unitrack.capture.sdks import REPLACEABLE, SDKS, patch_of
 from unitrack.capture.session import Choice, check_choice, session
 from unitrack.errors import ConfigError
 
 _hooks: list[ImportHook] = []
+_patches: list[Patches] = []
+"""Those of this process that are in place."""
 
 
 def start_capture(*sdks: str, replace: str | Sequence[str] = (), sinks: str | Sequence[str] | None = None) -> None:
@@ -37,6 +38,16 @@ def start_capture(*sdks: str, replace: str | Sequence[str] = (), sinks: str | Se
     check_configuration()
     os.environ.update(capturing_environment(session.choice, os.environ))
     install(session.choice)
+
+
+def stop_capture() -> None:
+    """Capture no more in this process, and end the captured runs, for tests. A replaced module stays replaced."""
+    while _hooks:
+        _hooks.pop().remove()
+    while _patches:
+        _patches.pop().undo()
+    os.environ.pop(VARIABLE, None)
+    session.reset()
 
 
 def make_choice(sdks: Sequence[str], replace: str | Sequence[str], sinks: str | Sequence[str] | None) -> Choice:
@@ -72,7 +83,7 @@ def install(choice: Choice) -> ImportHook:
     """Watch the imports of the chosen SDKs."""
     while _hooks:
         _hooks.pop().remove()
-    then: dict[str, Callable[[ModuleType], Any]] = {}
+    then: dict[str, Callable[[ModuleType], None]] = {}
     replacements: dict[str, str] = {}
     for name in choice.sdks:
         if name in choice.replace:
@@ -85,13 +96,13 @@ def install(choice: Choice) -> ImportHook:
     return hook
 
 
-def _guarded(sdk: str, patch: Callable[[ModuleType], Any]) -> Callable[[ModuleType], None]:
+def _guarded(sdk: str, patch: Callable[[ModuleType], Patches]) -> Callable[[ModuleType], None]:
     """Return a patch whose failure is a warning: the SDK is another one than those that are known."""
 
     @functools.wraps(patch)
     def call(module: ModuleType) -> None:
         try:
-            patch(module)
+            _patches.append(patch(module))
         except Exception as error:
             session.report.trouble(f"{sdk}: {module.__name__}", error)
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
+
 import msgspec
 
 from unitrack.capture.children import VARIABLE, capturing_environment

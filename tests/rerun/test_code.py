@@ -15,6 +15,7 @@ from unitrack.reading import StoredRun
 from unitrack.rerun.code import Code, find_code
 from unitrack.rerun.fetching import fetch_part
 from unitrack.rerun.git import run_git
+from unitrack.rerun.workplace import Workplace
 from unitrack.rerun.worktree import checked_out
 
 
@@ -39,7 +40,8 @@ def with_exact_tree(repository: Path) -> Git:
 
 def program(code: Code, folder: Path, patch: Path | None = None) -> str:
     """Check the code out, and give the text of its program."""
-    with checked_out(code, folder, patch=patch, submodules=(), links=(), keep=False) as top:
+    folder.mkdir(exist_ok=True)
+    with checked_out(code, Workplace(folder), patch=patch) as top:
         assert top.name == "project"
         return (top / "train.py").read_text()
 
@@ -106,7 +108,7 @@ class TestRefused:
     def test_a_run_without_git(self, root: Path, repository: Path) -> None:
         """With the reason that the record has."""
         environment = record(repository, git=None, git_note="git is not installed")
-        with pytest.raises(ConfigError, match=r"run r1 is not recorded \(git is not installed\)"):
+        with pytest.raises(ConfigError, match=r"run r1 is not recorded \(git is not installed\), so it can't"):
             find_code(stored(root), environment, repository=None, here=root)
 
     def test_changes_that_are_not_to_be_had(self, root: Path, repository: Path) -> None:
@@ -149,7 +151,7 @@ class TestRefused:
         code = find_code(stored(root), record(repository), repository=None, here=root)
         with (
             pytest.raises(ConfigError, match=message),
-            checked_out(code, root / "work", patch=None, submodules=(), links=[link], keep=False),
+            checked_out(code, Workplace(root / "work"), links=[link]),
         ):
             pass
         assert len(run_git(repository, "worktree", "list").splitlines()) == 1
@@ -180,6 +182,8 @@ def test_a_link_to_what_git_ignores(root: Path, repository: Path) -> None:
     (repository / "data").mkdir()
     (repository / "data" / "train.csv").write_text("1")
     code = find_code(stored(root), record(repository), repository=None, here=root)
-    with checked_out(code, root / "work", patch=None, submodules=(), links=["data"], keep=True) as top:
+    place = Workplace(root / "work")
+    place.is_kept = True
+    with checked_out(code, place, links=["data"]) as top:
         pass
     assert (top / "data" / "train.csv").read_text() == "1"

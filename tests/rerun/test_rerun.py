@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from unitrack_tests.children import how_it_ended
 
 import unitrack
 from unitrack.cli import app
+from unitrack.environment.record import RECORD
 from unitrack.records import RERUN_OF
 from unitrack.rerun.git import run_git
 
@@ -115,7 +118,7 @@ def test_a_seeded_training_is_reproduced(project: Path) -> None:
 def test_a_training_without_seeds_is_not() -> None:
     """The metric and its first point are named, beside what is the same."""
     result = result_of("somewhere/unseeded", "--link", "data", expect=1)
-    assert result["verdict"] == "Not reproduced: 1 of 2 metrics differ"
+    assert result["verdict"] == "Not reproduced: 1 of 2 metrics differs"
     loss, even = result["metrics"]
     assert (loss["name"], loss["verdict"], loss["step"], even["verdict"]) == ("loss", "differs", 0, "bit-equal")
     assert 0 < loss["deviation"] < 0.001
@@ -152,6 +155,9 @@ def test_the_plan(project: Path) -> None:
         (("somewhere/none", "--yes"), "somewhere/none"),
         (("somewhere/seeded", "--yes", "--link", "nothing"), "there is no"),
         (("somewhere/seeded", "--yes", "--repository", ".."), "is no git repository"),
+        (("somewhere/seeded", "--yes", "--sink", "prob"), "unknown sink 'prob': did you mean 'probe'?"),
+        (("somewhere/seeded", "--yes", "--env", "no.lock"), "there is no no.lock in the code of the run"),
+        (("somewhere/seeded", "--yes", "--env", "curent"), "did you mean current?"),
         (("somewhere/seeded", "--tolerance", "inf"), "finite"),
         (("somewhere/seeded", "--tolerance", "-1"), "0"),
     ],
@@ -159,6 +165,62 @@ def test_the_plan(project: Path) -> None:
 def test_what_can_not_be_done(arguments: tuple[str, ...], message: str) -> None:
     """Exit code 2, and why."""
     assert message in rerun(*arguments, expect=2)
+
+
+def test_the_new_run_goes_to_another_sink_as_well(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the options that its variables set; the comparison reads the local files."""
+    monkeypatch.setenv("PROBE_OUT", str(root / "probe"))
+    assert result_of("somewhere/seeded", "--link", "data", "--sink", "probe")["reproduced"]
+    assert (root / "probe" / "stored.jsonl").read_text().count('"loss"') >= 5
+
+
+def test_the_work_tree_can_be_kept(root: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the files that the program has made; nothing is kept of a rerun that has not started the program."""
+    monkeypatch.setattr(tempfile, "tempdir", str(root))
+    rerun("somewhere/seeded", "--yes", "--keep", "--link", "nothing", expect=2)
+    assert list(root.iterdir()) == []
+    done = CliRunner().invoke(app, ["rerun", "somewhere/seeded", "--yes", "--keep", "--link", "data"])
+    assert done.exit_code == 0, done.output
+    [kept] = root.iterdir()
+    top = kept / "project"
+    assert f"kept: {kept}; `git worktree remove --force {top}` removes the work tree" in done.stderr
+    assert (top / "helper.py").read_text() == "OFFSET = 1000.0\n"
+    run_git(project, "worktree", "remove", "--force", str(top))
+
+
+def test_the_current_environment(root: Path, project: Path) -> None:
+    """It is taken as it is, and what differs is said before and after."""
+    copy = root / "edited"
+    shutil.copytree(project / "somewhere" / "seeded", copy)
+    record = copy / "artifacts" / RECORD
+    content = json.loads(record.read_text())
+    content["packages"].append({"name": "long-gone", "version": "1.0"})
+    record.write_text(json.dumps(content))
+    told = rerun(str(copy), "--dry-run", "--env", "current")
+    assert "those of the current environment, which differ: long-gone 1.0 there, missing here" in told
+    result = result_of(str(copy), "--env", "current", "--link", "data")
+    assert (result["reproduced"], result["environment"]) == (True, ["long-gone: 1.0 became not installed"])
+
+
+def test_nothing_to_compare(project: Path) -> None:
+    """A run without metrics that is done once more: exit code 2."""
+    program = "import unitrack\nwith unitrack.start_run('bare', sinks=['local'], root='somewhere'):\n    pass\n"
+    before = (project / "train.py").read_text()
+    (project / "train.py").write_text(program)
+    call(project, "train.py")
+    (project / "train.py").write_text(before)
+    assert "Nothing to compare: the run has no metrics" in rerun("somewhere/bare", "--yes", expect=2)
+
+
+def test_a_run_outside_of_a_repository(root: Path) -> None:
+    """Its code is nowhere: one error, and nothing is left."""
+    with unitrack.start_run("bare", sinks=["local"], root=root, delivery="inline") as run:
+        run.log_metric("loss", 1.0)
+    record = run.path / "artifacts" / RECORD
+    content = json.loads(record.read_text()) | {"git": None, "git_note": "the folder is in no git repository"}
+    record.write_text(json.dumps(content))
+    told = rerun(str(run.path), "--yes", expect=2)
+    assert "is not recorded (the folder is in no git repository), so it can't be rerun: start the program in" in told
 
 
 def test_a_run_without_a_record(root: Path) -> None:

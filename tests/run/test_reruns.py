@@ -52,6 +52,29 @@ def test_a_program_that_resumes_its_run_begins_a_new_one(root: Path, monkeypatch
     assert {one.id for one in unitrack.runs(root)} == {"job-7", "job-7-abc123"}
 
 
+def test_a_sink_in_the_code_is_in_the_work_tree_of_the_user(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a sink keeps beside the program would be removed with the code."""
+    top, home = root / "temporary" / "digits", root / "digits"
+    top.mkdir(parents=True)
+    monkeypatch.chdir(top)
+    found = RerunTerms(
+        of="first",
+        root=str(root / "new"),
+        sinks=("local", "probe"),
+        started=str(root / "started"),
+        token="abc123",
+        code=str(top),
+        home=str(home),
+    )
+    monkeypatch.setenv(RERUN, msgspec.json.encode(found).decode())
+    sinks = ["local", {"probe": {"out": str(top / "logs")}}]
+    with unitrack.start_run("mine", sinks=sinks, **QUICK) as run:
+        run.log_metric("loss", 1.0)
+    assert run.links()["probe"].location == str(home / "logs")
+    assert (home / "logs" / "stored.jsonl").exists()
+    assert not (top / "logs").exists()
+
+
 def test_the_seed_that_the_configuration_gave_is_set_again(terms: RerunTerms) -> None:
     """Unless the configuration of now gives one."""
     drawn = random.Random(terms.seed).random()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from unitrack.environment.record import FOLDER, PATCH, Environment, Git
 from unitrack.errors import ConfigError
 from unitrack.reading import StoredRun
 from unitrack.rerun.git import has_commit, try_git
+from unitrack.rerun.lfs import LfsState, look_at
+from unitrack.rerun.submodules import InnerRepository, find_inner
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +27,10 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the artifact `environment/code.patch` is applied on top."""
     described: str
     """In words: "refs/unitrack/46e8f549e436, the exact tree"."""
+    inner: tuple[InnerRepository, ...] = ()
+    """Its submodules, and other repositories in it."""
+    lfs: LfsState | None = None
+    """Its files of git-lfs; None if it has none."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -41,19 +48,35 @@ def find_code(run: StoredRun, environment: Environment, *, repository: Path | No
     recorded = environment.git
     if recorded is None:
         why = environment.git_note or "it was not in a git repository"
-        raise ConfigError(f"the code of run {run.id} is not recorded ({why}): it can't be rerun")
+        raise ConfigError(
+            f"the code of run {run.id} is not recorded ({why}), so it can't be rerun: start the program in a git "
+            "repository, and the next run can"
+        )
     places = list(_repositories(recorded, repository, here))
-    notes = tuple(_notes(recorded))
+    code = _find(run, recorded, places)
+    if code is None:
+        raise ConfigError(_not_found(run, recorded, environment, places, repository))
+    inner, notes = find_inner(code.repository, code.commit, recorded.submodules)
+    lfs = look_at(code.repository, code.commit) if recorded.lfs else None
+    return replace(
+        code,
+        inner=tuple(inner),
+        lfs=lfs if lfs is not None and lfs.files else None,
+        notes=(*code.notes, *_notes(recorded), *notes),
+    )
+
+
+def _find(run: StoredRun, recorded: Git, places: Sequence[str]) -> Code | None:
     for place in places:
         if has_commit(place, recorded.tree_commit):
             exact = f"{recorded.ref or recorded.tree_commit[:12]}, the exact tree"
             gone = recorded.ref and try_git(place, "rev-parse", "--verify", "-q", recorded.ref) is None
             described = f"{recorded.tree_commit[:12]}, the exact tree ({recorded.ref} is gone)" if gone else exact
-            return Code(repository=place, commit=recorded.tree_commit, described=described, notes=notes)
+            return Code(repository=place, commit=recorded.tree_commit, described=described)
     for place in places:
         if recorded.commit is not None and has_commit(place, recorded.commit):
-            return _from_commit(run, recorded, place, notes)
-    raise ConfigError(_not_found(run, recorded, environment, places, repository))
+            return _from_commit(run, recorded, place)
+    return None
 
 
 def _repositories(recorded: Git, given: Path | None, here: Path) -> Iterator[str]:
@@ -72,17 +95,15 @@ def _top_of(place: Path) -> str | None:
     return top or try_git(place, "rev-parse", "--absolute-git-dir")
 
 
-def _from_commit(run: StoredRun, recorded: Git, place: str, notes: tuple[str, ...]) -> Code:
+def _from_commit(run: StoredRun, recorded: Git, place: str) -> Code:
     """Return the commit that was checked out, with the patch if the work tree differed from it."""
     commit = recorded.commit or ""
     was = "its exact tree is not in the repository" if recorded.tree_commit else (recorded.note or "no exact tree")
     if recorded.dirty is False and not recorded.untracked:
-        return Code(
-            repository=place, commit=commit, described=f"commit {commit[:12]}, which had no changes", notes=notes
-        )
+        return Code(repository=place, commit=commit, described=f"commit {commit[:12]}, which had no changes")
     if {PATCH, FOLDER} & {artifact.name for artifact in run.artifacts}:
         described = f"commit {commit[:12]} and {PATCH}"
-        return Code(repository=place, commit=commit, has_patch=True, described=described, notes=(was, *notes))
+        return Code(repository=place, commit=commit, has_patch=True, described=described, notes=(was,))
     raise ConfigError(
         f"the code of run {run.id} had changes since commit {commit[:12]} that are not to be had: {was}, and the run "
         f"has no {PATCH}"
@@ -98,7 +119,10 @@ def _notes(recorded: Git) -> Iterator[str]:
         yield f"changed while the tree was recorded: {', '.join(recorded.changed_after[:3])}"
     for submodule in recorded.submodules:
         if submodule.dirty:
-            yield f"the submodule {submodule.path} had changes that are in no record"
+            yield (
+                f"the submodule {submodule.path} had changes that are in no record; --link {submodule.path} takes it "
+                "from the work tree as it is now"
+            )
     if recorded.note:
         yield recorded.note
 

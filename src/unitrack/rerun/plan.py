@@ -12,11 +12,13 @@ import msgspec
 from unitrack.config.sinks import DEFAULT_BACKEND
 from unitrack.environment.record import CALL, RECORD, Environment, read_environment
 from unitrack.errors import ConfigError, NotFoundError
+from unitrack.names import nearest
 from unitrack.reading import StoredRun
 from unitrack.records import RERUN_OF
 from unitrack.rerun.code import Code, find_code
 from unitrack.rerun.command import check_command
 from unitrack.rerun.fetching import fetch_part
+from unitrack.rerun.git import has_work_tree, try_git
 from unitrack.rerun.interpreter import CURRENT, RECORDED, find_python, find_uv
 from unitrack.rerun.packages import differing, shown
 from unitrack.terminal.console import cell
@@ -51,6 +53,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[str, ...]
     root: str
     sinks: tuple[str, ...]
+    home: str
+    """Where files and databases of sinks are that would lie in the code, which is removed afterwards."""
     notes: tuple[str, ...]
 
     def print_to(self, console: Console) -> None:
@@ -63,6 +67,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         yield "code", f"{self.code.described}, of {self.code.repository}"
+        for one in self.code.inner:
+            yield "repository", str(one) if one.path not in self.links else f"{one.path}, linked"
+        if self.code.lfs is not None:
+            yield "git-lfs", self.code.lfs.in_words()
         yield "command", " ".join(self.command)
         yield "folder", self.folder or "the top of the code"
         yield "packages", self.packages
@@ -114,6 +122,7 @@ def make_plan(run: StoredRun, environment: Environment, wishes: Wishes, here: Pa
     run_id = run.unitrack_id or run.id
     check_command(run_id, environment)
     code = find_code(run, environment, repository=wishes.repository, here=here)
+    _check_lock(wishes.environment, code)
     python, packages, notes = _packages(environment, wishes.environment)
     variables = {name: value for name, value in environment.variables.items() if REDACTED not in value}
     hidden = [name for name in environment.variables if name not in variables]
@@ -140,8 +149,19 @@ def make_plan(run: StoredRun, environment: Environment, wishes: Wishes, here: Pa
         links=wishes.links,
         root=str(wishes.root),
         sinks=wishes.sinks,
+        home=code.repository if has_work_tree(code.repository) else str(here),
         notes=(*code.notes, *notes),
     )
+
+
+def _check_lock(wanted: str, code: Code) -> None:
+    """Raise `ConfigError` if `--env` names a file that is not in the code."""
+    if wanted in (CURRENT, RECORDED) or code.has_patch:
+        return
+    if try_git(code.repository, "cat-file", "-e", f"{code.commit}:{wanted}") is None:
+        close = nearest(wanted, (CURRENT, RECORDED))
+        hint = f"did you mean {close}?" if close else f"it is {RECORDED}, {CURRENT}, or the path of a lock file in it"
+        raise ConfigError(f"--env {wanted}: there is no {wanted} in the code of the run; {hint}")
 
 
 def _packages(environment: Environment, wanted: str) -> tuple[str, str, tuple[str, ...]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +25,7 @@ from unitrack.rerun.packages import source_folders
 from unitrack.rerun.plan import Plan, read_record
 from unitrack.rerun.result import Result
 from unitrack.rerun.surroundings import differences
+from unitrack.rerun.workplace import ENDING, Workplace, handlers
 from unitrack.rerun.worktree import checked_out, inside
 from unitrack.run.reruns import RerunTerms
 from unitrack.run.start import RERUN
@@ -59,21 +57,11 @@ class Started(msgspec.Struct, frozen=True):
     """The run folders, in the order in which they were started."""
 
 
-@contextlib.contextmanager
-def workplace(keep: bool) -> Iterator[Path]:
-    """Yield a new temporary folder, and remove it afterwards unless it is to be kept."""
-    if keep:
-        yield Path(tempfile.mkdtemp(prefix="unitrack-rerun-"))
-        return
-    with tempfile.TemporaryDirectory(prefix="unitrack-rerun-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
 def execute(
     plan: Plan,
     run: StoredRun,
     environment: Environment,
-    folder: Path,
+    place: Workplace,
     *,
     keep: bool,
     to_stderr: bool,
@@ -81,22 +69,19 @@ def execute(
 ) -> Started:
     """Check the code out, make the environment, run the program and wait for it. Raises `ConfigError`.
 
-    `to_stderr`: what the program prints goes to standard error. `say` gets what is being done.
+    `keep`: the workplace is kept once the program has started. `to_stderr`: what the program prints goes to standard
+    error. `say` gets what is being done.
     """
+    folder = place.folder
     patch = fetch_part(run, PATCH, folder) if plan.code.has_patch else None
-    submodules = environment.git.submodules if environment.git else ()
-    with checked_out(plan.code, folder, patch=patch, submodules=submodules, links=plan.links, keep=keep) as top:
+    with checked_out(plan.code, place, patch=patch, links=plan.links) as top:
         python = current_python()
         if plan.environment != CURRENT:
             say("making the environment")
             lock = None if plan.environment == RECORDED else plan.environment
             python = make_environment(environment, folder, top, python=plan.python, uv=find_uv(), lock=lock)
         arguments = arguments_of(environment, top, python)
-        cwd = folder_of(environment.command, top)
-        if not cwd.is_dir() and plan.folder is not None and environment.command.cwd_in_repository is not None:
-            cwd.mkdir(parents=True)  # it held only files that git ignores
-        if not cwd.is_dir():
-            raise ConfigError(f"the working directory of the run, {cwd}, is not on this machine")
+        cwd = _working_directory(plan, environment, top)
         started = folder / "started"
         terms = RerunTerms(
             of=plan.run_id,
@@ -106,15 +91,26 @@ def execute(
             token=secrets.token_hex(3),
             project=plan.project,
             seed=plan.seed,
+            code=str(top),
+            home=plan.home,
         )
         variables = _variables(plan, terms, python)
         _set_import_path(variables, environment, top, is_new=plan.environment != CURRENT)
         say(f"running {' '.join(plan.command)}")
-        code = _wait(arguments, cwd, variables, to_stderr=to_stderr)
+        code = _run(arguments, cwd, variables, place, keep=keep, to_stderr=to_stderr)
         folders = [Path(line) for line in started.read_text().splitlines()] if started.exists() else []
         for path in folders:
             settle(path)  # its courier captures the environment, for which the code must be there
     return Started(code, tuple(folders))
+
+
+def _working_directory(plan: Plan, environment: Environment, top: Path) -> Path:
+    cwd = folder_of(environment.command, top)
+    if not cwd.is_dir() and plan.folder is not None and environment.command.cwd_in_repository is not None:
+        cwd.mkdir(parents=True)  # it held only files that git ignores
+    if not cwd.is_dir():
+        raise ConfigError(f"the working directory of the run, {cwd}, is not on this machine")
+    return cwd
 
 
 def settle(path: Path) -> None:
@@ -157,21 +153,28 @@ def _set_import_path(variables: dict[str, str], environment: Environment, top: P
         del variables[_IMPORT_PATH]
 
 
-def _wait(arguments: Sequence[str], cwd: Path, variables: dict[str, str], *, to_stderr: bool) -> int:
-    """Run the program and return its exit code. Ctrl-C reaches it through the terminal, SIGTERM is passed on."""
-    try:
-        process = subprocess.Popen(arguments, cwd=cwd, env=variables, stdout=2 if to_stderr else None)
-    except OSError as error:
-        raise ConfigError(f"can't start {arguments[0]!r}: {error.strerror}") from error
-    before = signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
-    try:
+def _run(
+    arguments: Sequence[str], cwd: Path, variables: dict[str, str], place: Workplace, *, keep: bool, to_stderr: bool
+) -> int:
+    """Run the program and return its exit code. Ctrl-C reaches it through the terminal, other signals are passed on."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        if not running:
+            raise SystemExit(128 + number)
+        running[0].send_signal(number)
+
+    with handlers(dict.fromkeys(ENDING, pass_on)):
+        try:
+            running.append(subprocess.Popen(arguments, cwd=cwd, env=variables, stdout=2 if to_stderr else None))
+        except OSError as error:
+            raise ConfigError(f"can't start {arguments[0]!r}: {error.strerror}") from error
+        place.is_kept = keep
         while True:
             try:
-                return process.wait()
+                return running[0].wait()
             except KeyboardInterrupt:
                 continue  # the program decides how it ends
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def compare(

@@ -50,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         bad = [one.name for one in self.metrics if one.verdict not in _GOOD]
         count = len(self.metrics)
         if bad:
-            return f"Not reproduced: {len(bad)} of {_metrics(count)} differ"
+            return f"Not reproduced: {len(bad)} of {_metrics(count)} {'differs' if len(bad) == 1 else 'differ'}"
         equal = sum(one.verdict == "bit-equal" for one in self.metrics)
         points = sum(one.points for one in self.metrics)
         if equal == count:

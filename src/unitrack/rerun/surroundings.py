@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from unitrack.environment.record import Environment
 
-_IMPORT_PATH = "PYTHONPATH"
-"""It leads to the code of the run, wherever that lies."""
+_PLACES = {"PYTHONPATH", "VIRTUAL_ENV"}
+"""Variables that lead to the code of the run and to its packages, wherever these lie."""
 
 
 def differences(first: Environment, again: Environment) -> Iterator[str]:
@@ -26,7 +26,7 @@ def differences(first: Environment, again: Environment) -> Iterator[str]:
         if before != after:
             yield f"{name}: {before or 'none'} became {after or 'none'}"
     yield from _packages(first, again)
-    for name in sorted({*first.variables, *again.variables} - {_IMPORT_PATH}):
+    for name in sorted({*first.variables, *again.variables} - _PLACES):
         was, is_now = first.variables.get(name), again.variables.get(name)
         if was != is_now:
             yield f"{name}: {was or 'not set'} became {is_now or 'not set'}"

@@ -14,6 +14,7 @@ from unitrack.records import RERUN_OF
 from unitrack.run.disabled import DisabledRun
 from unitrack.run.plan import Resume
 from unitrack.run.run import Run
+from unitrack.runfolder.manifest import LaneSpec
 
 _ID_LENGTH = 48
 """Characters that stay of an id that the program gives, so that with the token it is not too long for a run id."""
@@ -35,6 +36,10 @@ class RerunTerms(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     seed: int | None = None
     """The seed that the configuration gave the first run: set unless the configuration gives one again."""
+    code: str = ""
+    """The top folder of the code, which is removed afterwards."""
+    home: str = ""
+    """The folder that stands for it where a sink's options lead into it, such as the user's own work tree."""
 
     def identity(self, run_id: str | None, resume: Resume | None) -> tuple[str | None, Resume | None]:
         """Return the id and `resume` for a new run, though the program names or resumes one that exists."""
@@ -67,6 +72,13 @@ class RerunTerms(msgspec.Struct, frozen=True, kw_only=True):
         )
         return msgspec.structs.replace(resolved, settings=changed, origins=origins)
 
+    def at_home(self, lane: LaneSpec) -> LaneSpec:
+        """Return a lane whose files and databases are in the user's folder where its options lead into the code."""
+        if not (self.code and self.home):
+            return lane
+        places = sorted({self.code, os.path.realpath(self.code)}, key=len, reverse=True)
+        return msgspec.structs.replace(lane, options=_moved(lane.options, places, self.home))
+
     def report(self, run: Run) -> None:
         """Add the folder of a run to the list of those that the program has started, unless it records nothing."""
         if isinstance(run, DisabledRun):
@@ -86,6 +98,17 @@ def read_terms(text: str) -> RerunTerms:
         raise ConfigError(
             f"environment UNITRACK_RERUN is not what `unitrack rerun` sets ({error}): unset it"
         ) from error
+
+
+def _moved(value: Any, places: Sequence[str], home: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _moved(one, places, home) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_moved(one, places, home) for one in value]
+    if isinstance(value, str):
+        for place in places:
+            value = value.replace(place, home)
+    return value
 
 
 def _entries(wanted: Sequence[str], configured: Sequence[SinkSettings]) -> list[Any]:

@@ -115,7 +115,7 @@ def start_resolved(
     terms = _rerun_terms()
     if terms is not None:
         resolved, (run_id, resume) = terms.applied(resolved), terms.identity(run_id, resume)
-    run = _start(resolved, params, run_id, resume, watcher, is_new=is_new)
+    run = _start(resolved, params, run_id, resume, watcher, terms, is_new=is_new)
     if terms is not None:
         terms.report(run)
     started.add(run)
@@ -138,12 +138,15 @@ def _start(
     run_id: str | None,
     resume: Resume | None,
     watcher: Watcher | None,
+    terms: RerunTerms | None,
     *,
     is_new: bool,
 ) -> Run:
     plugins = installed()
     warn_of_unknown(os.environ, resolved.settings, plugins)
     plan = make_plan(resolved, plugins, run_id, resume, os.environ)
+    if terms is not None:
+        plan = msgspec.structs.replace(plan, lanes=tuple(map(terms.at_home, plan.lanes)))
     settings = plan.settings
     if not plan.lanes:
         if plan.is_other_rank:

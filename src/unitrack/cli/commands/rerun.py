@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,12 @@ from unitrack.cli import completion
 from unitrack.cli.parameters import AS_JSON
 
 if TYPE_CHECKING:
+    from unitrack.reading import StoredRun
     from unitrack.rerun.plan import Plan
 
 _ERROR = 2
+_INTERRUPTED = 130
+"""The exit code of a shell for a program that Ctrl-C has ended."""
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +70,9 @@ def rerun_run(
     repository: Annotated[
         Path | None, typer.Option("--repository", metavar="DIR", help="The clone that has the code of the run.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the work tree and the environment.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the work tree and the environment once the program has started.")
+    ] = False,
     as_json: AS_JSON = False,
 ) -> None:
     """Do a run once more from its exact code, arguments, variables and packages, and compare the metrics.
@@ -74,7 +80,8 @@ def rerun_run(
     The code is checked out in a temporary git worktree; yours is left alone. The new run goes to the local files, and
     its tag `unitrack.rerun_of` names the first one.
 
-    Exit code 0 if every metric is the same, or within the tolerance; 1 if not; 2 if it could not be rerun.
+    Exit code 0 if every metric is the same, or within the tolerance; 1 if not; 2 if it could not be rerun; 130 if
+    Ctrl-C came before the program had started.
     """
     import math
 
@@ -83,15 +90,17 @@ def rerun_run(
     from unitrack.errors import UnitrackError
     from unitrack.manager.choosing import choose_run
     from unitrack.rerun.plan import Wishes, make_plan, read_record
-    from unitrack.rerun.rerun import compare, execute, workplace
+    from unitrack.rerun.rerun import compare, execute
+    from unitrack.rerun.workplace import workplace
     from unitrack.terminal.console import make_console, print_json, visible
 
     if not math.isfinite(tolerance):
         raise typer.BadParameter("it must be a finite number", param_hint="--tolerance")
     try:
         stored = choose_run(run)
-        with workplace(keep) as folder:
-            record = read_record(stored, folder)
+        _check_sinks(stored, sinks or ())
+        with workplace() as place:
+            record = read_record(stored, place.folder)
             own = stored.folder
             wishes = Wishes(
                 environment=environment,
@@ -112,27 +121,47 @@ def rerun_run(
                 plan,
                 stored,
                 record,
-                folder,
+                place,
                 keep=keep,
                 to_stderr=as_json,
                 say=lambda text: typer.echo(f"unitrack: {visible(text)}", err=True),
             )
-            result = compare(stored, record, started, folder, tolerance=tolerance, ignore=tuple(ignore or ()))
+            if place.is_kept:
+                top = place.folder / plan.code.folder_name
+                typer.echo(f"kept: {place.folder}; `git worktree remove --force {top}` removes the work tree", err=True)
+            result = compare(stored, record, started, place.folder, tolerance=tolerance, ignore=tuple(ignore or ()))
     except UnitrackError as error:
         typer.echo(f"error: {visible(error)}", err=True)
         raise typer.Exit(_ERROR) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped: the work tree is removed, and no run was started", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         from msgspec.structs import asdict
 
         print_json({"reproduced": result.reproduced, "verdict": result.verdict} | asdict(result))
     else:
         result.print_to(make_console())
-    if keep:
-        top = folder / plan.code.folder_name
-        typer.echo(f"kept: {folder}; `git worktree remove --force {top}` removes the work tree", err=True)
     if not result.metrics:
         raise typer.Exit(_ERROR)
     raise typer.Exit(0 if result.reproduced else 1)
+
+
+def _check_sinks(run: StoredRun, names: Iterable[str]) -> None:
+    """Raise `ConfigError` for a name that is neither a backend nor a sink that is configured here, or was in the run.
+
+    The program may configure others, but those of a run whose folder is at hand are known.
+    """
+    from unitrack.cli.arguments import choose_sink, configured
+    from unitrack.manager.links import manifest_of
+    from unitrack.runfolder.run_folder import RunFolder
+
+    manifest = manifest_of(RunFolder(run.folder)) if run.folder is not None else None
+    if manifest is not None:
+        of_the_run = {sink.name for sink in manifest.sinks}
+        for name in names:
+            if name not in of_the_run:
+                choose_sink(configured(), name)
 
 
 def _ask(plan: Plan, yes: bool) -> None:

@@ -25,7 +25,7 @@ class Workplace:
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Workplace]:
+def new_workplace() -> Iterator[Workplace]:
     """Yield a new temporary folder, and remove it afterwards unless it is kept by then.
 
     Until then SIGTERM and SIGHUP raise `SystemExit`, so that what was begun is undone.

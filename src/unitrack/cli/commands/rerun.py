@@ -91,7 +91,7 @@ def rerun_run(
     from unitrack.manager.choosing import choose_run
     from unitrack.rerun.plan import Wishes, make_plan, read_record
     from unitrack.rerun.rerun import compare, execute
-    from unitrack.rerun.workplace import workplace
+    from unitrack.rerun.workplace import new_workplace
     from unitrack.terminal.console import make_console, print_json, visible
 
     if not math.isfinite(tolerance):
@@ -99,7 +99,7 @@ def rerun_run(
     try:
         stored = choose_run(run)
         _check_sinks(stored, sinks or ())
-        with workplace() as place:
+        with new_workplace() as place:
             record = read_record(stored, place.folder)
             own = stored.folder
             wishes = Wishes(

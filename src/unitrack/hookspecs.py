@@ -39,7 +39,17 @@ from unitrack.errors import ArtifactStoreError, RecordRejectedError
 from unitrack.names import escape
 from unitrack.query.conditions import Condition as Condition
 from unitrack.query.conditions import Field as Field
-from unitrack.records import AnyRecord, Artifact, Metrics, Params, RunStart, RunStatus, Tags
+from unitrack.records import (
+    AnyRecord,
+    Artifact,
+    ArtifactType,
+    ArtifactVersion,
+    Metrics,
+    Params,
+    RunStart,
+    RunStatus,
+    Tags,
+)
 from unitrack.system.files import UnsafePathError, locate_inside
 from unitrack.system.installation import install_command as install_command
 from unitrack.values.codec import convert as convert
@@ -274,7 +284,25 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     """The command that shows it: "tensorboard --logdir ..."."""
 
 
-class RunContext(msgspec.Struct, frozen=True, kw_only=True):
+class UsedArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of an artifact that a run has used, as it lies under the root on this machine."""
+
+    version: ArtifactVersion
+    type: ArtifactType
+    time: int
+    """When it was logged, in milliseconds since the epoch."""
+    made_by: str
+    """The id of the run that logged it."""
+    path: Path | None
+    """Its file or folder, read only; None of a reference."""
+    step: int | None = None
+
+
+def _nothing_used(tag: str, text: str) -> UsedArtifact | None:
+    return None
+
+
+class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The run that a sink serves."""
 
     start: RunStart
@@ -282,6 +310,9 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     """The run folder, absolute."""
     sink_name: str
     """What the run calls this sink; two sinks of one backend have different names."""
+    find_used: Callable[[str, str], UsedArtifact | None] = _nothing_used
+    """Returns the version that a tag of the run, its name and its text, says was used (see `records.USED`). None if it
+    says no such thing, or if this content is not under the root (any more)."""
 
     @property
     def notes(self) -> Path:

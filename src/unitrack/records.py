@@ -157,8 +157,8 @@ VERSION = "version"
 USED = "unitrack.used."
 """The tag "unitrack.used.<name>.v<number>" says that the run used this version of an artifact: a `UsedVersion`."""
 ALIAS = "unitrack.alias."
-"""The tag "unitrack.alias.<name>:<alias>" of the run that made a version says that the alias was moved to it
-afterwards: "v3"."""
+"""The tag "unitrack.alias.<name>:<alias>" of the run that made a version says what became of the alias afterwards:
+"v3" if it was moved to this version, "-v3" if it was taken away from it."""
 
 
 class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -216,17 +216,33 @@ class UsedVersion(msgspec.Struct, frozen=True, omit_defaults=True):
 _used_decoder = msgspec.json.Decoder(UsedVersion)
 
 
+def used_version(tag: str, text: str) -> tuple[ArtifactVersion, UsedVersion] | None:
+    """Return the version that a tag says was used, and what it says of it; None if it says no such thing."""
+    name, _, number = tag.removeprefix(USED).rpartition(".v")
+    if not tag.startswith(USED) or not name or not number.isdecimal():
+        return None
+    try:
+        used = _used_decoder.decode(text)
+    except msgspec.MsgspecError:
+        return None
+    return ArtifactVersion(name, int(number), used.digest), used
+
+
 def used_versions(tags: Mapping[str, str]) -> list[ArtifactVersion]:
     """Return the versions of artifacts that a run with these tags has used."""
-    found = []
-    for tag, text in tags.items():
-        name, _, number = tag.removeprefix(USED).rpartition(".v")
-        if tag.startswith(USED) and name and number.isdecimal():
-            try:
-                found.append(ArtifactVersion(name, int(number), _used_decoder.decode(text).digest))
-            except msgspec.MsgspecError:
-                continue
-    return found
+    found = (used_version(tag, text) for tag, text in tags.items())
+    return [one[0] for one in found if one is not None]
+
+
+def later_alias(tag: str, text: str) -> tuple[str, str, str, bool] | None:
+    """Return what a tag says of an alias: the artifact's name, the alias, the version's label, and whether it has it.
+
+    None if the tag says nothing of an alias.
+    """
+    name, _, alias = tag.removeprefix(ALIAS).partition(":")
+    if not tag.startswith(ALIAS) or not name or not alias:
+        return None
+    return name, alias, text.removeprefix("-"), not text.startswith("-")
 
 
 class Artifact(Record, frozen=True, tag="artifact"):

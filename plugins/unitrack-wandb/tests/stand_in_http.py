@@ -90,7 +90,9 @@ def handler_for(server: StandInServer) -> type[BaseHTTPRequestHandler]:
             if self._in_trouble("upload"):
                 return
             status = 500 if server.stumbles_over("upload") else server.upload_status
-            if status == 200:
+            if status == 200 and self.path.startswith("/manifest/"):
+                server.artifacts.take_manifest(unquote(run), content)
+            elif status == 200:
                 server.take_file(unquote(run), unquote(name), content)
             self._reply(status, {})
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from stand_in_artifacts import ArtifactStore
 from stand_in_http import QuietServer, handler_for, operation_of
 
 ENTITY = "team"
@@ -62,6 +63,7 @@ class StandInServer:
         answers; unless it is not `listening`, then connections are refused.
         """
         self.runs: dict[str, StoredRun] = {}
+        self.artifacts = ArtifactStore(self, ENTITY)
         self.graphql_status = 200
         """What every GraphQL request is answered with, unless 200."""
         self.refused: dict[str, int] = {}
@@ -143,11 +145,14 @@ class StandInServer:
         """The answer to one GraphQL document."""
         with self._lock:
             operation = operation_of(query)
-            method = getattr(self, f"_on_{operation}", None)
+            method = getattr(self, f"_on_{operation}", None) or self._of_artifacts(operation)
             if method is None:
                 self.unanswered.append(query)
                 return {"errors": [{"message": f"the stand-in does not know {operation}"}]}
             return {"data": method(variables)}
+
+    def _of_artifacts(self, operation: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        return getattr(self.artifacts, f"on_{operation}", None) if self.artifacts.is_known else None
 
     def _on_Viewer(self, _: dict[str, Any]) -> dict[str, Any]:
         teams = {"edges": [{"node": {"name": ENTITY}}]}

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from unitrack.hookspecs import Checkpoint, convert
-from unitrack.records import Artifact, RunStart, merge
+from unitrack.records import VERSION, Artifact, ArtifactVersion, RunStart, merge
 from unitrack_wandb.names import RECORD, config_key
 
 
@@ -21,6 +21,15 @@ class SentArtifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     step: int | None = None
     files: dict[str, int] = {}
     annotations: dict[str, Any] = {}
+
+    @property
+    def version(self) -> ArtifactVersion | None:
+        """The version of a named artifact that it is; None if it is none, or is not counted."""
+        try:
+            found = convert(self.annotations.get(VERSION), ArtifactVersion)
+        except msgspec.ValidationError:
+            return None
+        return found if found.number is not None else None
 
 
 class Delivered(msgspec.Struct, kw_only=True):
@@ -51,9 +60,9 @@ class Delivered(msgspec.Struct, kw_only=True):
         self.params = merge(self.params, params)
         return {config_key(name): self.params[name] for name in params}
 
-    def record(self, artifact: Artifact, files: dict[str, int]) -> None:
+    def record(self, artifact: Artifact, files: dict[str, int]) -> SentArtifact:
         """Take in an artifact that was saved as `files`."""
-        self.artifacts[artifact.name] = SentArtifact(
+        self.artifacts[artifact.name] = sent = SentArtifact(
             name=artifact.name,
             type=artifact.type,
             time=artifact.time,
@@ -61,6 +70,7 @@ class Delivered(msgspec.Struct, kw_only=True):
             files=files,
             annotations=artifact.annotations,
         )
+        return sent
 
     def files(self) -> dict[str, int]:
         """Return all run files with their sizes in bytes."""

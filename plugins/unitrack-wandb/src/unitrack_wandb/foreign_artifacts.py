@@ -20,9 +20,10 @@ import msgspec
 
 from unitrack.names import leads_out
 from unitrack.records import Artifact
-from unitrack_wandb.datasets import MARK
+from unitrack_wandb.datasets import MARK as DATASET
 from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.sdk import pb
+from unitrack_wandb.versions import MARK as VERSION
 
 _SCHEME = "wandb-artifact"
 
@@ -50,7 +51,7 @@ def logged_artifacts(run: OfflineRun) -> dict[str, LoggedArtifact]:
     """Return the artifacts of an offline run by their names; a later version of one has its number behind the name."""
     found: dict[str, LoggedArtifact] = {}
     for record in run.header.artifacts:
-        if MARK in record.metadata:  # a dataset of ours, which is among the files
+        if DATASET in record.metadata or VERSION in record.metadata:  # ours, which are among the files
             continue
         entries = tuple(_entry(one) for one in record.manifest.contents if not leads_out(one.path))
         versions = sum(one.name == record.name for one in found.values())

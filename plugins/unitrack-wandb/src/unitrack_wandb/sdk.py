@@ -15,6 +15,7 @@ if "wandb" not in sys.modules:
 
 import wandb
 from wandb.proto import wandb_internal_pb2 as pb
+from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
 from wandb.sdk.mailbox import MailboxClosedError
 
-__all__ = ["MailboxClosedError", "pb", "wandb"]
+__all__ = ["ArtifactManifestEntry", "MailboxClosedError", "pb", "wandb"]

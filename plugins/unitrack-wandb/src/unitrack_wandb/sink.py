@@ -31,6 +31,7 @@ from unitrack_wandb.names import ARTIFACTS, STEP, file_name, flat_tags, metric_k
 from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.session import Session
+from unitrack_wandb.version_log import VersionLog
 
 EXIT_CODES: dict[RunStatus, int] = {"running": 1, "finished": 0, "failed": 1, "killed": 137, "pruned": 0}
 """W&B knows a run's end by its exit code; 137 is what a shell reports after SIGKILL."""
@@ -65,6 +66,8 @@ class WandbSink:
         if not self._offline:
             self._api = account.connect(self._options)
         self._replaced: Path | None = None
+        self._synced: Path | None = None
+        """The files of the offline folder that `wandb sync` has uploaded, if there is one."""
         self._start_session()
         self._there = 0 if self._offline else int(self._live().run.starting_step)
         """How many rows the server has already."""
@@ -77,6 +80,7 @@ class WandbSink:
     def _start_session(self) -> None:
         run, stage = self._run, self._attempts.stage
         self._session = session = Session(self._options, run, self._id, stage, self._state.config(run.start))
+        self._versions = VersionLog(run, self._options, session.run, self._api)
         self._ended = None
         self._changed = False
         self._positioned = False
@@ -118,6 +122,7 @@ class WandbSink:
         """Flat labels for W&B's filters, and the exact tags in config."""
         for record in tags:
             self._state.tags |= record.tags
+            self._versions.note_tags(record)
         self._live().run.tags = flat_tags(self._state.tags)
         self._live().definitions = metric_definitions(self._state.tags)
         self._configure(self._state.identity(self._run.start))
@@ -135,13 +140,16 @@ class WandbSink:
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
-        """Files of the run under their own names; what W&B can show is shown at its step as well."""
+        """Files of the run under their own names; what W&B can show is shown at its step as well.
+
+        A version of a named artifact is a W&B artifact too.
+        """
         run = self._live().run
         for artifact in artifacts:
             placed = place(self._run.locate(artifact), artifact.name, Path(run.dir))
             for name in placed:
                 self._save(Path(run.dir), name)
-            self._state.record(artifact, placed)
+            self._versions.take(self._state.record(artifact, placed))
             if artifact.type == "dataset":
                 self._log_dataset(run.dir, artifact.name)
             if is_shown(artifact):
@@ -157,6 +165,10 @@ class WandbSink:
         self._state.status = status if status in _UNNAMED else ""
         if self._changed or self._state.status:
             self._configure(self._state.identity(self._run.start))
+        if self._offline:
+            self._versions.write(self._state.artifacts, self._state.tags, Path(self._state.folder), self._synced)
+        else:
+            self._versions.finish(self._state.artifacts, self._state.tags)
         session.finish(EXIT_CODES[status])
         self._ended = status
 
@@ -243,6 +255,7 @@ class WandbSink:
         """
         base = OfflineRun(folder)
         if base.synced:
+            self._synced = base.files_folder
             self._there = self._first = max(self._first, base.header.first_row + base.header.rows)
             return
         self._replaced = folder

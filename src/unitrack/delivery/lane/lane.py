@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
+from unitrack.artifacts.used_content import find_used
 from unitrack.delivery.lane.attempt import Attempt
 from unitrack.delivery.lane.cleanup import delete_passed_segments, remove_spool_if_complete
 from unitrack.delivery.lane.failures import Failures
@@ -189,7 +191,12 @@ class Lane:
     def _open_sink(self) -> SinkHandle:
         sink = SinkHandle.load(self.spec, self._wrappers)
         try:
-            context = RunContext(start=self.manifest.run, folder=self.folder.path, sink_name=self.spec.name)
+            context = RunContext(
+                start=self.manifest.run,
+                folder=self.folder.path,
+                sink_name=self.spec.name,
+                find_used=partial(find_used, self.folder.path.parent, self.manifest.run.project),
+            )
             self._note_link(sink.open_run(context, self.ledger.checkpoint))
         except BaseException:
             sink.close()

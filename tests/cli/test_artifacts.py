@@ -1,6 +1,7 @@
 """`unitrack artifacts`."""
 
 import json
+import shutil
 
 import pytest
 
@@ -63,8 +64,16 @@ def test_an_alias_moves_and_goes(invoke):
     [run] = [run for run in unitrack.runs("experiments") if run.name == "make"]
     assert run.tags["unitrack.alias.model:production"] == "v1"
     answer(invoke, "alias", "model:v1", "production", "--remove")
+    [run] = [run for run in unitrack.runs("experiments") if run.name == "make"]
+    assert run.tags["unitrack.alias.model:production"] == "-v1"
     with pytest.raises(NotFoundError, match="no alias"):
         answer(invoke, "alias", "model", "production", "--remove")
+
+
+def test_an_alias_of_a_run_that_is_not_here_changes_under_the_root_only(invoke, two_runs):
+    shutil.rmtree(two_runs / "make")
+    moved = invoke("artifacts", "alias", "model:v1", "production")
+    assert "under this root only: the run make, which logged v1, is not here" in moved.output
 
 
 def test_verify_finds_damage(invoke, two_runs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 import unitrack
+from unitrack.delivery.sync import sync_run
+from unitrack.errors import DeliveryWarning
 from unitrack.hookspecs import RunContext
+from unitrack.manager.editing import edit_run
 from unitrack.media.models import save_model
 from unitrack.records import ALIAS, Artifact
+from unitrack.runfolder.run_folder import RunFolder
 from unitrack_mlflow.model_flavors import flavor_of
 from unitrack_mlflow.source import MlflowSource
 
@@ -245,6 +250,38 @@ def test_an_alias_moves_in_the_registry(database: str, at: Callable[[str], None]
     client = mlflow.MlflowClient()
     for alias in ("best", "1_x2e_2"):  # MLflow has no dots in aliases
         assert client.get_model_version_by_alias("p_x2f_q.model", alias).version == 1
+
+
+def test_a_late_run_moves_no_alias_back(database: str, at: Callable[[str], None], tmp_path: Path) -> None:
+    """Neither with what it logged nor with a move that was asked for before; a later one may go to an older version."""
+    models = [LogisticRegression(C=c).fit(SAMPLES, LABELS) for c in (1.0, 0.001)]
+    place = tmp_path / "later"
+    place.write_text("in the way")
+    first = versioned(tmp_path / "runs", f"sqlite:///{place}/m.db")
+    first.log_model(models[0], aliases=["best", "first"])
+    with pytest.warns(DeliveryWarning):
+        first.finish(timeout=0)
+    with versioned(tmp_path / "runs", database, delivery="inline") as second:
+        second.log_model(models[1], aliases=["best"])
+    place.unlink()
+    place.mkdir()
+    shutil.copyfile(database.removeprefix("sqlite:///"), place / "m.db")
+    assert sync_run(RunFolder(first.path), timeout=60).ok
+    at(f"sqlite:///{place}/m.db")
+    client = mlflow.MlflowClient()
+
+    def aliases() -> dict[str, str]:
+        (registered,) = client.search_registered_models()
+        labels = {one.version: one.tags["unitrack.version"] for one in client.search_model_versions("")}
+        return {alias: labels[version] for alias, version in registered.aliases.items()}
+
+    assert aliases() == {"best": "v1", "first": "v0"}
+    edit_run(RunFolder(first.path), tags={f"{ALIAS}model:best": "v0"})
+    assert aliases() == {"best": "v0", "first": "v0"}
+    edit_run(RunFolder(first.path), tags={f"{ALIAS}model:first": "-v1"})  # it has moved on
+    assert aliases() == {"best": "v0", "first": "v0"}
+    edit_run(RunFolder(first.path), tags={f"{ALIAS}model:first": "-v0"})
+    assert aliases() == {"best": "v0"}
 
 
 @pytest.mark.parametrize("template", ["model", "{projct}.{name}", "{project}/{name}", "it's {name}"])

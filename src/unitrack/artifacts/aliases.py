@@ -30,14 +30,19 @@ def move_alias(artifact: NamedArtifact, wanted: Wanted, alias: str) -> Version:
         return artifact.read().versions[version.number]
 
 
-def remove_alias(artifact: NamedArtifact, alias: str) -> None:
-    """Take an alias away from the version that has it. Raises `NotFoundError` if none has it, and `OSError`."""
+def remove_alias(artifact: NamedArtifact, alias: str) -> Version:
+    """Take an alias away from the version that has it, and return the version.
+
+    Raises `NotFoundError` if none has it, and `OSError`.
+    """
     with artifact.registry.locked():
-        aliases = artifact.read().aliases
+        state = artifact.read()
+        aliases = state.aliases
         if alias == LATEST or alias not in aliases:
             others = ", ".join(one for one in aliases if one != LATEST) or "none"
             raise NotFoundError(f"{artifact.name} has no alias {alias!r} that can be removed: it has {others}")
         artifact.append(Moved(time=_now(), alias=alias, number=None))
+        return state.versions[aliases[alias]]
 
 
 def _now() -> int:

@@ -104,7 +104,7 @@ class ArtifactWriter:
             model = self._ask(lambda: logged_models.register(self._client, self._run, artifact, staged, flavor))
             views, version = model.paths, artifact.version
             if version is not None and version.number is not None and model.id and flavor.name is not None:
-                self._ask(lambda: self._register(version, model.id))
+                self._ask(lambda: self._register(version, model.id, artifact.time))
         entry = Entry(
             type=artifact.type,
             step=artifact.step,
@@ -123,9 +123,9 @@ class ArtifactWriter:
             return
         ask(self._store, lambda: datasets.log_record(self._client, self._run_id, dataset))
 
-    def _register(self, version: ArtifactVersion, model_id: str) -> None:
+    def _register(self, version: ArtifactVersion, model_id: str, time: int) -> None:
         name, is_server = self._registered_name(version.name), self._store.is_server
-        registered_models.register(self._client, name, version, model_id, self._run_id, on_server=is_server)
+        registered_models.register(self._client, name, version, model_id, self._run_id, time=time, on_server=is_server)
 
     def flush(self) -> None:
         """Write the index."""

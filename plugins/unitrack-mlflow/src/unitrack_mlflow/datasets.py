@@ -15,7 +15,8 @@ from unitrack.records import Column, Dataset
 from unitrack_mlflow import limits
 from unitrack_mlflow.options import DatasetOption
 
-_CONTEXT = "mlflow.data.context"
+CONTEXT = "mlflow.data.context"
+"""The tag of an input that says what it was used for."""
 _TYPES = (
     (r"bool", "boolean"),
     (r"u?int(8|16|32)\b", "integer"),
@@ -38,7 +39,7 @@ def log(client: MlflowClient, run_id: str, datasets: Iterable[DatasetOption]) ->
                 source_type=dataset.source_type,
                 source=json.dumps({"uri": dataset.source}),
             ),
-            [InputTag(_CONTEXT, dataset.context)],
+            [InputTag(CONTEXT, dataset.context)],
         )
         for dataset in datasets
     ]
@@ -50,7 +51,7 @@ def log_record(client: MlflowClient, run_id: str, dataset: Dataset) -> None:
     """Have a dataset that `Run.log_dataset` has logged as an input of the run; without a digest it can't be one."""
     if not dataset.digest:
         return
-    source_type, source = _source(dataset.source)
+    source_type, source = source_of(dataset.source)
     profile = {"num_rows": dataset.rows, "num_bytes": dataset.size, "sha256": dataset.digest}
     given = MlflowDataset(
         name=shorten(dataset.name, limits.DATASET_NAME),
@@ -60,11 +61,11 @@ def log_record(client: MlflowClient, run_id: str, dataset: Dataset) -> None:
         schema=_schema(dataset.columns),
         profile=json.dumps({key: value for key, value in profile.items() if value is not None}),
     )
-    tags = [InputTag(_CONTEXT, dataset.context)] if dataset.context else []
+    tags = [InputTag(CONTEXT, dataset.context)] if dataset.context else []
     client.log_inputs(run_id, [DatasetInput(given, tags)])
 
 
-def _source(place: str) -> tuple[str, str]:
+def source_of(place: str) -> tuple[str, str]:
     """Return MLflow's word for the kind of a place, and the place in MLflow's form, which `mlflow.data` reads."""
     scheme = place.partition("://")[0] if "://" in place else ""
     if not place:

@@ -45,9 +45,10 @@ def register(client: MlflowClient, run: Run, artifact: Artifact, file: Path, fla
     version = artifact.version
     name = escape(version.name if version else str(PurePosixPath(artifact.name).parent), _NAME)
     mark = f"{artifact.time} {artifact.name}"
+    tags = {marks.MODEL: mark} | ({marks.DIGEST: version.digest} if version and version.digest else {})
     try:
         model = _find(client, run, name, mark) or client.create_logged_model(
-            run.info.experiment_id, name, run.info.run_id, tags={marks.MODEL: mark}
+            run.info.experiment_id, name, run.info.run_id, tags=tags
         )
     except MlflowException as error:
         if error.error_code in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 from mlflow import MlflowClient
@@ -18,7 +19,7 @@ from unitrack import hookimpl
 from unitrack.errors import ArtifactStoreError, RecordRejectedError, SinkMisconfiguredError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.names import shorten
-from unitrack.records import ALIAS, Artifact, Metrics, Params, RunStart, RunStatus, Tags
+from unitrack.records import USED, Artifact, Metrics, Params, RunStart, RunStatus, Tags, later_alias
 from unitrack_mlflow import (
     datasets,
     limits,
@@ -29,6 +30,7 @@ from unitrack_mlflow import (
     registered_models,
     runs,
     stores,
+    used_versions,
 )
 from unitrack_mlflow.artifact_errors import ask_for_artifacts
 from unitrack_mlflow.artifact_writer import ArtifactWriter, Upload
@@ -105,14 +107,14 @@ class MlflowSink:
 
     @hookimpl
     def set_tags(self, tags: list[Tags]) -> None:
-        """Tags, the last value of each. One that tells of an alias moves it in the registry of models as well."""
+        """Tags, the last value of each. One that tells of an alias changes it in the registry of models as well."""
         with self._writing():
             values = {name: value for record in tags for name, value in record.tags.items()}
             self._write_tags(self._placed_tags(values))
-            for tag in values:
-                if tag.startswith(ALIAS):
-                    artifact, _, alias = tag.removeprefix(ALIAS).partition(":")
-                    self._move_alias(artifact, alias, values[tag])
+            for record in tags:
+                for tag, text in record.tags.items():
+                    if (change := later_alias(tag, text)) is not None:
+                        self._change_alias(*change, record.time)
 
     @hookimpl
     def log_artifacts(self, artifacts: list[Artifact]) -> None:
@@ -139,7 +141,9 @@ class MlflowSink:
             if status == "pruned" or self._has_status:  # MLflow has no word for it
                 self._write_tags({marks.STATUS: status})
             self._ask(lambda: self._client.set_terminated(self._run_id, _STATUS[status], time))
-            runs.require_active(self._ask(lambda: self._client.get_run(self._run_id)), self._store)
+            found = self._ask(lambda: self._client.get_run(self._run_id))
+            runs.require_active(found, self._store)
+            self._show_used(found)
             self._show_below_parent()
 
     @hookimpl
@@ -290,9 +294,18 @@ class MlflowSink:
         project = self._options.experiment or self._context.start.project or _DEFAULT
         return registered_models.registered_name(self._options.registered_model, project, artifact)
 
-    def _move_alias(self, artifact: str, alias: str, label: str) -> None:
-        name = self._registered_name(artifact)
-        self._ask(lambda: registered_models.move_alias(self._client, name, label, alias))
+    def _change_alias(self, artifact: str, alias: str, label: str, has_it: bool, time: int) -> None:
+        client, name = self._client, self._registered_name(artifact)
+        if has_it:
+            self._ask(lambda: registered_models.move_alias(client, name, label, alias, time))
+        else:
+            self._ask(lambda: registered_models.remove_alias(client, name, label, alias))
+
+    def _show_used(self, run: Run) -> None:
+        """Have the versions that the run has used, as its tags tell, among MLflow's inputs of it."""
+        for tag, text in run.data.tags.items():
+            if tag.startswith(USED):
+                self._ask(partial(used_versions.log, self._client, run, self._context, tag, text))
 
     def _ask(self, request: Callable[[], _Answer]) -> _Answer:
         return ask(self._store, request)

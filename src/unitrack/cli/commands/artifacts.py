@@ -131,21 +131,22 @@ def get_version(
 def move(
     version: VERSION,
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Such as best or production.")],
-    remove: Annotated[bool, typer.Option("--remove", help="Take the alias away instead, from this root only.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the alias away instead.")] = False,
     project: PROJECT = None,
     root: ROOT = None,
 ) -> None:
-    """Move an alias to a version, here and in the backends that have aliases of their own."""
+    """Move an alias to a version, or take it away, here and in the backends that have aliases of their own."""
     from unitrack.artifacts.aliases import move_alias, remove_alias
 
     artifact, wanted = _named(version, project, root)
     if remove:
-        remove_alias(artifact, alias)
+        removed = remove_alias(artifact, alias)
         typer.echo(f"{artifact.name} has no {alias} any more")
+        _tell_backends(artifact, removed, alias, f"-{removed.label}")
         return
     moved = move_alias(artifact, wanted, alias)
     typer.echo(f"{artifact.name}:{alias} is now {moved.label}")
-    _tell_backends(artifact, moved, alias)
+    _tell_backends(artifact, moved, alias, moved.label)
 
 
 def verify_versions(
@@ -281,8 +282,8 @@ def _named(text: str, project: str | None, root: Path | None) -> tuple[NamedArti
     return artifact, wanted
 
 
-def _tell_backends(artifact: NamedArtifact, version: Version, alias: str) -> None:
-    """Tag the run that made a version with its new alias, by which backends with aliases of their own move theirs."""
+def _tell_backends(artifact: NamedArtifact, version: Version, alias: str, change: str) -> None:
+    """Tag the run that made a version with what became of the alias, so that backends change their own aliases."""
     from unitrack.manager.editing import edit_run
     from unitrack.records import ALIAS
     from unitrack.runfolder.find import is_run_folder
@@ -290,8 +291,11 @@ def _tell_backends(artifact: NamedArtifact, version: Version, alias: str) -> Non
     from unitrack.terminal.console import visible
 
     path = artifact.registry.root / PurePosixPath(version.made_by.folder).name
-    if version.made_by.folder and is_run_folder(path):
-        report = edit_run(RunFolder(path), tags={f"{ALIAS}{artifact.name}:{alias}": version.label})
+    if not version.made_by.folder or not is_run_folder(path):
+        maker = visible(version.made_by.name or version.made_by.id)
+        typer.echo(f"  under this root only: the run {maker}, which logged {version.label}, is not here", err=True)
+    else:
+        report = edit_run(RunFolder(path), tags={f"{ALIAS}{artifact.name}:{alias}": change})
         for sink in report.sinks.values():
             if not sink.ok:
                 typer.echo(visible(f"  not yet in {sink}"), err=True)

@@ -40,6 +40,7 @@ FRAMEWORKS = {
     "lightgbm": Framework("LightGBM", "lightgbm>=4.7", ("UnitrackCallback",), "4.7.0"),
     "keras": Framework("Keras", "keras>=3", ("UnitrackCallback",), "3.15.1, on JAX 0.10.2"),
     "optuna": Framework("Optuna", "optuna>=4.6", ("UnitrackCallback",), "5.0.0"),
+    "hydra": Framework("Hydra", "hydra-core>=1.3", ("UnitrackCallback",), "1.3.8"),
 }
 """By the name of its module in `unitrack.integrations`."""
 

@@ -34,6 +34,9 @@ class Framework(msgspec.Struct, frozen=True):
 
 
 FRAMEWORKS = {
+    "transformers": Framework(
+        "Transformers, TRL", "transformers[torch]>=5", ("UnitrackCallback",), "5.24.0, TRL 1.16.0"
+    ),
     "sklearn": Framework("scikit-learn", "scikit-learn>=1.9", ("UnitrackCallback",), "1.9.1"),
     "lightning": Framework("Lightning", "lightning>=2.4", ("UnitrackLogger",), "2.6.6"),
     "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "3.2.0"),

@@ -61,7 +61,8 @@ class UnitrackCallback(TrainerCallback):  # type: ignore[misc]  # the types of T
         self._attached.begin({"transformers": {**args.to_dict(), **_described(model)}})
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        """Log the metrics at the trainer's step."""
+        """Log the metrics at the trainer's step. TRL writes the completions that belong to them afterwards."""
+        self._log_completions(args, state, "train/completions")
         if state.is_world_process_zero:
             self._log(args, state, kwargs.get("logs") or {}, kwargs.get("model"))
 
@@ -88,7 +89,7 @@ class UnitrackCallback(TrainerCallback):  # type: ignore[misc]  # the types of T
             self._attached.leave()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        """Log TRL's completions, whose file is written after `on_log`."""
+        """Log TRL's completions of the step before."""
         self._log_completions(args, state, "train/completions")
 
     def on_prediction_step(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
@@ -102,8 +103,8 @@ class UnitrackCallback(TrainerCallback):  # type: ignore[misc]  # the types of T
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Log the model, and leave the run open for what follows."""
-        self._log_completions(args, state, "train/completions")
         if state.is_world_process_zero:
+            self._completions = _completions(args)  # with its last report TRL has written those of before once more
             if self._log_model is True:
                 last = Path(args.output_dir, f"checkpoint-{state.global_step}")
                 self._log_checkpoint(Path(state.best_model_checkpoint or last), state)

@@ -41,8 +41,8 @@ class Cells:
         if not self._has_said_so and sys.stderr is not None:
             self._has_said_so = True
             print(
-                f"unitrack: run {run.name!r} of an earlier cell is finished, because this cell starts another one; "
-                "further ones will be without a word",
+                f"unitrack: run {run.name!r} of an earlier cell is finished, because this cell starts another one "
+                "(said once)",
                 file=sys.stderr,
                 flush=True,
             )

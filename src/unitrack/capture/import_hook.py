@@ -66,11 +66,14 @@ class ImportHook(MetaPathFinder):
         """Return the module that takes the place of one, or of a module in it."""
         if name in self._replacements:
             return self._replacements[name]
-        package, dot, inner = name.partition(".")
-        if not dot or package not in self._replacements:
+        package = next((package for package in self._replacements if name.startswith(f"{package}.")), None)
+        if package is None:
             return None
-        other = f"{self._replacements[package]}.{inner}"
-        return other if importlib.util.find_spec(other) is not None else None
+        other = f"{self._replacements[package]}{name.removeprefix(package)}"
+        try:
+            return other if importlib.util.find_spec(other) is not None else None
+        except ModuleNotFoundError:  # the one that takes the place has no modules in it
+            return None
 
 
 class _Watched(Loader):

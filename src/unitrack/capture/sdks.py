@@ -30,6 +30,18 @@ SDKS = {
         },
         replacements={"wandb": "unitrack.capture.wandb", "wandb.data_types": "unitrack.capture.wandb"},
     ),
+    "mlflow": Sdk({"mlflow.tracking._tracking_service.client": ("mlflow_client", "patch_client")}),
+    "tensorboard": Sdk(
+        {
+            "torch.utils.tensorboard.writer": ("summary_writer", "patch_writer"),
+            "tensorboardX.writer": ("summary_writer", "patch_writer"),
+        },
+        replacements={
+            "torch.utils.tensorboard": "unitrack.capture.tensorboard",
+            "tensorboardX": "unitrack.capture.tensorboard",
+        },
+    ),
+    "trackio": Sdk({"trackio.run": ("trackio_run", "patch_run")}),
 }
 
 REPLACEABLE = tuple(name for name, sdk in SDKS.items() if sdk.replacements)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from unitrack.manager.verification.allowances import Allowances
 from unitrack.manager.verification.differ import compare_runs
 from unitrack.manager.verification.difference import Difference
 from unitrack.reading import StoredRun, runs
@@ -35,10 +36,14 @@ def captured_of(key: str, root: str = "experiments") -> StoredRun:
     return found
 
 
-def differences(original: StoredRun, captured: StoredRun) -> list[Difference]:
-    """Return where points and params of a captured run are not those of the original one.
+def differences(
+    original: StoredRun, captured: StoredRun, *, exact_floats: bool = True, text_params: bool = False
+) -> list[Difference]:
+    """Return where points and params of the original run are not those of the captured one.
 
-    Times are those of two calls, one in the other.
+    `exact_floats`: whether the original's backend holds 64-bit floats, `text_params`: params as text. Times are those
+    of two calls, one in the other.
     """
-    found = compare_runs(original, captured)
-    return [one for one in found if one.subject in ("point", "param") and one.problem != "time differs"]
+    found = compare_runs(captured, original, Allowances(exact_floats=exact_floats, text_params=text_params))
+    concerned = [one for one in found if one.subject in ("point", "param") and not one.allowed]
+    return [one for one in concerned if one.problem != "time differs"]

@@ -181,6 +181,38 @@ run.define_metric("a", summary="best")
     assert "unitrack.Image(pixels)" in migration.after
 
 
+def test_what_is_dropped_needs_no_import() -> None:
+    script = """\
+import wandb
+
+wandb.init(name=f"{a}", settings=wandb.Settings(x=1), sync_tensorboard=True)
+wandb.run.name = "b"
+wandb.config = {}
+wandb.config.lr = 1
+"""
+    migration = migrate_script(script)
+    assert migration.after == (
+        'import unitrack\nimport wandb\n\nunitrack.start_run(f"{a}")\nwandb.run.name = "b"\n'
+        "wandb.config = {}\nunitrack.current_run().config.lr = 1\n"
+    )
+    assert [(one.line, one.code) for one in migration.left] == [(4, "wandb.run.name"), (5, "wandb.config")]
+    assert [one.code for one in migration.dropped] == ["wandb.init(settings=)", "wandb.init(sync_tensorboard=)"]
+
+
+def test_a_result_that_is_used() -> None:
+    """Of MLflow's run its id and name are known; what a model became is not."""
+    script = """\
+import mlflow
+
+with mlflow.start_run() as run:
+    info = mlflow.sklearn.log_model(model, "m")
+    print(mlflow.active_run().info.run_id, run.info.run_name, run.data)
+"""
+    migration = migrate_script(script)
+    assert "print(unitrack.current_run().id, run.name, run.data)" in migration.after
+    assert [(one.line, one.code) for one in migration.left] == [(4, "mlflow.sklearn.log_model"), (5, "run.data")]
+
+
 def test_a_run_that_mlflow_starts_by_itself() -> None:
     plain = migrate_script("import mlflow\n\nx = 1\nmlflow.log_metric('a', x)\nmlflow.log_metric('b', x)\n")
     assert plain.after == (

@@ -71,6 +71,8 @@ class Rewriter(cst.CSTTransformer):
             made = rule(Call(updated_node, remark), receiver)
             if made is None and id(original_node) not in self._statements:
                 raise LeftAlone("its result is used, and it has no counterpart")
+            if id(original_node) in self._uses.used and name.rpartition(".")[2] in _RESULTS:
+                raise LeftAlone("its result is used, and its counterpart returns nothing")
         except LeftAlone as reason:
             self._leave_alone(original_node.func, name, line, code, str(reason))
             return updated_node
@@ -126,6 +128,10 @@ class Rewriter(cst.CSTTransformer):
             self.dropped.append(Remark(line, code, "MLflow starts a run by itself: `unitrack.start_run()` was added"))
 
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
+        if id(original_node) in self._uses.kept:
+            return updated_node
+        if (fact := self._fact_of_active_run(original_node, updated_node)) is not None:
+            return fact
         name = self._names.name_of(original_node)
         if name:
             value = LIBRARIES[root_of(name)].values.get(name)
@@ -135,7 +141,7 @@ class Rewriter(cst.CSTTransformer):
                 return cst.parse_expression(value)
             run = LIBRARIES[root_of(name)].run
             ours = LIBRARIES[root_of(name)].attributes.get(name.removeprefix(f"{run}.")) if run else None
-            if ours is not None:
+            if ours is not None and id(original_node) not in self._uses.assigned:
                 self._done.add(id(original_node))
                 return updated_node.with_changes(attr=cst.Name(ours))
             return updated_node
@@ -146,10 +152,20 @@ class Rewriter(cst.CSTTransformer):
                     return cst.parse_expression(f"{receiver}.{ours}")
             known = {name.partition(".")[0] for name in (*handle.attributes, *handle.methods)}
             is_read = source_of(original_node.value) == receiver and id(original_node) not in self._called
-            if is_read and original_node.attr.value not in known:
+            is_set = id(original_node) in self._uses.assigned and original_node.attr.value not in ("config", "summary")
+            if is_read and (is_set or original_node.attr.value not in known):
                 code = source_of(original_node)
                 self._left.append(("", Remark(self._names.line_of(original_node), code, "it has no counterpart")))
         return updated_node
+
+    def _fact_of_active_run(self, original: cst.Attribute, updated: cst.Attribute) -> cst.BaseExpression | None:
+        """Return `unitrack.current_run().id` for `mlflow.active_run().info.run_id`, and the like."""
+        info, ours = original.value, mlflow_rules.ATTRIBUTES.get(f"info.{original.attr.value}")
+        if ours is None or not isinstance(info, cst.Attribute) or not isinstance(info.value, cst.Call):
+            return None
+        if self._names.name_of(info.value.func) != "mlflow.active_run" or not isinstance(updated.value, cst.Attribute):
+            return None
+        return updated.with_changes(value=updated.value.value, attr=cst.Name(ours))
 
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
         name = self._names.name_of(original_node)
@@ -192,11 +208,14 @@ class Rewriter(cst.CSTTransformer):
 
     # -- what is left ------------------------------------------------------------------------------------------------
 
-    def left_over(self) -> list[tuple[str, Remark]]:
-        """Return what still refers to a library, each with its qualified name; "" for methods of runs."""
+    def left_over(self, still_there: set[str]) -> list[tuple[str, Remark]]:
+        """Return what still refers to a library, each with its qualified name; "" for methods of runs.
+
+        `still_there`: the qualified names in the rewritten script, which lacks those in arguments that were dropped.
+        """
         found = list(self._left)
         for name, node in self._uses.references:
-            if not self._is_done(node):
+            if not self._is_done(node) and (name in still_there or self._is_done(getattr(node, "value", node))):
                 why = self._why.get(id(node), "it has no counterpart")
                 found.append((name, Remark(self._names.line_of(node), source_of(node), why)))
         return found
@@ -209,6 +228,8 @@ class Rewriter(cst.CSTTransformer):
         return True
 
 
+_RESULTS = ("log_model", "log_artifact", "save", "watch", "log_table")
+"""Functions whose results scripts use."""
 _RUNS = {library.run for library in LIBRARIES.values() if library.run}
 
 

@@ -24,7 +24,11 @@ def migrate_script(text: str) -> Migration:
     wrapper.module.visit(uses)
     rewriter = Rewriter(uses, names)
     module = wrapper.module.visit(rewriter)
-    left = rewriter.left_over()
+    again = MetadataWrapper(module)
+    there = Uses(Names(again))
+    again.module.visit(there)
+    still_there = {name for name, _ in there.references}  # not what stood in an argument that was dropped
+    left = rewriter.left_over(still_there)
     if rewriter.changed or rewriter.dropped:
         still_used = {name for name, _ in left if name}
         module = with_imports(module, ROOTS, still_used, start_before=rewriter.first_logging)

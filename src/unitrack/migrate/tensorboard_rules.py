@@ -15,6 +15,8 @@ WRITERS = (
     "tensorboardX.SummaryWriter",
 )
 _AT = "global_step walltime"
+_NOT_IN_F_STRING = re.compile(r"[\"'\\\n{}:!#]")
+"""Text that can't stand in the braces of an f-string, in Python 3.11."""
 _LAYOUTS = ("CHW", "HWC", "HW")
 
 
@@ -37,7 +39,15 @@ def writer(call: Call, receiver: str) -> cst.BaseExpression:
         return call.becomes("unitrack.start_run", [(None, quoted if name else None)])
     if folder is not None:
         call.remark(source_of(folder), "it is the name of the run now; runs lie where `tracking.root` says")
-    return call.becomes("unitrack.start_run", [(None, None if folder is None else f"str({source_of(folder)})")])
+    is_text = isinstance(folder, cst.FormattedString) or (
+        isinstance(folder, cst.Call)
+        and isinstance(folder.func, cst.Attribute)
+        and isinstance(folder.func.value, cst.SimpleString)
+    )
+    return call.becomes(
+        "unitrack.start_run",
+        [(None, folder if folder is None or is_text else f"str({source_of(folder)})")],
+    )
 
 
 def _add_scalars(call: Call, receiver: str) -> cst.BaseExpression:
@@ -57,7 +67,7 @@ def _joined(tag: cst.BaseExpression, end: str) -> str:
         text = str(tag.evaluated_value).replace("\\", "\\\\").replace('"', '\\"').replace("{", "{{").replace("}", "}}")
         return f'f"{text}{end}"'
     code = source_of(tag)
-    if '"' in code or "\\" in code or "\n" in code:
+    if _NOT_IN_F_STRING.search(code):
         raise LeftAlone("its tag is put together in the call: give it a name before")
     return f'f"{{{code}}}{end}"'
 
@@ -79,10 +89,12 @@ def _add_text(call: Call, receiver: str) -> cst.BaseExpression:
         raise LeftAlone("it lacks an argument")
     if step is None:
         end = ".md"
-    elif isinstance(step, cst.Integer | cst.Name | cst.Attribute):
-        end = f"-{step.value}.md" if isinstance(step, cst.Integer) else f"-{{{source_of(step)}}}.md"
+    elif isinstance(step, cst.Integer):
+        end = f"-{step.value}.md"
     else:
-        raise LeftAlone("its step is computed in the call: give it a name before")
+        end = f"-{{{source_of(step)}}}.md"
+        if _NOT_IN_F_STRING.search(end[2:-4]):
+            raise LeftAlone("its step is computed in the call: give it a name before")
     name = _joined(tag, end)
     return call.becomes(f"{receiver}.log_text", [(None, text), (None, name if "{" in name else name[1:])])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider, QualifiedNameProvider, QualifiedNameSource
 
@@ -44,6 +46,12 @@ class Uses(cst.CSTVisitor):
         """Each outermost name of a library, with its qualified name."""
         self.experiments: list[cst.BaseExpression | None] = []
         """What `mlflow.set_experiment` was given in each call."""
+        self.assigned: set[int] = set()
+        """The `id` of what something is assigned to."""
+        self.kept: set[int] = set()
+        """The `id` of names that are not rewritten."""
+        self.used: set[int] = set()
+        """The `id` of what is assigned, returned, or asked for an attribute."""
         self.starts_run = False
         """Whether MLflow's `start_run` is called anywhere."""
 
@@ -54,8 +62,22 @@ class Uses(cst.CSTVisitor):
         return False
 
     def visit_Assign(self, node: cst.Assign) -> None:
+        self.used.add(id(node.value))
         for target in node.targets:
+            self.assigned.add(id(target.target))
+            self._keep(target.target)
             self._take(target.target, node.value)
+
+    def _keep(self, target: cst.CSTNode) -> None:
+        """Leave what is assigned to a library's own names as it is, but for values of `config` and `summary`."""
+        name = self._names.name_of(target)
+        if name and not re.search(r"\.(config|summary)\.", name):
+            while isinstance(target, cst.Attribute):
+                self.kept.add(id(target))
+                target = target.value
+
+    def visit_Return(self, node: cst.Return) -> None:
+        self.used.add(id(node.value))
 
     def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
         self._take(node.target, node.value)
@@ -81,6 +103,7 @@ class Uses(cst.CSTVisitor):
         self.starts_run = self.starts_run or name == "mlflow.start_run"
 
     def visit_Attribute(self, node: cst.Attribute) -> bool:
+        self.used.add(id(node.value))
         return not self._refer(node)
 
     def visit_Name(self, node: cst.Name) -> None:

@@ -22,6 +22,7 @@ _DROPPED = {
     "reinit": "several runs may be open at once; a notebook finishes the one before",
     "allow_val_change": "params may always change",
     "save_code": "call `log_code`",
+    "sync_tensorboard": "calls of `SummaryWriter` are rewritten themselves; the sink tensorboard writes its files",
     "anonymous": _NOT_NEEDED,
     "force": _NOT_NEEDED,
     "magic": _NOT_NEEDED,

@@ -217,6 +217,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     native: Mapping[str, str] = {}
     """The kinds of records that the backend shows, and as what: {"metrics": "scalars", "image": "images"}. The keys are
     `records.KINDS`; a kind that is not here arrives as a file among the artifacts."""
+    keeps_annotations: bool = False
+    """Whether it keeps what an artifact was logged with beside its files (`Artifact.annotations`): captions, boxes, the
+    version that it is. `verify` states a difference where it does not."""
     exact_floats: bool = True
     """Whether a float64 can be read back bit for bit through the source."""
     non_finite: Literal["exact", "marked"] = "exact"

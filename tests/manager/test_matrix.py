@@ -75,3 +75,27 @@ def test_a_copy_holds_what_its_source_holds(
         ]
         assert not differences, "\n".join(map(str, differences))
     assert {run.state for run in unitrack.copy(stores[source], destination).runs} == {"already there"}
+
+
+def test_what_artifacts_were_logged_with_is_in_every_backend(root: Path, empty_database: Path) -> None:
+    """Captions, boxes and versions are read back as they were logged."""
+    import numpy as np
+
+    shutil.copy(empty_database, root / "annotations.db")
+    sinks = [
+        "local",
+        {"mlflow": {"tracking_uri": f"sqlite:///{root}/annotations.db"}},
+        {"wandb": {"mode": "offline"}},
+        {"sql": {"url": f"sqlite:///{root}/annotations-sql.db"}},
+        "tensorboard",
+        "trackio",
+    ]
+    with unitrack.start_run("r", project="p", root=root / "annotated", sinks=sinks, delivery="inline") as run:
+        box = {"position": {"minX": 0.1, "maxX": 0.2, "minY": 0.3, "maxY": 0.4}, "class_id": 1}
+        run.log_image(np.zeros((4, 4), np.uint8), "cat", 1, caption="a cat", boxes={"truth": {"box_data": [box]}})
+        run.log_dict({"lr": 1}, "settings.json")
+        (root / "model.pt").write_text("weights")
+        run.log_artifact(root / "model.pt", name="model", aliases=["best"])
+    found = unitrack.verify(run.path)
+    assert found.ok, found
+    assert [one for check in found.checks for one in check.differences] == []

@@ -47,6 +47,8 @@ class Made(Event, frozen=True, tag="made"):
     overwrites: bool = False
     aliases: tuple[str, ...] = ()
     reference: Reference | None = None
+    is_copy: bool = False
+    """Whether it was logged under another root, and copied here. See `State` for what that means to aliases."""
 
 
 class Again(Event, frozen=True, tag="again"):
@@ -56,6 +58,7 @@ class Again(Event, frozen=True, tag="again"):
     key: str
     run: RunRef
     aliases: tuple[str, ...] = ()
+    is_copy: bool = False
 
 
 class Moved(Event, frozen=True, tag="alias"):
@@ -118,10 +121,16 @@ class Version(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """All versions of one artifact."""
+    """All versions of one artifact.
+
+    A version that is copied here takes the aliases that are free, or that an older copied version has got: it never
+    takes one that was given here.
+    """
 
     versions: dict[int, Version] = {}
     aliases: dict[str, int] = {}
+    copied_aliases: dict[str, int] = {}
+    """Aliases that copied versions have got, with the time of the version."""
     keys: dict[str, int] = {}
     """The number that each log call has got."""
 
@@ -147,14 +156,16 @@ class State(msgspec.Struct, kw_only=True):
         match event:
             case Again():
                 self.keys[event.key] = event.number
-                self._name(event.number, event.aliases)
+                self._name(event)
                 version = self.versions[event.number]
                 if event.run.id not in (version.made_by.id, *(run.id for run in version.also_made_by)):
                     version.also_made_by.append(event.run)
             case Moved(number=None):
                 self.aliases.pop(event.alias, None)
+                self.copied_aliases.pop(event.alias, None)
             case Moved(number=int(moved)):
                 self.aliases[event.alias] = moved
+                self.copied_aliases.pop(event.alias, None)
             case Used():
                 version = self.versions[event.number]
                 if event.run.id not in (run.id for run in version.used_by):
@@ -185,11 +196,16 @@ class State(msgspec.Struct, kw_only=True):
             replaced=before.replaced + 1 if before else 0,
         )
         self.keys[event.key] = event.number
-        self._name(event.number, event.aliases)
+        self._name(event)
 
-    def _name(self, number: int, aliases: Iterable[str]) -> None:
-        for alias in (LATEST, *aliases):
-            self.aliases[alias] = number
+    def _name(self, event: Made | Again) -> None:
+        for alias in (LATEST, *event.aliases):
+            if not event.is_copy:
+                self.aliases[alias] = event.number
+                self.copied_aliases.pop(alias, None)
+            elif alias not in self.aliases or self.copied_aliases.get(alias, event.time) < event.time:
+                self.aliases[alias] = event.number
+                self.copied_aliases[alias] = event.time
 
     @property
     def next_number(self) -> int:

@@ -56,6 +56,16 @@ def check_alias(alias: object) -> str:
     return alias
 
 
+def is_name(name: str) -> bool:
+    """Return whether an artifact can have this name, which another program may have written."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_alias(alias: str) -> bool:
+    """Return whether a version can be given this alias, which another program may have written."""
+    return is_name(alias) and _RESERVED.fullmatch(alias) is None
+
+
 def parse_wanted(text: object) -> Wanted:
     """Return what "model:best", "model:v3" or "model", its latest version, asks for.
 

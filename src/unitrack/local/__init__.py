@@ -21,6 +21,7 @@ def register_backends() -> list[Backend]:
             stores=("*/.unitrack/run.json", ".artifacts/lock"),
             kinds_in_order=False,
             keeps_run_folder=True,
+            keeps_annotations=True,
             once_per_run=True,
             native={
                 "metrics": "metrics.jsonl",

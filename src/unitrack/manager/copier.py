@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 
 import msgspec
 
@@ -14,6 +15,7 @@ from unitrack.delivery.ledger import Ledger
 from unitrack.delivery.sync import deliver
 from unitrack.errors import ConfigError, MissingLocationError, NotFoundError, UnitrackError
 from unitrack.limits import SEGMENT_BYTES
+from unitrack.manager.copied_versions import CopiedVersions
 from unitrack.manager.copy_report import CopiedRun, CopyProgress, refused_records, shortcomings
 from unitrack.manager.destination import Destination
 from unitrack.manager.marks import ChangedError, difference_of
@@ -36,6 +38,7 @@ class Copier:
         self._show = show
         self._count = count
         self._number = -1
+        self._versions = CopiedVersions(destination.root) if destination.has_artifacts else None
         self._unreachable = ""
         """Why the destination could not be opened, which is then not tried for each run."""
 
@@ -112,7 +115,24 @@ class Copier:
             return msgspec.structs.replace(entry, error=str(error))
         if copied.state == "incomplete" and copied.link is None:
             self._unreachable = copied.error or ""
-        return copied
+        return self._with_versions(copied, chosen)
+
+    def _with_versions(self, copied: CopiedRun, chosen: Selected) -> CopiedRun:
+        """Add the versions of artifacts that a copied run has made to those of the destination."""
+        if self._versions is None or copied.folder is None or not copied.has_arrived:
+            return copied
+        try:
+            notes = self._versions.take_made(Path(copied.folder), chosen.runs)
+        except (UnitrackError, OSError) as error:
+            notes = [f"its artifacts are no versions there: {error}; copying again tries it again"]
+        return msgspec.structs.replace(copied, notes=(*copied.notes, *notes))
+
+    def note_uses(self, copied: Iterable[CopiedRun]) -> None:
+        """Note which versions of artifacts copied runs have used, once all versions are there."""
+        for one in copied:
+            if self._versions is not None and one.folder is not None and one.has_arrived:
+                with contextlib.suppress(UnitrackError, OSError):  # the tag of the run says it as well
+                    self._versions.take_used(Path(one.folder))
 
     def _copy(self, chosen: Selected, entry: CopiedRun, run_id: str | None = None) -> CopiedRun:
         replay = chosen.replay(lambda points: self._show_progress(chosen.name, None, points), run_id)

@@ -44,7 +44,8 @@ def copy(
 
     `src` is a location, or several; `dst` a location, or a sink as in `start_run(sinks=[...])`. Killed at any point and
     called again, it goes on where it was; a run that is there already is left alone, and one that has grown since gets
-    what is new.
+    what is new. Copied to a folder of runs, versions of artifacts become versions there: with their number if it is
+    free, with aliases that are free, and with the runs that made and used them.
 
     `filter` chooses runs, as in `unitrack.runs`: "params.lr < 0.01 and status == 'finished'".
 
@@ -70,7 +71,9 @@ def copy(
         return CopyReport(source, place, tuple(map(copier.plan, chosen)), dry_run=True)
     with _only_copy(destination):
         remove_unfinished(destination.root)
-        return CopyReport(source, place, tuple(map(copier.copy, chosen)))
+        copied = tuple(map(copier.copy, chosen))
+        copier.note_uses(copied)
+        return CopyReport(source, place, copied)
 
 
 def _arrange(found: Sequence[StoredRun], edits: Edits, merge: str | None, *, links: bool) -> list[Selected]:

@@ -34,6 +34,11 @@ class Destination(msgspec.Struct, frozen=True):
     root: Path
     """The folder of the run folders that are delivered. Those of a backend that keeps its runs in them are the copy."""
 
+    @property
+    def has_artifacts(self) -> bool:
+        """Whether the copies are run folders under `root`, beside which it keeps artifacts with versions."""
+        return self.backend.keeps_run_folder and self.root.parent.name != _COPIES
+
     def __str__(self) -> str:
         return str(self.location or self.lane.name)
 

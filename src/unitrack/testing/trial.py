@@ -118,6 +118,7 @@ class Trial:
         content: bytes | Mapping[str, bytes],
         type: ArtifactType | None = None,
         step: int | None = None,
+        annotations: Mapping[str, Any] | None = None,
     ) -> None:
         """Log a file with this content, or a folder with files of these contents by their paths."""
         path = self.folder.files / str(next(self._copies)) / Path(name).name
@@ -133,6 +134,7 @@ class Trial:
             type=type or ("file" if isinstance(content, bytes) else "folder"),
             size=sum(map(len, files.values())),
             step=step,
+            annotations=dict(annotations or {}),
         )
         self.log(record)
         self.logged.put(name, path)

@@ -60,6 +60,7 @@ def register_backends() -> Iterable[Backend]:
             requires=("mlflow",),
             install="unitrack-mlflow",
             native=NATIVE,
+            keeps_annotations=True,
             exact_floats=True,
             non_finite="marked",
             confirms="flush",

@@ -37,6 +37,7 @@ def register_backends() -> list[Backend]:
             install="unitrack-sql",
             rewinds=True,
             native=NATIVE,
+            keeps_annotations=True,
             exact_floats=True,
             non_finite="exact",
             kinds_in_order=False,  # each kind has tables of its own

@@ -27,6 +27,7 @@ def register_backends() -> list[Backend]:
             stores=("tensorboard/*/events.out.tfevents.*",),
             requires=("tensorboard", "google_crc32c", "PIL"),
             install="unitrack-tensorboard",
+            keeps_annotations=True,
             native={
                 "metrics": "scalars",
                 "params": "hparams, text",

@@ -30,6 +30,7 @@ def register_backends() -> list[Backend]:
                 "description": "config",
                 "status": "config",
             },
+            keeps_annotations=True,
             exact_floats=True,
             non_finite="exact",
             kinds_in_order=False,  # points are rows, all else is in the config

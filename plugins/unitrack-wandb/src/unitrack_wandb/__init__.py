@@ -58,6 +58,7 @@ def register_backends() -> Iterable[Backend]:
                 "dataset": "artifact of the type dataset",
             },
             rewinds=True,  # offline; what a server has stays
+            keeps_annotations=True,
             exact_floats=True,
             non_finite="exact",
             confirms="end",  # the SDK's log does not survive a kill

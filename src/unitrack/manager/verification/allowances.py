@@ -16,6 +16,8 @@ class Allowances(msgspec.Struct, frozen=True, kw_only=True):
     """False compares values as 32-bit floats, which is all that the backend declares to hold."""
     text_params: bool = False
     """Whether a param may be the text of the value: a backend that was written by another program may hold no other."""
+    annotations: bool = True
+    """Whether the backend keeps what artifacts were logged with, such as captions."""
     keep_every: int = 1
     """Above 1, points may be missing: the sink gets every n-th point of a metric."""
     changed_by: tuple[str, ...] = ()
@@ -26,4 +28,4 @@ class Allowances(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, backend: Backend) -> Allowances:
         """Return what a backend declares."""
-        return cls(exact_floats=backend.exact_floats)
+        return cls(exact_floats=backend.exact_floats, annotations=backend.keeps_annotations)

@@ -9,6 +9,7 @@ import msgspec
 
 from unitrack.errors import SourceError
 from unitrack.manager.verification.allowances import Allowances
+from unitrack.manager.verification.annotations import compare_annotations
 from unitrack.manager.verification.difference import Difference, Subject
 from unitrack.manager.verification.points import compare_points, only_in_one
 from unitrack.reading import StoredRun
@@ -37,8 +38,9 @@ def compare_runs(reference: StoredRun, other: StoredRun, allowances: Allowances 
     """Return all differences between a run and the reference: those with `allowed` are stated, the others are faults.
 
     It compares name, project, description, start and status, params with their types, tags, the files of artifacts by
-    hash, and every point: step, value bit for bit, time. Histories are read in groups of metrics, so that memory is
-    bounded. Raises `SourceError` if one of the runs can't be read.
+    hash, what they were logged with (captions, boxes, versions), and every point: step, value bit for bit, time.
+    Histories are read in groups of metrics, so that memory is bounded. Raises `SourceError` if one of the runs can't be
+    read.
     """
     return find_differences(reference, other, allowances, reference.digests()).differences
 
@@ -61,6 +63,7 @@ def find_differences(
     try:
         files = other.digests()
         found += _of_mappings("artifact", digests, files)
+        found += compare_annotations(reference.artifacts, other.artifacts, allowances)
     except SourceError as error:
         files = {}
         found.append(Difference(subject="artifact", name="*", problem=f"can't be read: {error}"))

@@ -20,8 +20,9 @@ def verify(run: RunLike, against: RunLike | None = None, *, name: str | None = N
     run, as LOCATION#RUN or a `StoredRun`.
 
     Compared are steps, values bit for bit, times in milliseconds, params with their types, tags, description, status,
-    and the files of artifacts by SHA-256. What a backend declares not to hold is stated in `stated` and is no fault;
-    faults are in `differences`, and make `ok` False, as do records that are not delivered yet.
+    the files of artifacts by SHA-256, and what they were logged with: captions, boxes, versions. What a backend
+    declares not to hold is stated in `stated` and is no fault; faults are in `differences`, and make `ok` False, as do
+    records that are not delivered yet.
 
     Raises `ConfigError` or `NotFoundError` if there is no such run, `SourceError` if a location can't be read. A
     backend of a run that can't be read is a row of the result.

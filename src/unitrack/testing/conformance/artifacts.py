@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
+from unitrack.records import Artifact
 from unitrack.testing.conformance.base import BackendTests
 from unitrack.testing.trial import Trial
 
@@ -113,6 +116,16 @@ class ArtifactConformance(BackendTests):
             trial.artifact(f"samples/{number:02}.txt", str(number).encode())
         trial.end()
         self.check(trial)
+
+    def test_annotations(self, trial: Trial) -> None:
+        """What an artifact was logged with is read back, if the backend declares to keep it."""
+        if not self.backend.keeps_annotations:
+            pytest.skip("the backend keeps the files of artifacts alone")
+        told = {"caption": "a cat", "boxes": {"truth": {"box_data": [{"position": [0.5, 2.0], "class_id": 1}]}}}
+        trial.artifact("plain.bin", b"1", annotations=told)
+        trial.end()
+        found = [record for record in self.records(trial.link) if isinstance(record, Artifact)]
+        assert [record.annotations for record in found] == [told]
 
     def test_series_at_steps(self, trial: Trial) -> None:
         """A text that is logged again at later steps: the newest is the artifact, and all points are there."""

@@ -328,6 +328,23 @@ def test_what_is_not_there_is_explained(tmp_path):
             run.use_artifact("model", project="other")
 
 
+def test_a_quota_is_asked_before_a_checkpoint_or_a_model_is_made(tmp_path, monkeypatch):
+    """By the size of arrays and tensors; where only the saved file tells, a quota that is used up."""
+
+    def made(*arguments):
+        raise AssertionError("it was written")
+
+    monkeypatch.setattr("unitrack.media.states.save_state", made)
+    monkeypatch.setattr("unitrack.media.models.save_model", made)
+    with start(tmp_path / "runs", config={"artifacts": {"quota_bytes": "1kB"}}) as run:
+        with pytest.raises(InvalidValueError, match=r"0\.0 MB.* nothing was written"):
+            run.log_checkpoint({"weights": np.zeros(200)}, 0, keep="all")
+        (tmp_path / "full.bin").write_bytes(b"x" * 1000)
+        run.log_artifact(tmp_path / "full.bin", name="data")
+        with pytest.raises(InvalidValueError, match="nothing was written"):
+            run.log_model(object(), aliases=[])
+
+
 def test_a_quota_is_kept_before_anything_is_written(tmp_path):
     config = {"artifacts": {"quota_bytes": "1kB"}}
     with start(tmp_path / "runs", config=config) as run:

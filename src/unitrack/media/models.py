@@ -65,6 +65,17 @@ def save_model(model: Any, folder: Path, example: Any = None) -> Path:
     raise InvalidTypeError(f"log_model can't save a {type(model).__name__}: {_REMEDY}")
 
 
+def least_bytes(model: Any) -> int:
+    """Return the bytes that `save_model` writes at least; 0 if only the file itself will tell."""
+    torch = sys.modules.get("torch")
+    is_own = any(kind in _savers for kind in type(model).__mro__)
+    if torch is None or is_own or not isinstance(model, torch.nn.Module):
+        return 0
+    from unitrack.media import states  # noqa: PLC0415  # only for versions of torch's models
+
+    return states.least_bytes(model.state_dict())
+
+
 def _written(path: Path, folder: Path, kind: type) -> Path:
     path = Path(path)
     if not path.exists() or path.parent.resolve() != folder.resolve():

@@ -39,6 +39,30 @@ def suffix_of(state: Mapping[Any, Any]) -> str:
     return ".pt" if "tensor" in kinds else ".npz" if "array" in kinds else ".json"
 
 
+def least_bytes(state: Mapping[Any, Any]) -> int:
+    """Return the bytes that a file of a state takes at least: those of its tensors and arrays.
+
+    Only what the tensors tell of themselves is read, nothing of their devices. Raises `InvalidValueError`.
+    """
+    return sum(_storages(_leaves(state, _DEEPEST)).values())
+
+
+def _storages(leaves: Iterator[Any]) -> dict[object, int]:
+    """Return the bytes of each piece of memory: tensors that share one are saved once."""
+    found: dict[object, int] = {}
+    for number, leaf in enumerate(leaves):
+        kind = _kind(leaf)
+        if kind == "array":
+            found[number] = int(leaf.nbytes)
+        elif kind == "tensor":
+            try:
+                storage = leaf.untyped_storage()
+                found["at", storage.data_ptr() or -number] = int(storage.nbytes())
+            except (RuntimeError, NotImplementedError):  # a sparse one, or one without memory
+                continue
+    return found
+
+
 def save_state(state: Mapping[Any, Any], path: Path) -> None:
     """Write a state into a file with the suffix of `suffix_of`.
 

@@ -74,7 +74,7 @@ class ArtifactLog:
         """Log a file or folder as a version, under the name `inside` among the run's files; return its record."""
         if os.path.isdir(source) and not any(files for _, _, files in os.walk(source)):
             raise InvalidValueError(f"artifact {version.name!r}: the folder {source} holds no file")
-        check_room, annotations = self._require_room, _annotations(version)
+        check_room, annotations = self.require_room, _annotations(version)
         record = self._files.log_copy(source, inside, kind, step, annotations, check_room, of_version=True)
         self._note_pending(record)
         return record
@@ -89,7 +89,7 @@ class ArtifactLog:
     ) -> None:
         """Log a model or a checkpoint that was made in the spool as a version."""
         annotations = (annotations or {}) | _annotations(version)
-        self._note_pending(self._files.log_made(made, inside, "model", step, annotations, self._require_room))
+        self._note_pending(self._files.log_made(made, inside, "model", step, annotations, self.require_room))
 
     def log_model(
         self, model: Any, name: str, *, aliases: list[str] | None, overwrite: bool, input_example: Any
@@ -112,6 +112,10 @@ class ArtifactLog:
             source = as_path(model, "log_model: model")
             self.log_file(source, artifact_name(source, f"{name}/"), version, "model")
             return
+        if self.has_quota:
+            from unitrack.media.models import least_bytes  # noqa: PLC0415  # only with a quota
+
+            self.require_room(least_bytes(model))
         saved, annotations = self._files.save_model(model, input_example)
         self.log_made(saved, f"{name}/{saved.name}", version, annotations=annotations)
 
@@ -164,11 +168,17 @@ class ArtifactLog:
         inside = artifact_path or f"{version.name}/{version.name}.reference.json"
         self._note_pending(self._files.log_bytes(content, inside, "json", None, _annotations(version)))
 
-    def _require_room(self, size: int) -> None:
+    def require_room(self, size: int) -> None:
+        """Raise `InvalidValueError` if this many bytes, or at least one, would be above the quota."""
         if self._quota is not None:
             from unitrack.artifacts.usage import require_room  # noqa: PLC0415  # only with a quota
 
-            require_room(self.registry, size, self._quota)
+            require_room(self.registry, max(1, size), self._quota)
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether there is one, so that it is worth to know sizes."""
+        return self._quota is not None
 
     def _note_pending(self, record: Artifact) -> None:
         """Leave a note that the version is to be counted; with inline delivery it is counted by now."""

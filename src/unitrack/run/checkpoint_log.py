@@ -131,7 +131,12 @@ class CheckpointLog:
 
     def _save(self, state: Any, step: int, version: ArtifactVersion) -> str:
         """Write the state into the spool, log it, and return the place of the copy."""
-        from unitrack.media.states import as_state, save_state, suffix_of  # noqa: PLC0415  # only for checkpoints
+        from unitrack.media.states import (  # noqa: PLC0415  # only for checkpoints
+            as_state,
+            least_bytes,
+            save_state,
+            suffix_of,
+        )
 
         if isinstance(state, str | os.PathLike):
             source = as_path(state, "log_checkpoint: state")
@@ -140,6 +145,8 @@ class CheckpointLog:
             )
             return Path(record.file).parent.name
         plain = as_state(state)
+        if self._artifacts.has_quota:
+            self._artifacts.require_room(least_bytes(plain))
         made = self._files.new_file(f"step-{step}{suffix_of(plain)}")
         try:
             save_state(plain, made)

@@ -44,6 +44,9 @@ FRAMEWORKS = {
     "keras": Framework("Keras", "keras>=3", ("UnitrackCallback",), "3.15.1, on JAX 0.10.2"),
     "optuna": Framework("Optuna", "optuna>=4.6", ("UnitrackCallback",), "5.0.0"),
     "hydra": Framework("Hydra", "hydra-core>=1.3", ("UnitrackCallback",), "1.3.8"),
+    "ray": Framework(
+        "Ray Tune, Ray Train", "ray[train,tune]>=2.60", ("UnitrackTuneCallback", "UnitrackTrainCallback"), "2.60.0"
+    ),
 }
 """By the name of its module in `unitrack.integrations`."""
 

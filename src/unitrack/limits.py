@@ -53,6 +53,11 @@ READ_GRACE_S = 0.5
 READ_AT_KILL_S = 5.0
 """How long the handler of SIGTERM waits for a device: SIGKILL follows after 30 s (Slurm, Kubernetes) or 10 s."""
 
+MAX_SAMPLED_BYTES = 64 * MIB
+"""Of copies of a watched model's tensors that wait for their histograms. Beyond, samples are skipped."""
+MAX_SAMPLES = 100
+"""Samples that wait: of a small model each takes some ms, most of it for writing files."""
+
 # The environment of a run
 CAPTURE_S = 60.0
 """How long git and the like may take, outside of training, to find out about the environment of a run. `git status` in

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.audio.metadata import Encoding
@@ -16,7 +17,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 from tensorboard_readers import png
 
-from unitrack.records import Artifact
+from unitrack.media.pr_curves import pr_curve_bytes
+from unitrack.records import PR_CURVE_COLUMNS, Artifact
 from unitrack.validation import check_artifact_name
 from unitrack_tensorboard.source import TensorBoardSource
 
@@ -119,3 +121,15 @@ def test_what_is_gone_is_not_found(tmp_path):
     file.write_bytes(file.read_bytes()[:30])
     with pytest.raises(FileNotFoundError, match="no longer has"):
         TensorBoardSource(str(tmp_path)).fetch("run", first, tmp_path)
+
+
+def test_a_curve_of_another_writer_is_a_table(tmp_path):
+    writer = pytest.importorskip("tensorboardX").SummaryWriter(str(tmp_path / "run"))
+    writer.add_pr_curve("val/pr", np.array([0, 1, 1]), np.array([0.1, 0.6, 0.4]), 7, num_thresholds=5)
+    writer.close()
+    [found] = artifacts(tmp_path)
+    assert (found.name, found.type, found.step) == ("val/pr-7.json", "pr_curve", 7)
+    table = json.loads(TensorBoardSource(str(tmp_path)).fetch("run", found, tmp_path).read_bytes())
+    assert table["columns"] == list(PR_CURVE_COLUMNS)
+    ours = json.loads(pr_curve_bytes([0, 1, 1], [0.1, 0.6, 0.4], "pr", 5))["data"]
+    assert table["data"] == [pytest.approx(row) for row in ours]

@@ -79,7 +79,7 @@ class ModelLog:
         if self._recorder.state is JournalState.ENDED:
             self.unwatch(None)
             return None
-        if self._writer is None or self._writer.is_busy:
+        if self._writer is None or self._writer.is_full:
             self._skipped += 1
             return None
         return self._metrics.next_step
@@ -101,11 +101,13 @@ class ModelLog:
         name = self._recorder.start.name
         if skipped:
             warn_caller(
-                f"run {name!r}: {skipped} samples of watched models were skipped, as the histograms of those before "
-                "were not done; pass a larger `every=` to `watch`"
+                f"run {name!r}: {skipped} samples of watched models were skipped, as too many others waited for their "
+                "histograms; pass a larger `every=` to `watch`"
             )
         if lost:
-            warn_caller(f"run {name!r} ends without the last sample of its watched models: there was no time to log it")
+            warn_caller(
+                f"run {name!r} ends without {lost} samples of its watched models: there was no time to log them"
+            )
 
     def continue_in_child(self) -> None:
         """Watch nothing in a forked child: the thread that logs is the parent's."""

@@ -20,12 +20,16 @@ class Sample:
 
     def __init__(self, step: int) -> None:
         self.step = step
+        self.bytes = 0
+        """What the copies take."""
         self.tensors: dict[tuple[str, str], tuple[Any, Callable[[], object]]] = {}
 
     def add(self, kind: str, name: str, tensor: Any) -> None:
         """Copy a tensor. A sparse one counts with its values alone."""
         tensor = tensor.detach()
-        self.tensors[kind, name] = own_copy(tensor.coalesce().values() if tensor.is_sparse else tensor)
+        tensor = tensor.coalesce().values() if tensor.is_sparse else tensor
+        self.tensors[kind, name] = own_copy(tensor)
+        self.bytes += tensor.numel() * tensor.element_size()
 
 
 class ModelWatch:

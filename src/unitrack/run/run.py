@@ -452,8 +452,8 @@ class Run:
         step of the next log call without one. Gradients are taken as `backward` leaves them, before clipping. The pass
         makes copies, on their device; another thread makes the histograms "gradients/<parameter>" and
         "parameters/<parameter>" with `bins` bins, of the finite values. `norms` adds their 2-norms as metrics:
-        "gradient_norm/<parameter>" and "gradient_norm_total". A second model's names begin with "model1.". A sample
-        that comes before the last one is logged is skipped, and counted in a warning at the end. Raises
+        "gradient_norm/<parameter>" and "gradient_norm_total". A second model's names begin with "model1.". Samples
+        are skipped while copies of 64 MiB wait for their histograms; a warning at the end counts them. Raises
         `InvalidTypeError` for other models, and `InvalidValueError`.
         """
         self._parts.models.watch(model, log, every, bins, norms=norms)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from unitrack.errors import RunFinishedError, warn_from_thread
-from unitrack.limits import POLL_MIN_S
+from unitrack.limits import MAX_SAMPLED_BYTES, MAX_SAMPLES, POLL_MIN_S
 from unitrack.media.arrays import as_array
 from unitrack.run.files import FileLog
 from unitrack.run.metrics import MetricLog
@@ -28,20 +28,22 @@ class SampleWriter:
         self._idle = threading.Event()
         self._idle.set()
         self._open = 0
+        self._bytes = 0
         self._lock = threading.Lock()
         self._is_lost = False
         self._has_warned = False
         threading.Thread(target=self._work, name="unitrack-model-watch", daemon=True).start()
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a sample is not logged yet."""
-        return not self._idle.is_set()
+    def is_full(self) -> bool:
+        """Whether there are so many samples to log that no further one is to be taken."""
+        return self._open >= MAX_SAMPLES or (self._open > 0 and self._bytes >= MAX_SAMPLED_BYTES)
 
     def put(self, sample: Sample, bins: int, *, norms: bool) -> None:
         """Queue a sample. Never blocks."""
         with self._lock:
             self._open += 1
+            self._bytes += sample.bytes
             self._idle.clear()
         self._samples.put((sample, bins, norms))
 
@@ -68,6 +70,7 @@ class SampleWriter:
             finally:
                 with self._lock:
                     self._open -= 1
+                    self._bytes -= sample.bytes
                     if not self._open:
                         self._idle.set()
 

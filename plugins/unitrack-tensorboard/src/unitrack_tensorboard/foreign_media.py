@@ -1,4 +1,4 @@
-"""Images, sounds, histograms and texts of event files that unitrack did not write, as artifacts.
+"""Images, sounds, histograms, texts and PR curves of event files that unitrack did not write, as artifacts.
 
 They are in the event file, so an artifact says where there, as "tfevents:///runs/a/events.out.tfevents.1#96.0.0": at
 which byte the event begins, the value in it, the item in that. `fetch` makes a file of it. TensorBoard's own
@@ -15,16 +15,18 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.data_compat import migrate_value
 from tensorboard.plugins.audio.metadata import PLUGIN_NAME as AUDIO
 from tensorboard.plugins.histogram.metadata import PLUGIN_NAME as HISTOGRAMS
 from tensorboard.plugins.image.metadata import PLUGIN_NAME as IMAGES
+from tensorboard.plugins.pr_curve.metadata import PLUGIN_NAME as PR_CURVES
 from tensorboard.plugins.text.metadata import PLUGIN_NAME as TEXT
 from tensorboard.util.tensor_util import make_ndarray
 
 from unitrack.names import escape, leads_out, shorten
-from unitrack.records import Artifact, ArtifactType
+from unitrack.records import PR_CURVE_COLUMNS, Artifact, ArtifactType
 from unitrack_tensorboard.event_reader import Other, elements
 from unitrack_tensorboard.frame_reader import payload_at
 from unitrack_tensorboard.points import milliseconds_of
@@ -114,20 +116,36 @@ def _histograms(value: Any) -> list[bytes]:
     return [json.dumps({"counts": counts, "edges": [*lefts, rights[-1]]}).encode()]
 
 
+def _pr_curves(value: Any) -> list[bytes]:
+    rows = make_ndarray(value.tensor)
+    if rows.ndim != 2 or len(rows) != len(PR_CURVE_COLUMNS) - 1 or rows.shape[1] < 2:
+        return []
+    thresholds = np.linspace(0.0, 1.0, rows.shape[1])
+    table = {"columns": PR_CURVE_COLUMNS, "data": np.vstack([thresholds, rows]).T.tolist()}
+    return [json.dumps(table).encode()]
+
+
 _FORMS: dict[str, str] = {"image": IMAGES, "audio": AUDIO, "histo": HISTOGRAMS}
-_TYPES: dict[str, ArtifactType] = {IMAGES: "image", AUDIO: "audio", TEXT: "text", HISTOGRAMS: "histogram"}
+_TYPES: dict[str, ArtifactType] = {
+    IMAGES: "image",
+    AUDIO: "audio",
+    TEXT: "text",
+    HISTOGRAMS: "histogram",
+    PR_CURVES: "pr_curve",
+}
 _READERS: dict[ArtifactType, Callable[[Any], list[bytes]]] = {
     "image": _images,
     "audio": _sounds,
     "text": _texts,
     "histogram": _histograms,
+    "pr_curve": _pr_curves,
 }
 
 
 def _suffix(type_: ArtifactType, content: bytes) -> str:
     if type_ == "image":
         return next((suffix for begin, suffix in _SUFFIXES.items() if content.startswith(begin)), "")
-    return {"audio": ".wav", "text": ".md", "histogram": ".json"}[type_]
+    return {"audio": ".wav", "text": ".md", "histogram": ".json", "pr_curve": ".json"}[type_]
 
 
 def _name(tag: str, step: int, suffix: str) -> str:

@@ -13,13 +13,14 @@ import pytest
 import unitrack
 from unitrack.errors import SweepError, UnitrackError
 from unitrack.limits import PROGRAM_GRACE_S
+from unitrack.sweeps.finding import find_place, load_study
 
 pytest.importorskip("optuna")
 
 TRAIN = """
 import sys, unitrack
 lr, units = float(sys.argv[1]), int(sys.argv[2])
-with unitrack.start_run("mine") as run:
+with unitrack.start_run("mine", description="of the program") as run:
     print("training with", run.config["lr"])
     for step in range(3):
         run.log_metrics({"loss": (lr - 0.1) ** 2 + units / (step + 1)}, step=step)
@@ -71,12 +72,13 @@ def test_a_grid_over_any_program(invoke, program):
         (0.1, 1), (0.1, 2), (0.2, 1), (0.2, 2)
     }  # fmt: skip
     runs = {run.id: run for run in _runs("g")}
-    assert len(runs) == 4
+    assert len(runs) == len(unitrack.runs(filter="tags.trial.name == 'mine'")) == 4
     for one in result["trials"]:
         run = runs[one["run_id"]]
         assert run.parent == result["parent"] and run.status == "finished"
         assert (run.params["lr"], run.params["units"]) == (one["params"]["lr"], one["params"]["units"])
         assert [point.step for point in run.history("loss")] == [0, 1, 2]
+        assert (run.tags["trial.name"], run.tags["trial.description"]) == ("mine", "of the program")
         assert run.metrics["exec/exit_code"].last == 0
         assert (run.folder / "artifacts" / "output.log").read_text() == f"training with {one['params']['lr']}\n"
     again = invoke(*command)
@@ -161,6 +163,22 @@ def test_early_termination_ends_a_program_that_is_behind(invoke):
     assert {run.params["x"]: run.status for run in _runs("s")} == {0: "finished", 1: "finished", 2: "pruned"}
 
 
+def test_others_are_compared_with_a_program_that_ends_at_once(invoke):
+    """Before its values could be read: they are in the study all the same."""
+    Path("quick.py").write_text(
+        "import sys, unitrack\nwith unitrack.start_run() as run:\n"
+        "    for step in range(3):\n        run.log_metrics({'loss': float(step)}, step=step)\n"
+    )
+    Path("s.yaml").write_text(
+        "program: quick.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [0]}}\n"
+        "early_terminate: {type: hyperband, min_iter: 2}\n"
+        f'command: ["{sys.executable}", "${{program}}"]\n'
+    )
+    assert invoke("sweep", "s.yaml").exit_code == 0
+    [trial] = load_study(find_place("s", None)).trials
+    assert (trial.intermediate_values, trial.state.name) == ({0: 0.0, 1: 1.0, 2: 2.0}, "COMPLETE")
+
+
 def test_no_trial_begins_once_one_has_reached_the_target(invoke, program):
     Path("s.yaml").write_text(
         "method: grid\nprogram: train.py\nmetric: {name: loss, target: 0.4}\n"
@@ -193,8 +211,8 @@ def test_two_agents_share_the_trials_each_of_which_runs_once(start, invoke, prog
     runs = _runs("shared")
     assert sorted(run.params["lr"] for run in runs) == [1, 2, 3, 4]
     assert all(len(run.history("loss")) == 3 for run in runs)
-    assert joined.stderr.count(" finished  loss=") + error.count(" finished  loss=") == 4
-    assert joined.stderr.count(" finished  loss=") >= 1 and error.count(" finished  loss=") >= 1
+    assert joined.stderr.count(" finished, loss ") + error.count(" finished, loss ") == 4
+    assert joined.stderr.count(" finished, loss ") >= 1 and error.count(" finished, loss ") >= 1
 
 
 def test_what_a_killed_agent_had_begun_is_taken_up_by_another(start, invoke, root):

@@ -1,13 +1,8 @@
-"""What a sweep shows: while it runs, and as its result."""
-
-import io
-import sys
+"""The result of a sweep: as a sequence, as a table, the best one."""
 
 import pytest
 
 import unitrack
-from unitrack.sweeps.outcome import TrialResult
-from unitrack.sweeps.progress import Count, LiveTable, make_progress
 
 pytest.importorskip("optuna")
 
@@ -60,51 +55,3 @@ def test_importances_of_too_few_trials_are_an_error(tmp_path):
     one = unitrack.sweep(lambda x: x, {"x": [1]}, strategy="grid", config=config, progress=False)
     with pytest.raises(unitrack.SweepError, match="tells no importances"):
         one.importances()
-
-
-def trial(number, value=None, status="finished", **options):
-    return TrialResult(number=number, status=status, value=value, params={"lr": 0.1}, seconds=1.0, **options)
-
-
-def test_where_there_is_no_terminal_each_trial_is_a_line(capsys):
-    count = Count("s", "loss", "min", 3, [])
-    with make_progress(count, is_shown=True) as progress:
-        progress.show(trial(0, 2.0))
-        progress.show(trial(1, status="failed", error="ValueError: no\nmore"))
-        progress.show(trial(2, 1.0))
-    assert capsys.readouterr().err.splitlines() == [
-        "sweep s: trial 0 finished, loss 2 (best so far); lr=0.1; 1.0 s",
-        "sweep s: trial 1 failed: ValueError: no; lr=0.1; 1.0 s",
-        "sweep s: trial 2 finished, loss 1 (best so far); lr=0.1; 1.0 s",
-        "sweep s: 3 of 3 trials, 1 failed; best loss 1, trial 2: lr=0.1",
-    ]
-
-
-def test_a_sweep_that_goes_on_says_how_far_it_is(capsys):
-    with make_progress(Count("s", "loss", "max", 3, [trial(0, 2.0), trial(1, 3.0)]), is_shown=True):
-        assert capsys.readouterr().err == "sweep s goes on: 2 of 3 trials; best loss 3, trial 1: lr=0.1\n"
-
-
-def test_on_a_terminal_there_is_a_live_table(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    progress = make_progress(Count("s", "loss", "min", 3, []), is_shown=True)
-    assert isinstance(progress, LiveTable)
-    with progress:
-        progress.show(trial(0, 2.0))
-        progress.show(trial(1, status="failed", error="ValueError: [red]no"))
-    shown = terminal.getvalue()
-    assert "2 of 3 trials, 1 failed" in shown
-    assert "best loss 2, trial 0: lr=0.1" in shown
-    assert "ValueError: [red]no" in shown
-
-
-def test_progress_can_be_left_out(capsys):
-    with make_progress(Count("s", "loss", "min", 3, []), is_shown=False) as progress:
-        progress.show(trial(0, 2.0))
-    assert capsys.readouterr().err == ""

@@ -191,16 +191,6 @@ def test_a_pruner_stops_trials_that_are_not_worth_finishing(sweep, tmp_path):
     assert len(run.history("loss")) == 1
 
 
-@pytest.mark.parametrize("prune", ["hyperband", "asha", "percentile", "patient"])
-def test_pruners_have_names(sweep, prune):
-    def train(run, x):
-        for step in range(4):
-            run.log_metrics({"loss": x + 1 / (step + 1)}, step=step)
-
-    result = sweep(train, {"x": [3, 2, 1]}, strategy="grid", prune=prune)
-    assert {one.status for one in result} <= {"finished", "pruned"}
-
-
 def test_a_function_that_catches_the_pruners_exception_is_told_again(sweep):
     told = []
 
@@ -317,11 +307,3 @@ def test_a_mistake_in_the_space_is_told_before_anything_starts(sweep, tmp_path, 
     with pytest.raises(unitrack.ConfigError, match=message):
         sweep(quadratic, space, strategy="grid")
     assert not os.listdir(tmp_path)
-
-
-def test_a_strategy_whose_package_is_missing_names_it(sweep, monkeypatch):
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(unitrack.MissingPackageError, match="needs the package 'cmaes': run `pip install cmaes`"):
-        sweep(quadratic, {"x": (0.0, 1.0)}, strategy="cmaes", n=2)

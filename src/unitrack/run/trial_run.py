@@ -26,6 +26,8 @@ from unitrack.values.redaction import redact_text
 
 VARIABLE = "UNITRACK_TRIAL_RUN"
 """The run folder of the trial, absolute; set for its program."""
+NAME_TAG, DESCRIPTION_TAG = "trial.name", "trial.description"
+"""The tags with the name and the description that the program gives its run: backends know the run by the sweep's."""
 
 
 class TrialFiles:
@@ -89,7 +91,9 @@ class TrialRun:
             return None
         params = self._files.read_params()
         run = rejoin(self._manifest.run, str(self._folder.path), plan.settings, plan.rank or 0, params)
-        if tags := plan.settings.experiment.tags:
+        experiment = plan.settings.experiment
+        named = {NAME_TAG: experiment.name, DESCRIPTION_TAG: experiment.description}
+        if tags := experiment.tags | {tag: text for tag, text in named.items() if text}:
             run.set_tags(tags)
         return run
 

@@ -154,9 +154,9 @@ class ProgramTrial(msgspec.Struct, frozen=True, kw_only=True):
                 raise KeyboardInterrupt
             if deadline is not None and time.monotonic() >= deadline:
                 raise SweepError(f"the program had not ended after {self.timeout:g} s, and was ended (--trial-timeout)")
-        watch.is_over = True
         for point in follower.read(is_over=True):
-            watch.see(point.values(), point.step)
+            watch.note(point.values(), point.step)
+        watch.is_over = True
         return code
 
 

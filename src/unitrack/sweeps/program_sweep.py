@@ -18,6 +18,7 @@ from unitrack.sweeps.bands import make_bands_pruner
 from unitrack.sweeps.definition import NO_METRIC, Definition
 from unitrack.sweeps.finding import configured_root, find_place, load_study
 from unitrack.sweeps.outcome import TrialResult
+from unitrack.sweeps.overview import ENDLESS
 from unitrack.sweeps.place import StudyPlace
 from unitrack.sweeps.program import ProgramTrial, Stopping, check_program
 from unitrack.sweeps.program_space import space_of
@@ -28,8 +29,6 @@ from unitrack.sweeps.sweeping import resolve_runs, sweep
 
 _PROGRAM = "unitrack.program"
 """The attribute of a study that holds its `StoredProgram`."""
-ENDLESS = 2**31
-"""The number of trials of a sweep without a bound."""
 
 
 class StoredProgram(msgspec.Struct, frozen=True, kw_only=True):

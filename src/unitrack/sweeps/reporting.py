@@ -38,21 +38,33 @@ class Reporter:
 
     def see(self, values: Mapping[str, float], step: int) -> Exception | None:
         """Take the points of a log call; return `TrialPruned` if the trial is to stop."""
-        self.last.update(values)
-        self.step = max(self.step, step)
-        if self._place is not None and self._metric in values and not self.is_over:
-            self._is_pruned = self._is_pruned or self._report(self._place, values[self._metric], step)
+        self._take(values, step)
+        if self._place is not None and self._metric in values and not (self.is_over or self._is_pruned):
+            is_new = self._report(self._place, values[self._metric], step)
+            self._is_pruned = is_new and bool(self._trial.should_prune())
         return TrialPruned(f"the sweep's pruner stopped this trial at step {step}") if self._is_pruned else None
 
+    def note(self, values: Mapping[str, float], step: int) -> None:
+        """Take points of a training that has ended by itself: they stop nothing, but other trials are compared with
+        them.
+        """
+        self._take(values, step)
+        if self._place is not None and self._metric in values:
+            self._report(self._place, values[self._metric], step)
+
+    def _take(self, values: Mapping[str, float], step: int) -> None:
+        self.last.update(values)
+        self.step = max(self.step, step)
+
     def _report(self, place: ReportPlace, value: float, step: int) -> bool:
-        """Report the metric, and return whether the pruner stops the trial."""
+        """Report the metric to the study, and return whether it had none of this step."""
         if self._trial is None:
             self._trial = load_trial(place.place, place.trial_id, place.pruner)
         if step in self._reported:
             return False
         self._reported.add(step)
         self._trial.report(value, step)
-        return bool(self._trial.should_prune())
+        return True
 
 
 def load_trial(place: StudyPlace, trial_id: int, pruner: Any) -> Any:

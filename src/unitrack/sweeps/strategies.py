@@ -34,7 +34,8 @@ PRUNERS = {
     "wilcoxon": "WilcoxonPruner",
 }
 """Names of pruners, and the classes of `optuna.pruners`."""
-_NEEDED = {"cmaes": ("cmaes",), "gp": ("torch", "scipy"), "qmc": ("scipy",)}
+_NEEDED = {"cmaes": ("cmaes",), "gp": ("torch", "scipy"), "qmc": ("scipy",), "wilcoxon": ("scipy",)}
+"""Packages that Optuna does not bring along."""
 _SEEDED_ONCE = ("qmc",)
 """Samplers that go on with one sequence, whatever the trial."""
 _PRUNER_ARGUMENTS: dict[str, dict[str, Any]] = {"percentile": {"percentile": 50.0}}
@@ -57,6 +58,13 @@ def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
         raise ConfigError(f"unknown {what} {name!r}: {guess}")
 
 
+def _check_packages(what: str, name: str) -> None:
+    missing = [package for package in _NEEDED.get(name, ()) if importlib.util.find_spec(package) is None]
+    if missing:
+        packages = f"package{'s' if len(missing) > 1 else ''} {' and '.join(map(repr, missing))}"
+        raise MissingPackageError(f"{what}={name!r} needs the {packages}: run `pip install {' '.join(missing)}`")
+
+
 def make_sampler(strategy: Any, seed: int | None, *, in_parallel: bool) -> Any:
     """Return the sampler of a strategy. `in_parallel`: whether several trials run at a time.
 
@@ -68,11 +76,7 @@ def make_sampler(strategy: Any, seed: int | None, *, in_parallel: bool) -> Any:
     samplers = load_optuna().samplers
     if strategy == GRID:  # its combinations are waiting trials; the sampler is never asked
         return samplers.RandomSampler(seed=seed)
-    for package in _NEEDED.get(strategy, ()):
-        if importlib.util.find_spec(package) is None:
-            raise MissingPackageError(
-                f"strategy={strategy!r} needs the package {package!r}: run `pip install {package}`"
-            )
+    _check_packages("strategy", strategy)
     make: Callable[..., Any] = getattr(samplers, SAMPLERS[strategy])
     options = {"constant_liar": True} if in_parallel and strategy == "tpe" else {}
     with quiet_optuna():
@@ -82,7 +86,10 @@ def make_sampler(strategy: Any, seed: int | None, *, in_parallel: bool) -> Any:
 
 
 def make_pruner(prune: Any) -> Any:
-    """Return a pruner: of a name, or as it is; None for none. Raises `ConfigError` for an unknown name."""
+    """Return a pruner: of a name, or as it is; None for none.
+
+    Raises `ConfigError` for an unknown name, `MissingPackageError` if the pruner needs a package.
+    """
     if prune is None or prune is False:
         return None
     if not isinstance(prune, str):
@@ -92,6 +99,7 @@ def make_pruner(prune: Any) -> Any:
             f"prune must be one of {', '.join(PRUNERS)} or a pruner of Optuna, got {type(prune).__name__}"
         )
     _check_name("pruner", prune, tuple(PRUNERS))
+    _check_packages("prune", prune)
     pruners = load_optuna().pruners
     if prune == "patient":
         with quiet_optuna():

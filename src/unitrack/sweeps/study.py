@@ -84,6 +84,7 @@ class SweepStudy:
         self.reclaimed: list[TrialOutcome] = []
         """Trials of dead agents that had ended, or that died too often, since the last look."""
         self._running: set[int] = set()
+        self._ended: dict[int, TrialResult] = {}
         self._space = space
         self._retries = retries
         self._states = load_optuna().trial.TrialState
@@ -244,10 +245,12 @@ class SweepStudy:
     # -- results ------------------------------------------------------------------------------------------------------
 
     def results(self) -> list[TrialResult]:
-        """Return all trials that have begun."""
-        return [
-            self._result(trial) for trial in self._all() if self._counts(trial) and trial.state != self._states.WAITING
-        ]
+        """Return all trials that have begun, those of other agents included. One that has ended is read once."""
+        begun = [trial for trial in self._all() if self._counts(trial) and trial.state != self._states.WAITING]
+        for trial in begun:
+            if trial.state.is_finished() and trial.number not in self._ended:
+                self._ended[trial.number] = self._result(trial)
+        return [self._ended.get(trial.number) or self._result(trial) for trial in begun]
 
     def result(self, number: int) -> TrialResult:
         """Return one trial."""

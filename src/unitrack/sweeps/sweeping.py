@@ -22,9 +22,10 @@ from unitrack.runfolder.run_folder import RunFolder
 from unitrack.sweeps.agent import Agent, TrialTerms, check_timeout, with_experiment
 from unitrack.sweeps.calling import TrainFunction, make_call
 from unitrack.sweeps.outcome import TrialResult
+from unitrack.sweeps.overview import Overview
 from unitrack.sweeps.parent import ParentRun
 from unitrack.sweeps.place import new_sweep_name, place_of
-from unitrack.sweeps.progress import Count, make_progress
+from unitrack.sweeps.progress import make_progress
 from unitrack.sweeps.result import SweepResult
 from unitrack.sweeps.space import Space, SpaceFunction, SpaceLike, read_space
 from unitrack.sweeps.strategies import GRID, make_pruner, make_sampler
@@ -71,7 +72,7 @@ def sweep(
     `log_uniform`, `integers`, `choice`; a distribution of Optuna; a mapping, for nested params; anything else is the
     same in all trials. Or a function of an Optuna trial, which suggests the params and returns them.
 
-    `strategy`: "grid", "random", "tpe", "cmaes", "gp", "nsga2", "qmc" or a sampler of Optuna. `n`: the number of
+    `strategy`: "grid", "random", "tpe", "cmaes", "gp", "nsga2", "nsga3", "qmc" or a sampler of Optuna. `n`: how many
     trials, over all agents and sessions; a grid needs none. `prune`: "median", "hyperband", "asha", "percentile" or a
     pruner of Optuna: `run.log_metrics` of `metric` then raises `TrialPruned` in a trial that is not worth finishing.
     `seed`: of the strategy; with one agent the same trials come out, interrupted or not.
@@ -132,12 +133,12 @@ def _run(
 ) -> SweepResult:
     """Run trials until there are enough, and return all."""
     identity, place = study.identity, study.place
-    before = study.results()
-    progress = make_progress(Count(place.name, identity.metric, identity.mode, terms.n, before), is_shown=is_shown)
+    overview = Overview(place.name, identity.metric, identity.mode, terms.n, study.results)
+    progress = make_progress(overview, is_shown=is_shown)
     parent = ParentRun(
         study, with_experiment(terms.resolved, name=place.name, group=place.name, job_type="sweep"), terms.n
     )
-    for trial in before:
+    for trial in overview.trials:
         parent.note(trial)
     with workers, parent, progress:
 

@@ -246,14 +246,17 @@ def _show_plan(definition: Definition, name: str) -> None:
 
 def _conduct(sweep: ProgramSweep, *, as_json: bool) -> None:
     """Run the trials of a sweep that this agent takes, and print what came out."""
-    from unitrack.cli.sweep_view import SweepView, print_sweep
+    from unitrack.cli.sweep_view import announce, print_sweep
     from unitrack.errors import SweepError
+    from unitrack.sweeps.overview import Overview
+    from unitrack.sweeps.progress import make_progress
     from unitrack.sweeps.stored_sweeps import StoredSweep
 
-    view = SweepView(sweep)
+    announce(sweep)
+    overview = Overview(sweep.name, sweep.metric, sweep.mode, sweep.size, sweep.results)
     try:
-        with view:
-            sweep.run(view.see)
+        with make_progress(overview, is_transient=True) as progress:
+            sweep.run(progress.show)
     except KeyboardInterrupt:
         typer.echo(f"stopped: `unitrack sweep join {sweep.name}` goes on", err=True)
         raise typer.Exit(_INTERRUPTED) from None

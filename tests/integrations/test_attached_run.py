@@ -153,3 +153,31 @@ def test_a_run_that_is_left_is_not_ended_by_others_than_its_owner() -> None:
         AttachedRun("unitrack_tests").begin()
         assert not run.has_ended
         assert attached.run is run
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "finished"), (ValueError(), "failed"), (KeyboardInterrupt(), "killed")]
+)
+def test_a_run_that_ends_in_a_finally_block(error: BaseException | None, status: str) -> None:
+    """By what the block is left with."""
+    attached = AttachedRun(None)
+    with recorded() as runs:
+        try:
+            attached.begin()
+            if error is not None:
+                raise error
+        except (ValueError, KeyboardInterrupt):
+            attached.finish(None)
+        attached.finish(None)
+    assert [run.status for run in runs] == [status]
+
+
+def test_a_run_of_the_user_s_own_loop() -> None:
+    """Stays open until it is finished: no function of a framework ends with it."""
+    with recorded() as runs:
+        loop = AttachedRun(None)
+        loop.begin()
+        AttachedRun("unitrack_tests").begin()
+        assert runs[0].status == "running"
+        loop.finish()
+    assert [run.status for run in runs] == ["finished"]

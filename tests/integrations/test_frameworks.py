@@ -40,6 +40,7 @@ def test_the_page_shows_each_example(example: Path) -> None:
     assert f"\n{code.lstrip()}```" in page
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fastai uses what torch calls deprecated
 @pytest.mark.parametrize("module", FRAMEWORKS)
 def test_each_name_is_there(module: str) -> None:
     pytest.importorskip(module, reason=f"{module} is not in each environment")

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +31,16 @@ class AttachedRun:
     not log, nothing is recorded. Pickled, it logs to the same run from another process, and does not end it there.
     """
 
-    def __init__(self, framework: str, run: unitrack.Run | None = None, **start: Any) -> None:
-        """`framework`: the package whose function trains, such as "keras". `start`: arguments of `unitrack.start_run`,
+    def __init__(self, framework: str | Sequence[str] | None, run: unitrack.Run | None = None, **start: Any) -> None:
+        """`framework`: the package whose function trains, such as "keras", or the packages that call each other for it;
+        None if the user's code trains: then the run ends with the process. `start`: arguments of `unitrack.start_run`,
         for a run of its own.
         """
         self.owns = False
         """Whether the run was started here, and is ended here."""
         self.status_if_left: Callable[[], EndStatus] | None = None
         """Called for the status of a training that is over, and whose end was not reported. None: it has failed."""
-        self._framework = framework
+        self._packages = (framework,) if isinstance(framework, str) else tuple(framework or ())
         self._given = run
         self._start = start
         self._run: unitrack.Run | None = None
@@ -77,19 +78,22 @@ class AttachedRun:
     def _start_run(self) -> unitrack.Run:
         run = unitrack.start_run(**self._start)
         self.owns = True
-        self._training = _outermost_frame(self._framework)
+        self._training = _outermost_frame(self._packages)
         _open.append(self)
         _end_at_exit()
         return run
 
-    def finish(self, status: EndStatus = "finished") -> None:
-        """Let go of the run when training has ended, and end it if it was started here. Without a run, do nothing."""
+    def finish(self, status: EndStatus | None = "finished") -> None:
+        """Let go of the run when training has ended, and end it if it was started here. Without a run, do nothing.
+
+        `status`: None for that of the exception that is being handled, as in a `finally` block, or "finished".
+        """
         run, self._run, self._training, self._is_left = self._run, None, None, False
         if self.owns and run is not None:
             self.owns = False
             with contextlib.suppress(ValueError):  # a child process has an empty list
                 _open.remove(self)
-            run.finish(status)
+            run.finish(_current_status() if status is None else status)
 
     def leave(self) -> None:
         """Let go of the run as `finish` does, but end it later: when the next training begins, or the process exits.
@@ -159,23 +163,28 @@ def _end_at_exit() -> None:
     atexit.register(_end_left, at_exit=True)
 
 
-def _outermost_frame(package: str) -> FrameType | None:
+def _current_status() -> EndStatus:
+    error = sys.exception()
+    return "finished" if error is None else "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def _outermost_frame(packages: Collection[str]) -> FrameType | None:
     """Return the frame of the framework's function that the user has called; None if there is none.
 
     It is looked for in the main thread first: frameworks start threads that live shorter than the training.
     """
     main = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001  # documented
-    return _nearest_group(package, main) or _nearest_group(package, sys._getframe())  # noqa: SLF001  # documented
+    return _nearest_group(packages, main) or _nearest_group(packages, sys._getframe())  # noqa: SLF001  # documented
 
 
-def _nearest_group(package: str, innermost: FrameType | None) -> FrameType | None:
-    """Return the outermost of those frames of a package that are nearest to the end of the stack.
+def _nearest_group(packages: Collection[str], innermost: FrameType | None) -> FrameType | None:
+    """Return the outermost of those frames of the packages that are nearest to the end of the stack.
 
     The others belong to another training, which this one is a part of.
     """
     found = None
     for frame in _frames(innermost):
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
             found = frame
         elif found is not None:
             break

@@ -42,6 +42,7 @@ def names(folder: Path) -> dict[str, Any]:
         "video": np.zeros((2, 3, 4, 4), np.uint8),
         "accuracies": {"train": 0.5},
         "labels": [0, 1],
+        "table": unitrack.Table([], columns=["a", "b"]),
         "predictions": [0.25, 0.75],
         "vectors": np.eye(2),
     }

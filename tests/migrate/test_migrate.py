@@ -173,12 +173,35 @@ run.define_metric("a", summary="best")
         (11, "wandb.run.step"),
         (12, "wandb.login"),
         (13, "run.finish"),
-        (14, "wandb.Table"),
         (15, "run.define_metric"),
     ]
     assert "import unitrack\nimport wandb\nfrom wandb import Image, Object3D\n" in migration.after
     assert 'run = unitrack.start_run("a", project="digits")' in migration.after
     assert "unitrack.Image(pixels)" in migration.after
+
+
+def test_an_artifact_of_three_statements_is_one_call() -> None:
+    """If they follow one another, and nothing else is said of it."""
+    one = """\
+import wandb
+
+# the weights
+artifact = wandb.Artifact(f"m-{x}", type="model")
+artifact.add_file(local_path="m.pt")
+wandb.log_artifact(artifact, aliases=["best"])
+"""
+    assert migrate_script(one).after == (
+        'import unitrack\n\n# the weights\nunitrack.log_artifact("m.pt", name=f"m-{x}", aliases=["best"])\n'
+    )
+    for change in (
+        ('type="model"', "type='model', metadata=facts"),
+        ("\nwandb.log_artifact", "\nartifact.add_dir(more)\nwandb.log_artifact"),
+        ("\nwandb.log_artifact", "\nprint(artifact)\nwandb.log_artifact"),
+        ("\nartifact.add", "\nif x:\n    artifact.add"),
+        ('local_path="m.pt"', '"m.pt", name="weights.pt"'),
+    ):
+        left = migrate_script(one.replace(*change)).left
+        assert [found.code for found in left] == ["wandb.Artifact", "wandb.log_artifact"]
 
 
 def test_what_is_dropped_needs_no_import() -> None:

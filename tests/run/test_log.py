@@ -30,6 +30,8 @@ def logged(run: unitrack.Run, kind: type) -> list[Any]:
 
 def test_numbers_and_media_at_one_step(root: Path) -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
+    table = unitrack.Table([], columns=["n", "what"])
+    table.add_data(1, "x")
     with unitrack.start_run("a", sinks="local", delivery="inline") as run:
         run.log(
             {
@@ -37,7 +39,7 @@ def test_numbers_and_media_at_one_step(root: Path) -> None:
                 "val": {"loss": np.float32(0.25), "image": unitrack.Image(PIXELS)},
                 "image": unitrack.Image(PIXELS, caption="a car"),
                 "several": [unitrack.Image(PIXELS), Pillow.new("L", (2, 2))],
-                "table": unitrack.Table([[1, "x"]], columns=["n", "what"]),
+                "table": table,
                 "weights": unitrack.Histogram([0.0, 1.0], bins=2),
                 "tone": unitrack.Audio(np.zeros(80), sample_rate=8000, caption="silence"),
                 "clip": unitrack.Video(np.zeros((2, 4, 4, 3), dtype=np.uint8)),
@@ -115,6 +117,11 @@ def test_what_is_wrong_is_named(root: Path, values: Any, error: type[Exception],
     assert len(logged(run, Metrics)) == 1
 
 
+def test_rows_are_added_to_a_list_alone() -> None:
+    with pytest.raises(TypeError, match="rows can be added to a list of rows, not to data of type dict"):
+        unitrack.Table({"a": [1]}).add_data(2)
+
+
 def test_pictures_can_be_switched_off(root: Path) -> None:
     config = {"artifacts": {"save_plots": False}}
     with unitrack.start_run("a", config=config, sinks="local", delivery="inline") as run:
@@ -130,8 +137,9 @@ def test_params_as_a_mapping(root: Path) -> None:
         run.config["lr"] = 0.2
         run.config.seed = 1
         run.config.update({"model": {"width": 8}}, epochs=3)
+        run.config.setdefaults({"lr": 0.5, "seed": 2})
         assert dict(run.config) == {"lr": 0.2, "model": {"depth": 4, "width": 8}, "seed": 1, "epochs": 3}
-        assert repr(run.config) == repr(dict(run.config))
+        assert repr(run.config) == repr(run.config.as_dict())
         with pytest.raises(AttributeError, match="the run has no param 'lrr'; it has lr, model, seed, epochs"):
             _ = run.config.lrr
         with pytest.raises(KeyError):

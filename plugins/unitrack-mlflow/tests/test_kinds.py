@@ -17,6 +17,7 @@ from sklearn.ensemble import RandomForestClassifier
 from unitrack.hookspecs import RunContext
 from unitrack.media.images import image_bytes
 from unitrack.media.models import save_model
+from unitrack.media.pr_curves import pr_curve_bytes
 from unitrack.media.tables import table_bytes
 from unitrack.records import Artifact, ArtifactType
 from unitrack_mlflow import limits
@@ -164,6 +165,7 @@ def test_tables_are_loaded_by_mlflow(
         data = table_bytes([{"n": step, "word": "é"}, {"n": None, "word": "b"}], "t", None)
         opened.driver.artifact(f"eval/t-{step}.json", data, "table", step)
     opened.driver.artifact("no, table.json", b'{"columns": [], "data": []}', "table")
+    opened.driver.artifact("eval/pr.json", pr_curve_bytes([0, 1], [0.25, 0.75], "pr", 3), "pr_curve")
     opened.driver.flush()
     again = open_sink(uri, run)
     again.driver.artifact("eval/t-2.json", data, "table", 2)
@@ -175,10 +177,12 @@ def test_tables_are_loaded_by_mlflow(
         table = opened.client.load_table(experiment, f"eval/t-{step}.json", run_ids=[opened.link.id])
         assert table["word"].to_list() == ["é", "b"]
         assert table["n"][0] == step
+    curve = opened.client.load_table(experiment, "eval/pr.json", run_ids=[opened.link.id])
+    assert curve["recall"].to_list() == [1.0, 1.0, 0.0]
     assert opened.stored.data.tags["mlflow.loggedArtifacts"].count("eval/t-2.json") == 1
     found = artifacts(uri, opened.link.id)
-    assert {one.type for one in found.values()} == {"table"}
-    assert len(found) == 3
+    assert {one.type for one in found.values()} == {"table", "pr_curve"}
+    assert len(found) == 4
 
 
 def test_more_tables_than_the_tag_holds_leave_the_newest(open_sink: OpenSink, database: str, run: RunContext) -> None:

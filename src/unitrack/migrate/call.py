@@ -71,6 +71,18 @@ class Call:
         return self.node.with_changes(func=cst.parse_expression(function), args=kept)
 
 
+def as_arguments(given: Mapping[str, str]) -> list[cst.Arg]:
+    """Return arguments from text: "path" without a name, the others with theirs."""
+    return [
+        cst.Arg(
+            cst.parse_expression(text),
+            keyword=None if name == "path" else cst.Name(name),
+            equal=cst.MaybeSentinel.DEFAULT if name == "path" else _EQUAL,
+        )
+        for name, text in given.items()
+    ]
+
+
 def _laid_out(found: list[cst.Arg], before: Sequence[cst.Arg]) -> list[cst.Arg]:
     """Return arguments with the line breaks of those before."""
     if len(found) == len(before):

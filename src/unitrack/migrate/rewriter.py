@@ -5,7 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from unitrack.migrate import mlflow_rules, tensorboard_rules, wandb_rules
-from unitrack.migrate.call import Call, LeftAlone, Rule, source_of
+from unitrack.migrate.artifacts import OneCallArtifacts
+from unitrack.migrate.call import Call, LeftAlone, Rule, as_arguments, source_of
 from unitrack.migrate.libraries import LIBRARIES, root_of
 from unitrack.migrate.migration import Remark
 from unitrack.migrate.statements import emptied, without_empty
@@ -15,8 +16,9 @@ from unitrack.migrate.uses import EXPERIMENT, Names, Uses
 class Rewriter(cst.CSTTransformer):
     """Rewrites a script. It sees each node as it was and with what is inside it rewritten."""
 
-    def __init__(self, uses: Uses, names: Names) -> None:
+    def __init__(self, uses: Uses, names: Names, artifacts: OneCallArtifacts) -> None:
         super().__init__()
+        self._artifacts = artifacts
         self._names = names
         self._uses = uses
         self._done: set[int] = set()
@@ -57,6 +59,13 @@ class Rewriter(cst.CSTTransformer):
         self._called.add(id(node.func))
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
+        if id(original_node) in self._artifacts.removed:
+            self._done.add(id(original_node.func))
+            self._removed.add(id(original_node))
+            self.changed += 1
+            return updated_node
+        if (given := self._artifacts.logged.get(id(original_node))) is not None:
+            updated_node = updated_node.with_changes(args=as_arguments(given))
         found = self._rule_of(original_node, updated_node)
         if found is None:
             return updated_node
@@ -107,7 +116,7 @@ class Rewriter(cst.CSTTransformer):
             return None
         if method in handle.methods:
             return handle.methods[method], receiver, ""
-        if method not in handle.attributes.values():
+        if method not in handle.attributes.values() and id(original) not in self._artifacts.removed:
             self._leave_alone(
                 original.func, "", self._names.line_of(original), source_of(original.func), "it has no counterpart"
             )
@@ -199,6 +208,9 @@ class Rewriter(cst.CSTTransformer):
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.SimpleStatementLine:
         return updated_node if updated_node.body else emptied(updated_node)
+
+    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign | cst.RemovalSentinel:
+        return cst.RemoveFromParent() if id(original_node.value) in self._removed else updated_node
 
     def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
         return updated_node.with_changes(body=without_empty(updated_node.body))

@@ -6,6 +6,7 @@ import libcst as cst
 from libcst.metadata import MetadataWrapper
 
 from unitrack.errors import InvalidValueError
+from unitrack.migrate.artifacts import OneCallArtifacts
 from unitrack.migrate.imports import with_imports
 from unitrack.migrate.libraries import ROOTS
 from unitrack.migrate.migration import Migration
@@ -22,7 +23,7 @@ def migrate_script(text: str) -> Migration:
     names = Names(wrapper)
     uses = Uses(names)
     wrapper.module.visit(uses)
-    rewriter = Rewriter(uses, names)
+    rewriter = Rewriter(uses, names, OneCallArtifacts(wrapper, uses.made))
     module = wrapper.module.visit(rewriter)
     again = MetadataWrapper(module)
     there = Uses(Names(again))

@@ -25,15 +25,16 @@ def _is_emptied(statement: cst.CSTNode) -> bool:
 
 
 def without_empty(body: Sequence[_Statement]) -> list[_Statement]:
-    """Return statements without those that nothing is left of; the blank lines before such a one stay."""
+    """Return statements without those that nothing is left of; the comments and blank lines before such a one stay."""
     kept: list[_Statement] = []
-    lines: Sequence[cst.EmptyLine] = ()
+    lines: list[cst.EmptyLine] = []
     for statement in body:
         if isinstance(statement, cst.SimpleStatementLine) and _is_emptied(statement):
-            lines = lines or [line for line in statement.leading_lines if line.comment is None]
+            lines += statement.leading_lines
             continue
-        if lines and not getattr(statement, "leading_lines", None):
-            statement = statement.with_changes(leading_lines=lines)
-        lines = ()
+        own = getattr(statement, "leading_lines", None)
+        if lines and own is not None and (not own or any(line.comment for line in lines)):
+            statement = statement.with_changes(leading_lines=[*lines, *own])
+        lines = []
         kept.append(statement)
     return kept

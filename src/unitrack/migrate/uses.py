@@ -44,6 +44,8 @@ class Uses(cst.CSTVisitor):
         """The runs and writers, by the text of what they are assigned to."""
         self.references: list[tuple[str, cst.CSTNode]] = []
         """Each outermost name of a library, with its qualified name."""
+        self.made: set[int] = set()
+        """The `id` of each call that makes an artifact of W&B."""
         self.experiments: list[cst.BaseExpression | None] = []
         """What `mlflow.set_experiment` was given in each call."""
         self.assigned: set[int] = set()
@@ -100,6 +102,8 @@ class Uses(cst.CSTVisitor):
         name = self._names.name_of(node.func)
         if name == EXPERIMENT:
             self.experiments.append(node.args[0].value if len(node.args) == 1 else None)
+        if name in ("wandb.Artifact", "trackio.Artifact"):
+            self.made.add(id(node))
         self.starts_run = self.starts_run or name == "mlflow.start_run"
 
     def visit_Attribute(self, node: cst.Attribute) -> bool:

@@ -120,11 +120,9 @@ def _log_artifact(call: Call, receiver: str) -> cst.BaseExpression:
 def _table(call: Call, receiver: str) -> cst.BaseExpression:
     call.bind(("columns", "data"))  # the order of what follows is not the same everywhere
     call.drop({"allow_mixed_types": "", "log_mode": ""})
-    frame = call.take("dataframe")
-    rows = call.take("data")
-    if frame is None and rows is None:
-        raise LeftAlone("its rows come later: collect them in a list, and give that as the data")
-    return call.becomes("unitrack.Table", [(None, rows if frame is None else frame), ("columns", call.take("columns"))])
+    frame, rows = call.take("dataframe"), call.take("data")
+    data = rows if frame is None else frame
+    return call.becomes("unitrack.Table", [(None, "[]" if data is None else data), ("columns", call.take("columns"))])
 
 
 def _histogram(call: Call, receiver: str) -> cst.BaseExpression:

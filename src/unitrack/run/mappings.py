@@ -48,6 +48,15 @@ class RunConfig(MutableMapping[str, Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return a copy of the params."""
+        return dict(self._params)
+
+    def setdefaults(self, params: Mapping[str, Any]) -> None:
+        """Log those of the params that the run does not have yet."""
+        if missing := {name: value for name, value in params.items() if name not in self._params}:
+            vars(self)["_log"](missing)
+
     def update(self, *params: Any, allow_val_change: bool = True, **named: Any) -> None:
         """Log params in one record: a mapping, a dataclass, a namespace, or names. Values may always change."""
         for given in (*params, *([named] if named else [])):

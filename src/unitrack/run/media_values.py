@@ -79,6 +79,14 @@ class Table(Media):
     data: Any
     columns: Sequence[str] | None = None
 
+    def add_data(self, *row: Any) -> None:
+        """Add a row of cells, before the table is logged. Raises `InvalidTypeError` if the data is no list of rows."""
+        if not isinstance(self.data, list):
+            raise InvalidTypeError(
+                f"rows can be added to a list of rows, not to data of type {type(self.data).__name__}"
+            )
+        self.data.append(list(row))
+
     def log_to(self, files: FileLog, name: str, step: int) -> None:
         """See `Run.log_table`."""
         files.log_table(self.data, name, step, columns=self.columns)

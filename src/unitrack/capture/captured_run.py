@@ -69,13 +69,16 @@ class CapturedRun:
                 self.report.trouble(f"{self.sdk}: end of the run", error)
 
     def finish(self, status: EndStatus = "finished") -> None:
-        """End the run, or in another process than that of its owner this part of it."""
+        """End the run, or in another process than that of its owner this part of it.
+
+        The script does not wait for delivery: couriers go on, and the process waits for them at its end.
+        """
         if self.run.has_ended:
             return
         self.flush()
         self.describe(status)
         try:
-            self.run.finish(status)
+            self.run.finish(status, wait=False)
         except Exception as error:
             self.report.trouble(f"{self.sdk}: end of the run", error)
 
@@ -102,6 +105,17 @@ def is_number(value: Any) -> bool:
 
 
 def as_number(value: Any) -> Any:
-    """Return a number as `log_metrics` takes it: arrays and tensors of one element have no axes."""
-    shape = getattr(value, "shape", ())
-    return value.reshape(()) if len(shape) and hasattr(value, "reshape") else value
+    """Return a number as it is now, as `log_metrics` takes it: arrays and tensors of one element have no axes.
+
+    A scalar on a device is copied there and not read. The script may change it before the row is complete.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach()
+        if getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
+            return value.reshape(()).clone()
+        return value.item()
+    if isinstance(value, int | float) or not hasattr(value, "shape"):
+        return value
+    if type(value).__module__.partition(".")[0] == "numpy":
+        return value.item()
+    return value.reshape(()) if len(value.shape) and hasattr(value, "reshape") else value

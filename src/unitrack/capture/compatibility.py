@@ -40,6 +40,34 @@ to_html unwatch upsert_artifact url use_artifact use_model watch write_logs
 """)
 """The public names of `wandb.Run` 0.31."""
 
+MLFLOW = _names("""
+ActiveModel ActiveRun Image MlflowClient MlflowException active_run add_trace autolog clear_active_model context
+create_experiment create_external_model create_workspace delete_assessment delete_experiment delete_experiment_tag
+delete_logged_model_tag delete_prompt_alias delete_run delete_tag delete_trace_tag delete_workspace
+disable_system_metrics_logging doctor enable_system_metrics_logging end_run evaluate finalize_logged_model
+flush_artifact_async_logging flush_async_logging flush_trace_async_logging gateway get_active_model_id
+get_active_trace_id get_artifact_uri get_assessment get_current_active_span get_experiment get_experiment_by_name
+get_last_active_trace_id get_logged_model get_parent_run get_registry_uri get_run get_trace get_tracking_uri
+get_workspace import_checkpoints initialize_logged_model is_tracking_uri_set last_active_run last_logged_model
+list_workspaces load_prompt load_table log_artifact log_artifacts log_assessment log_dict log_expectation log_feedback
+log_figure log_image log_input log_inputs log_issue log_metric log_metrics log_model_params log_outputs log_param
+log_params log_stream log_table log_text log_trace login override_feedback pyfunc register_model register_prompt
+restore_experiment restore_run run search_experiments search_logged_models search_model_versions search_prompts
+search_registered_models search_runs search_sessions search_traces set_active_model set_experiment set_experiment_tag
+set_experiment_tags set_logged_model_tags set_model_version_tag set_prompt_alias set_registry_uri
+set_system_metrics_node_id set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag
+set_tags set_trace_tag set_tracking_uri set_workspace start_run start_span start_span_no_context test trace
+update_assessment update_current_trace update_workspace validate_evaluation_results
+""")
+"""`mlflow.__all__` of 3.17."""
+
+SUMMARY_WRITER = _names("""
+add_audio add_custom_scalars add_custom_scalars_marginchart add_custom_scalars_multilinechart add_embedding add_figure
+add_graph add_histogram add_histogram_raw add_hparams add_image add_image_with_boxes add_images add_mesh add_onnx_graph
+add_pr_curve add_pr_curve_raw add_scalar add_scalars add_tensor add_text add_video close flush get_logdir
+""")
+"""The public methods of torch's `SummaryWriter`."""
+
 _PARTLY = {
     "wandb": {
         "Artifact": "files, folders, references and tables; `add` of other media raises",
@@ -94,6 +122,32 @@ _PARTLY = {
         "watch": "gradients and parameters of torch modules; no graph",
         "write_logs": "counted, not kept",
     },
+    "mlflow": {
+        "ActiveRun": "`info` and `data` of what this process has logged",
+        "MlflowClient": "the methods that log, for runs of this process",
+        "autolog": "counted; unitrack has callbacks for frameworks",
+        "create_experiment": "the id is the name",
+        "disable_system_metrics_logging": "does nothing; unitrack's configuration does it",
+        "enable_system_metrics_logging": "does nothing; unitrack's configuration does it",
+        "flush_artifact_async_logging": "does nothing: what a call has returned for is safe",
+        "flush_async_logging": "does nothing: what a call has returned for is safe",
+        "get_artifact_uri": "where unitrack's local sink keeps it",
+        "get_run": "runs of this process",
+        "get_tracking_uri": "what was set",
+        "log_input": "frames, arrays and paths, not MLflow's datasets",
+        "set_tracking_uri": "changes nothing: sinks are configured in unitrack",
+        "start_run": "`run_id` of this process; `log_system_metrics` changes nothing",
+    },
+    "SummaryWriter": {
+        "add_images": "each image of the batch is one",
+        "add_video": "the first of the batch",
+        "flush": "does nothing: what a call has returned for is safe",
+        **dict.fromkeys(
+            [name for name in SUMMARY_WRITER if name.startswith(("add_custom", "add_pr", "add_onnx"))]
+            + ["add_embedding", "add_graph", "add_mesh", "add_tensor"],
+            "counted, not kept",
+        ),
+    },
 }
 _RAISES = {"wandb.Run": {"restore": "there is no server that a file could come from"}}
 
@@ -125,10 +179,27 @@ def _of_class(kind: str, names: list[str]) -> list[Support]:
     return found
 
 
+def mlflow_support() -> list[Support]:
+    """Return what `unitrack.capture.mlflow` makes of each name of `mlflow`."""
+    own = vars(importlib.import_module("unitrack.capture.mlflow"))
+    found = []
+    for name in MLFLOW:
+        note = _PARTLY["mlflow"].get(name, "")
+        if name in own:
+            found.append(Support(name, "partly" if note else "works", note))
+        else:
+            found.append(Support(name, "raises", "the module only logs; `unitrack.runs(...)` reads runs"))
+    return found
+
+
 def tables() -> dict[str, list[Support]]:
     """Return all tables, by what the names belong to."""
-    importlib.import_module("unitrack.capture.wandb")
-    return {"wandb": wandb_support(), "wandb.Run": wandb_run_support()}
+    return {
+        "wandb": wandb_support(),
+        "wandb.Run": wandb_run_support(),
+        "mlflow": mlflow_support(),
+        "SummaryWriter": _of_class("SummaryWriter", SUMMARY_WRITER),
+    }
 
 
 def counts(rows: list[Support]) -> dict[Verdict, int]:

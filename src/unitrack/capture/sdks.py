@@ -30,7 +30,10 @@ SDKS = {
         },
         replacements={"wandb": "unitrack.capture.wandb", "wandb.data_types": "unitrack.capture.wandb"},
     ),
-    "mlflow": Sdk({"mlflow.tracking._tracking_service.client": ("mlflow_client", "patch_client")}),
+    "mlflow": Sdk(
+        {"mlflow.tracking._tracking_service.client": ("mlflow_client", "patch_client")},
+        replacements={"mlflow": "unitrack.capture.mlflow", "mlflow.tracking": "unitrack.capture.mlflow"},
+    ),
     "tensorboard": Sdk(
         {
             "torch.utils.tensorboard.writer": ("summary_writer", "patch_writer"),

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,23 @@ import msgspec
 from unitrack.capture.captured_run import CapturedRun
 from unitrack.capture.report import Report
 from unitrack.config import Resolved, resolve
+from unitrack.delivery.modes import DeliveryByOwner
+from unitrack.delivery.waiting import RunWait, wait_for_runs
 from unitrack.errors import ConfigError, RunExistsError, UnitrackError
+from unitrack.limits import EXIT_TIMEOUT_S
 from unitrack.plugins.registry import installed
 from unitrack.run.plan import RUN_ID, Resume
 from unitrack.run.run import Run, rejoin
 from unitrack.run.start import start_resolved
 from unitrack.runfolder.find import find_run
+from unitrack.runfolder.run_folder import RunFolder
 
 SDK_TAG = "unitrack.capture.sdk"
 RUN_TAG = "unitrack.capture.run"
 """Tags of a captured run: the SDK that was called, and what its own store calls the run."""
 
+_WAITED_FOR = 100
+"""A search that a script makes has thousands of runs; looking at one takes a millisecond."""
 _DEFAULTS = {"non_finite": "warn", "on_invalid": "keep_rest"}
 """Safeguards of captured runs where the configuration says nothing else: a call of somebody else's API, which took the
 value, must not be refused."""
@@ -49,7 +56,7 @@ class Session:
         self.report = Report()
         self._runs: dict[tuple[str, str], CapturedRun] = {}
         self._lock = threading.RLock()
-        self._has_handler = False
+        self._has_handler = self._tells = False
         self._is_over = False
 
     def begin(self, choice: Choice) -> None:
@@ -59,7 +66,12 @@ class Session:
         replace = tuple(dict.fromkeys((*before.replace, *choice.replace)))
         sinks = before.sinks if choice.sinks is None else choice.sinks
         self.choice = Choice(sdks, replace, sinks)
-        if not before.sdks:
+        self._tell_at_exit()
+
+    def _tell_at_exit(self) -> None:
+        """Tell after all runs have ended: exit handlers are called in the reverse order."""
+        if not self._tells:
+            self._tells = True
             atexit.register(self.tell)
 
     def resolved(self, experiment: Mapping[str, Any] | None = None) -> Resolved:
@@ -92,6 +104,7 @@ class Session:
                 return found
             if self._is_over:
                 return None
+            self._tell_at_exit()
             tags = {**(experiment.pop("tags", None) or {}), SDK_TAG: sdk, RUN_TAG: key}
             try:
                 run, is_owner = self._start(experiment | {"tags": tags}, run_id, resume)
@@ -134,12 +147,27 @@ class Session:
             run.flush()
             run.describe()
 
+    def wait(self, seconds: float) -> None:
+        """Wait until the runs that have ended are delivered, at most so many seconds; sinks that are down don't count.
+
+        Of more runs than `_WAITED_FOR` the last ones are waited for.
+        """
+        ended = [run for run in self._runs.values() if run.has_ended][-_WAITED_FOR:]
+        if not ended:
+            return
+        names = [sink.name for sink in self.resolved().settings.sinks]
+        folders = [RunFolder(run.run.path) for run in ended]
+        waits = [RunWait(folder, names, DeliveryByOwner(folder), "complete", patient=False) for folder in folders]
+        wait_for_runs(waits, time.monotonic() + seconds)
+
     def open_runs(self) -> Sequence[CapturedRun]:
         """Return the runs that have not ended."""
         return [run for run in self._runs.values() if not run.has_ended]
 
     def tell(self) -> None:
-        """Print the report."""
+        """Wait for the couriers, as every run of unitrack does at exit, and print the report."""
+        with contextlib.suppress(UnitrackError, OSError):
+            self.wait(EXIT_TIMEOUT_S)
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(self.report.text())
             sys.stderr.flush()

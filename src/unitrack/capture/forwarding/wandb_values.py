@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -148,9 +149,10 @@ def _html(value: Any) -> Media:
 
 
 def _histogram(value: Any) -> Media:
-    import numpy as np  # noqa: PLC0415  # there where a histogram of W&B is
-
-    return Histogram((np.asarray(value.histogram, dtype=float), np.asarray(value.bins, dtype=float)))
+    counts, edges = [float(one) for one in value.histogram], [float(one) for one in value.bins]
+    if any(lower >= upper for lower, upper in itertools.pairwise(edges)):  # all samples are the same
+        counts, edges = [sum(counts)], [edges[0] - 0.5, edges[-1] + 0.5]
+    return Histogram((counts, edges))
 
 
 def _table(value: Any) -> Media:

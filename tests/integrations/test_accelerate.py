@@ -60,7 +60,7 @@ def test_by_name() -> None:
     assert sorted(run.files) == ["answer-3.txt", "sample/0-3.png", "sample/1-3.png", "scores-3.json"]
 
 
-def test_without_end_training(tmp_path: Path) -> None:
+def test_two_processes_without_end_training(tmp_path: Path) -> None:
     """The run ends with the process, as that does; of two processes only the first logs."""
     program = """
         import sys

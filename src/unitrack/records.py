@@ -170,6 +170,8 @@ class Reference(msgspec.Struct, frozen=True, omit_defaults=True):
     etag: str = ""
     size: int | None = None
     """Bytes."""
+    note: str = ""
+    """Why nothing was found out of data that lies elsewhere, or what does not fit to what was said of it."""
 
 
 class ArtifactVersion(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -73,7 +73,7 @@ def test_a_reference_whose_data_changed_is_found(tmp_path):
     data.write_text("a")
     with unitrack.start_run("r", project="p", sinks="local", root=tmp_path / "runs", delivery="inline") as run:
         run.log_artifact(name="data", reference=data)
-        run.log_artifact(name="far", reference="s3://bucket/x", size=1)
+        run.log_artifact(name="far", reference="s3://bucket/x", checksum="md5:11", size=1)
     checks = {check.name: check for check in check_versions(Registry(tmp_path / "runs").artifacts())}
     assert checks["data"].ok
     assert "not on this machine" in checks["far"].note

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from unitrack.artifacts.events import Version
-from unitrack.artifacts.references import local_path, problem_of
+from unitrack.artifacts.references import changed_elsewhere, local_path, problem_of
 from unitrack.artifacts.registry import NamedArtifact
 from unitrack.artifacts.settling import settle_pending
 from unitrack.blobs.content import differences
@@ -46,10 +46,11 @@ def _check(artifact: NamedArtifact, version: Version) -> IntegrityCheck:
     note = ""
     try:
         if version.reference is not None:
-            problem = problem_of(version.reference)
-            problems = [problem] if problem else []
             if local_path(version.reference.uri) is None:
-                note = f"{version.reference.uri} is not on this machine, and was not read"
+                problem, note = changed_elsewhere(version.reference)
+            else:
+                problem = problem_of(version.reference)
+            problems = [problem] if problem else []
         else:
             problems = differences(artifact.path_of(version.number) / version.file, artifact.read_files(version.number))
     except FileNotFoundError as error:

@@ -1,8 +1,12 @@
-"""References: data that stays where it is, of which a version holds the URI and by what a change is noticed."""
+"""References: data that stays where it is, of which a version holds the URI and by what a change is noticed.
+
+A log call takes the URI alone, and of a file its size and time. What has to be read or asked for comes later.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -10,10 +14,15 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from unitrack.blobs.content import ContentChangedError, content_of
-from unitrack.errors import ArtifactNotFoundError, InvalidValueError
+from unitrack.blobs.lookup import can_look_up, look_up
+from unitrack.errors import ArtifactNotFoundError, InvalidValueError, SourceError
 from unitrack.records import Reference
 
+_log = logging.getLogger(__name__)
+
 _FILE = "file"
+_MAX_NOTE = 300
+"""Characters."""
 _MTIME = "mtime:"
 
 
@@ -45,13 +54,16 @@ def local_path(uri: str) -> Path | None:
 
 
 def examined(reference: Reference) -> Reference:
-    """Return a reference with the checksum of the data, if it lies on this machine and has none yet.
+    """Return a reference with what can be found out of the data, unless its checksum is known already.
 
-    Without it, the data has changed since it was logged, or is gone: then its size and time remain.
+    Of data on this machine that is the checksum. If it has changed since it was logged, or is gone, its size and time
+    remain. Of data elsewhere it is what the place tells: size, ETag, checksum; or the reason why it tells nothing.
     """
-    path = local_path(reference.uri)
-    if path is None or reference.checksum:
+    if reference.checksum:
         return reference
+    path = local_path(reference.uri)
+    if path is None:
+        return _asked(reference)
     try:
         content = content_of(path)
         if _stamp(path, None)[0] != reference.etag:
@@ -59,6 +71,39 @@ def examined(reference: Reference) -> Reference:
     except (OSError, ContentChangedError):
         return reference
     return msgspec.structs.replace(reference, checksum=f"sha256:{content.digest}", size=content.size)
+
+
+def _asked(reference: Reference) -> Reference:
+    if not can_look_up(reference.uri):
+        return reference
+    try:
+        found = look_up(reference.uri)
+    except (SourceError, FileNotFoundError) as error:
+        _log.warning("a reference keeps only what was said of it: %s", error)
+        return msgspec.structs.replace(reference, note=str(error)[:_MAX_NOTE])
+    note = ""
+    if reference.size is not None and found.size not in (None, reference.size):
+        note = f"it was said to have {reference.size} bytes, and has {found.size}"
+    size = reference.size if found.size is None else found.size
+    return msgspec.structs.replace(reference, checksum=found.checksum, etag=found.etag, size=size, note=note)
+
+
+def changed_elsewhere(reference: Reference) -> tuple[str, str]:
+    """Return why data elsewhere is not what was referred to, and why it could not be said; either may be empty."""
+    is_told = reference.checksum and not reference.etag  # so nothing was asked at the beginning
+    if is_told or not (reference.etag or reference.size is not None) or not can_look_up(reference.uri):
+        return "", f"{reference.uri} is not on this machine, and was not read"
+    try:
+        found = look_up(reference.uri)
+    except FileNotFoundError:
+        return f"{reference.uri} is gone", ""
+    except SourceError as error:
+        return "", str(error)
+    if reference.etag and found.etag:
+        return ("" if found.etag == reference.etag else f"{reference.uri} was changed"), ""
+    if reference.size is not None and found.size not in (None, reference.size):
+        return f"{reference.uri} has {found.size} bytes, and had {reference.size}", ""
+    return "", f"{reference.uri} has the same size; its content was not read"
 
 
 def digest_of(reference: Reference) -> str:

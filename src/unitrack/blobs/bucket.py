@@ -62,6 +62,12 @@ class BucketObjects(Objects):
             return None
         return found
 
+    def facts(self, key: str) -> Mapping[str, Any]:
+        """See `Objects.facts`."""
+        with explained(self.address, key):
+            found: Mapping[str, Any] = self._files.info(self._path(key))
+        return found
+
     def read(self, key: str) -> bytes:
         """See `Objects.read`."""
         return bytes(self._ask(lambda: self._files.cat_file(self._path(key)), key))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from unitrack.blobs.address import Address
 
@@ -37,6 +38,15 @@ class Objects(ABC):
     @abstractmethod
     def size(self, key: str) -> int | None:
         """Return the bytes of an object; None if there is none."""
+
+    def facts(self, key: str) -> Mapping[str, Any]:
+        """Return what the place tells of an object, by names of its own, asking once: its `size`, tags, checksums.
+
+        Raises `FileNotFoundError` if there is none.
+        """
+        if (size := self.size(key)) is None:
+            raise FileNotFoundError(f"there is no {self.address}/{key}")
+        return {"size": size}
 
     @abstractmethod
     def read(self, key: str) -> bytes:

@@ -118,6 +118,7 @@ def print_details(details: Details, version: Version) -> None:
         ("metric", "" if details.metric is None else f"{details.metric:.6g}"),
         ("replaced", f"{details.replaced} times" if details.replaced else ""),
         ("checksum", found.reference.checksum or found.reference.etag if found.reference else ""),
+        ("note", found.reference.note if found.reference else ""),
         ("made by", _run(found.made_by)),
         ("also by", ", ".join(map(_run, details.also_made_by))),
         ("made from", ", ".join(details.inputs)),

@@ -96,6 +96,10 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Many runs that search for good params. `unitrack.sweeps` has the kinds of params.",
         ("sweep", "run_sweep"),
     ),
+    "Frameworks": (
+        "What frameworks report. [Log from a framework](../how-to/integrations.md) has a callback for each.",
+        ("autolog",),
+    ),
     "Capture": (
         "What code logs through other trackers. `unitrack.capture` is a package that can be called: the call is"
         " `start_capture`. [Capture](../how-to/capture.md) shows its use.",

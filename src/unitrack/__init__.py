@@ -47,6 +47,7 @@ from unitrack.run.start import start_run
 if TYPE_CHECKING:
     from unitrack.capture.starting import start_capture as capture
     from unitrack.config import ExperimentConfig
+    from unitrack.integrations.automatic.switch import autolog
     from unitrack.manager.comparison import compare
     from unitrack.manager.copying import copy
     from unitrack.manager.exporting import export
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "config": ["ExperimentConfig"],
+    "integrations.automatic.switch": ["autolog"],
     "manager.comparison": ["compare"],
     "manager.verification": ["verify"],
     "run.current": [
@@ -184,6 +186,7 @@ __all__ = [
     "UnitrackError",
     "Video",
     "alert",
+    "autolog",
     "capture",
     "compare",
     "compare_experiments",

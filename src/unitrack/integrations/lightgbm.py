@@ -28,8 +28,8 @@ class UnitrackCallback:
     `run` and `start`, the arguments of `unitrack.start_run`: see `AttachedRun`. `log_model` logs the booster as
     "model". From `lightgbm.cv` the means are logged, and deviations as "<data>.<metric>.std".
 
-    LightGBM tells no callback that early stopping has ended a training. A run that was started here, and its model,
-    then wait for the next training or the end of the process; within `with unitrack.start_run()` they don't.
+    LightGBM tells no callback that early stopping has ended a training. Call `finish` after it: else the model and the
+    best iteration wait, in a run that was started here, for the next training or the end of the process.
     """
 
     order = 20
@@ -57,6 +57,11 @@ class UnitrackCallback:
         if env.iteration + 1 == env.end_iteration:
             self._log_last()
             self._attached.finish()
+
+    def finish(self) -> None:
+        """Log what early stopping has left over, and end the run if it was started here. Call it after the training."""
+        if self._model is not None:
+            self._attached.finish(self._status_if_left())
 
     def _log_last(self) -> None:
         model, self._model = self._model, None

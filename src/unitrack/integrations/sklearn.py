@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     raise missing(__name__, error) from error
 
-__all__ = ["UnitrackCallback", "estimator_params"]
+__all__ = ["UnitrackCallback", "estimator_params", "log_search", "without_callbacks"]
 
 
 class UnitrackCallback:
@@ -86,10 +86,10 @@ class UnitrackCallback:
             return
         run = self._attached.run
         if hasattr(estimator, "cv_results_"):
-            _log_search(run, estimator)
+            log_search(run, estimator)
         if self._log_model:
             run.log_model(
-                _without_callbacks(getattr(estimator, "best_estimator_", estimator)), input_example=self._example
+                without_callbacks(getattr(estimator, "best_estimator_", estimator)), input_example=self._example
             )
         self._attached.finish()
 
@@ -119,7 +119,7 @@ def _path(context: Any) -> str:
     return ".".join(reversed(parts))
 
 
-def _log_search(run: unitrack.Run, search: Any) -> None:
+def log_search(run: unitrack.Run, search: Any) -> None:
     """Log each candidate of a search as a step, the table of all, and the best one."""
     results = {name: list(column) for name, column in search.cv_results_.items() if name != "params"}
     numbers = {name: column for name, column in results.items() if not name.startswith("param_")}
@@ -135,7 +135,7 @@ def _log_search(run: unitrack.Run, search: Any) -> None:
         run.summary["best_score"] = search.best_score_
 
 
-def _without_callbacks(estimator: Any) -> Any:
+def without_callbacks(estimator: Any) -> Any:
     """Return an estimator without this callback, and without the context of the fit that is about to end."""
     bare = copy.copy(estimator)
     for name in [name for name in vars(bare) if "callback" in name]:

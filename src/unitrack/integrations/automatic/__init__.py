@@ -1,0 +1,1 @@
+"""Integrations that are turned on by one call, `unitrack.autolog()`: one file for each framework."""

@@ -297,3 +297,21 @@ class TestAuto:
             pass
         with self.start(run_id="r1") as again:
             assert again.id == first.id == "r1"
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_the_params_of_earlier_sessions_can_be_read(root: Path, is_delivered: bool) -> None:
+    """From the local files, or from the journal of a run that was killed before a sink had it."""
+    end = "run.finish()" if is_delivered else "os.kill(os.getpid(), 9)"
+    code = (
+        "import os, unitrack\nparams = {'lr': 0.1, 'model': {'depth': 4, 'width': 8}}\n"
+        "run = unitrack.start_run('a', sinks=['local'], delivery='thread', run_id='r1', params=params)\n" + end
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=is_delivered)
+    params = {"model": {"depth": 5}}
+    again = unitrack.start_run(run_id="r1", resume="must", params=params, sinks=["local"], delivery="inline")
+    assert again.config["lr"] == 0.1
+    assert again.config.model == {"depth": 5, "width": 8}
+    again.config.setdefaults({"lr": 0.5, "seed": 1})
+    assert (again.config.lr, again.config.seed) == (0.1, 1)
+    again.finish()

@@ -11,7 +11,7 @@ from unitrack.validation.messages import brief
 
 
 class RunConfig(MutableMapping[str, Any]):
-    """The params that this process has logged, nested. Setting one logs it.
+    """The params of the run, nested: see `Run.config`. Setting one logs it.
 
     `run.config.lr` is `run.config["lr"]`. Params are never removed.
     """

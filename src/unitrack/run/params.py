@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unitrack.records import Params, Tags, merge
@@ -21,10 +21,15 @@ class ParamLog:
         self._validation = validation
         self._names = names
         self._params: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+        self.earlier: Callable[[], dict[str, Any]] | None = None
+        """Reads the params of earlier sessions, when they are first asked for; None if there were none."""
 
     def own(self) -> dict[str, Any]:
-        """Return the params that this process has logged, nested."""
-        return self._names.own_params(self._params)
+        """Return the params that this process has logged, and those of earlier sessions of the run, nested."""
+        if self.earlier is not None:
+            self._before, self.earlier = self.earlier(), None
+        return self._names.own_params(merge(self._before, self._params) if self._before else self._params)
 
     def remember(self, params: Mapping[str, Any]) -> None:
         """Take params for logged that the run has already."""

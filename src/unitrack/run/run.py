@@ -71,7 +71,11 @@ class Run:
 
     @property
     def config(self) -> RunConfig:
-        """The params that this process has logged, as a mapping: `run.config["lr"]`, `run.config.update(...)`."""
+        """The params of the run, as a mapping: `run.config["lr"]`, `run.config.update(...)`.
+
+        They are those that this process has logged and, of a run that was resumed, those of earlier sessions, as far as
+        the run folder holds them.
+        """
         return RunConfig(self._parts.params.own, self.log_params)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -235,7 +236,14 @@ def _take_up(folder: RunFolder, plan: Plan, validation: ValidationChain) -> Part
     highest = highest_step(folder)  # before couriers start, which delete delivered records
     parts = _deliver(before.run, folder, plan, journal, validation)
     parts.metrics.reach(highest)
+    parts.params.earlier = functools.partial(_earlier_params, folder)
     return parts
+
+
+def _earlier_params(folder: RunFolder) -> dict[str, Any]:
+    from unitrack.run.earlier_params import earlier_params  # noqa: PLC0415  # only where the params of a resumed run are read
+
+    return earlier_params(folder)
 
 
 def _begin_journal(folder: RunFolder, start: RunStart, plan: Plan) -> JournalWriter:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import unitrack
+from unitrack.integrations.automatic import switch
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-in.md"
 BEFORE = {
@@ -69,6 +70,7 @@ def test_the_right_hand_side_runs(
     try:
         exec(right, given)
     finally:
+        switch._on.stop()
         run.finish()
         while (open_run := unitrack.current_run()) is not None:
             open_run.finish()

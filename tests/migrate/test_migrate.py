@@ -246,6 +246,16 @@ def test_a_run_that_mlflow_starts_by_itself() -> None:
     assert [(one.line, "call `unitrack.start_run()` before" in one.why) for one in inside.left] == [(3, True)]
 
 
+def test_what_mlflow_logs_by_itself() -> None:
+    script = "import mlflow\nmlflow.autolog()\nmlflow.xgboost.autolog(log_models=False)\nmlflow.pytorch.autolog()\n"
+    migration = migrate_script(script)
+    assert migration.after.splitlines()[-3:-1] == [
+        "unitrack.autolog()",
+        'unitrack.autolog("xgboost", log_models=False)',
+    ]
+    assert [one.code for one in migration.left] == ["mlflow.pytorch.autolog"]
+
+
 def test_an_experiment_that_is_not_known_stays() -> None:
     script = "import mlflow\nmlflow.set_experiment(name)\nwith mlflow.start_run():\n    mlflow.log_metric('a', 1)\n"
     migration = migrate_script(script)

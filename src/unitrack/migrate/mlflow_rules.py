@@ -111,7 +111,23 @@ def _configured(what: str) -> Rule:
     return drop
 
 
+def _autolog_of(framework: str) -> Rule:
+    def autolog(call: Call, receiver: str) -> cst.BaseExpression:
+        call.bind(())
+        call.drop({"silent": "", "exclusive": ""})
+        if not framework:
+            call.remark("", "`unitrack.autolog()` turns on the frameworks that are imported when it is called")
+        found = call.take("log_models")
+        return call.becomes(
+            "unitrack.autolog",
+            [(None, repr(framework).replace("'", '"') if framework else None), ("log_models", found)],
+        )
+
+    return autolog
+
+
 FUNCTIONS: dict[str, Rule] = {
+    "autolog": _autolog_of(""),
     "start_run": start_run,
     "end_run": _end_run,
     "active_run": Renamed("unitrack.current_run", "", ""),
@@ -134,6 +150,9 @@ FUNCTIONS: dict[str, Rule] = {
     "log_table": Renamed("unitrack.log_table", "data artifact_file", "data artifact_file"),
     "set_tracking_uri": _configured("it is an option of the sink mlflow: `{mlflow: {tracking_uri: ...}}`"),
     "enable_system_metrics_logging": _configured("set `tracking.log_system_metrics: true`"),
+}
+FUNCTIONS |= {
+    f"{framework}.autolog": _autolog_of(framework) for framework in ("sklearn", "xgboost", "lightgbm", "keras")
 }
 FUNCTIONS |= dict.fromkeys((f"{flavor}.log_model" for flavor in FLAVORS), log_model)
 LOGGING = {name for name in FUNCTIONS if name.endswith("log_model") or name.startswith(("log_", "set_tag"))}

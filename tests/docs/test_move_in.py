@@ -66,6 +66,8 @@ def test_the_right_hand_side_runs(
         if re.search(rf"\b{name}\b(?!=)", re.sub(r'"[^"]*"', "", right)):
             pytest.importorskip(module, reason=f"{module} is not installed")
             given |= _object(name)
+    if "autolog" in right:
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     given["run"] = given["writer"] = run = unitrack.start_run("first")
     try:
         exec(right, given)

@@ -53,14 +53,14 @@ def test_points_are_those_of_the_event_files_step_for_step(
 
 
 def test_a_writer_without_torch_logs_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In its place, no event file is written, and neither torch nor TensorBoard is imported."""
+    """In its place, no event file is written, and nothing of TensorBoard is imported, which need not be there."""
     monkeypatch.chdir(tmp_path)
-    run_captured("tensorboard_training.py", "torch", options=("--replace", "tensorboard"))
+    run_captured("tensorboard_training.py", "tensorboardX", options=("--replace", "tensorboard"))
     assert not (tmp_path / "runs").exists()
     first = captured_of(str(tmp_path / "runs" / "first"))
     assert first.history("late").steps.tolist() == [3, 1]
     assert first.history("loss/train").values.tolist() == [1.0, 0.5, 1 / 3, 0.25, 0.2]
-    assert ARTIFACTS | {"sound-1.wav"} == {artifact.name for artifact in first.artifacts}
+    assert {artifact.name for artifact in first.artifacts} == ARTIFACTS
 
 
 def test_an_exception_is_a_failed_run_and_a_closed_writer_may_be_used_again(

@@ -54,6 +54,7 @@ class Session:
     def __init__(self) -> None:
         self.choice = Choice(())
         self.report = Report()
+        self._failed: set[tuple[str, str]] = set()
         self._runs: dict[tuple[str, str], CapturedRun] = {}
         self._lock = threading.RLock()
         self._has_handler = self._tells = False
@@ -104,6 +105,9 @@ class Session:
                 return found
             if self._is_over:
                 return None
+            if (sdk, key) in self._failed:  # each try takes milliseconds, and the script calls often
+                self.report.miss(f"{sdk}, of a run that could not start here")
+                return None
             self._tell_at_exit()
             tags = {**(experiment.pop("tags", None) or {}), SDK_TAG: sdk, RUN_TAG: key}
             try:
@@ -112,6 +116,7 @@ class Session:
                 if sdk in self.choice.replace:
                     raise
                 self.report.trouble(f"{sdk}: start of a run", error)
+                self._failed.add((sdk, key))
                 return None
             captured = CapturedRun(run, sdk, self.report, is_owner=is_owner)
             self._runs[sdk, key] = captured

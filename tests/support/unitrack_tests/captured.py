@@ -15,8 +15,13 @@ from unitrack.reading import StoredRun, runs
 SCRIPTS = Path(__file__).parents[2] / "capture" / "scripts"
 
 
-def run_captured(script: str, *arguments: str, options: tuple[str, ...] = (), **environ: str) -> str:
-    """Run `unitrack capture` on a script of this folder; return what it wrote to standard error."""
+def run_captured(
+    script: str, *arguments: str, options: tuple[str, ...] = (), wait: bool = False, **environ: str
+) -> str:
+    """Run `unitrack capture` on a script of this folder; return what it wrote to standard error.
+
+    `wait`: return only when the sinks have everything.
+    """
     program = str(Path(sys.executable).with_name("unitrack"))
     command = [program, "capture", "--sinks", "local", *options, "--", sys.executable, str(SCRIPTS / script)]
     done = subprocess.run(
@@ -27,6 +32,10 @@ def run_captured(script: str, *arguments: str, options: tuple[str, ...] = (), **
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
+    if wait:
+        subprocess.run(
+            [program, "sync", "experiments", "--timeout", "90"], check=True, capture_output=True, timeout=110
+        )
     return done.stderr
 
 

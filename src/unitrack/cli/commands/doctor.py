@@ -79,6 +79,7 @@ def check_backends(
 def _check_all(resolved: Resolved, sinks: list[SinkSettings], timeout: float) -> Iterator[Checked]:
     from concurrent.futures import ThreadPoolExecutor
 
+    from unitrack.capture.checking import check_sdks
     from unitrack.cli.doctor.check_runs import runs_here
     from unitrack.cli.doctor.own_checks import check_courier, check_root
     from unitrack.cli.doctor.version_bounds import check_namesake, check_versions
@@ -87,7 +88,14 @@ def _check_all(resolved: Resolved, sinks: list[SinkSettings], timeout: float) ->
     with ThreadPoolExecutor(max_workers=len(sinks) + 1) as threads:
         courier = threads.submit(check_courier, timeout, tracking.courier_nice)
         waiting = [(sink, threads.submit(_check_sink, sink, resolved.origins, timeout)) for sink in sinks]
-        own = (check_root(tracking.root), *runs_here(resolved), *check_namesake(), *check_versions(), courier.result())
+        own = (
+            check_root(tracking.root),
+            *runs_here(resolved),
+            *check_namesake(),
+            *check_versions(),
+            *check_sdks(),
+            courier.result(),
+        )
         yield from (_of("unitrack", finding) for finding in own)
         for sink, findings in waiting:
             yield from (_of(sink.name, finding) for finding in findings.result())

@@ -15,6 +15,7 @@ import copying
 import delivery
 import environment
 import flaky
+import integrations
 import log_call
 import mlflow_delivery
 import reading
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "training": training.run,
     "sweeps": sweeps.run,
     "scale": scale.run,
+    "integrations": integrations.run,
 }
 
 

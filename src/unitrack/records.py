@@ -33,6 +33,7 @@ ArtifactType = Literal[
     "video",
     "html",
     "dataset",
+    "code",
     "pr_curve",
     "embedding",
     "graph",

@@ -92,7 +92,7 @@ class FileLog:
             raise ArtifactNotFoundError(f"log_code: no file below {base.resolve()} matches {', '.join(include)}")
         size = sum(path.stat().st_size for path in files.values())
         check_size(f"log_code of {base.resolve()}", size, self._validation.limits.max_artifact_bytes)
-        self.log_made(self._stage.gather(self._recorder.open().writer, name, files), name, "folder")
+        self.log_made(self._stage.gather(self._recorder.open().writer, name, files), name, "code")
         _warn_of_left_out(base, [Path(inside) for inside in found if inside not in files])
 
     def log_text(self, text: str, name: str) -> None:

@@ -290,7 +290,7 @@ class Run:
         include: Sequence[str] = SOURCES,
         exclude: Sequence[str] = (),
     ) -> None:
-        """Log the source files below `root` as the folder `name`.
+        """Log the source files below `root` as the folder `name`; in W&B it is an artifact of the type code as well.
 
         `include`, `exclude`: globs, compared with the path below `root` and with the file's name. Left out are the
         files that `log_artifact` leaves out and, in a git repository, the files that git ignores. Raises

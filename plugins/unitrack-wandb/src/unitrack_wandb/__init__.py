@@ -55,6 +55,7 @@ def register_backends() -> Iterable[Backend]:
                 "audio": "audio panel",
                 "video": "video panel",
                 "html": "HTML panel",
+                "code": "artifact of the type code",
                 "dataset": "artifact of the type dataset",
             },
             rewinds=True,  # offline; what a server has stays

@@ -20,6 +20,7 @@ import msgspec
 
 from unitrack.names import leads_out
 from unitrack.records import Artifact
+from unitrack_wandb.code import PREFIX as CODE
 from unitrack_wandb.datasets import MARK as DATASET
 from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.sdk import pb
@@ -52,6 +53,8 @@ def logged_artifacts(run: OfflineRun) -> dict[str, LoggedArtifact]:
     found: dict[str, LoggedArtifact] = {}
     for record in run.header.artifacts:
         if DATASET in record.metadata or VERSION in record.metadata:  # ours, which are among the files
+            continue
+        if record.type == "code" and record.name.startswith(CODE):  # ours as well
             continue
         entries = tuple(_entry(one) for one in record.manifest.contents if not leads_out(one.path))
         versions = sum(one.name == record.name for one in found.values())

@@ -20,7 +20,7 @@ from unitrack import hookimpl
 from unitrack.errors import RecordRejectedError, SinkUnavailableError
 from unitrack.hookspecs import Checkpoint, Link, RunContext
 from unitrack.records import Artifact, Metrics, Params, RunStatus, Tags, definition_for, metric_definitions
-from unitrack_wandb import account, datasets
+from unitrack_wandb import account, code, datasets
 from unitrack_wandb.attempts import Attempt, Attempts
 from unitrack_wandb.checkpoint import Delivered
 from unitrack_wandb.confirmation import confirm_offline, confirm_online
@@ -150,8 +150,7 @@ class WandbSink:
             for name in placed:
                 self._save(Path(run.dir), name)
             self._versions.take(self._state.record(artifact, placed))
-            if artifact.type == "dataset":
-                self._log_dataset(run.dir, artifact.name)
+            self._log_native(run.dir, artifact.name, artifact.type)
             if is_shown(artifact):
                 self._show(artifact)
         self._changed = True
@@ -275,14 +274,17 @@ class WandbSink:
                 link(base.files_folder / name, run_files / name)
                 self._save(run_files, name)
         for artifact in self._state.artifacts.values():
-            if artifact.type == "dataset":
-                self._log_dataset(self._live().run.dir, artifact.name)
+            self._log_native(self._live().run.dir, artifact.name, artifact.type)
 
-    def _log_dataset(self, folder: str, name: str) -> None:
+    def _log_native(self, folder: str, name: str, kind: str) -> None:
+        """Log a dataset or code as an artifact of W&B's type for it; nothing for other kinds."""
         try:
-            datasets.log(self._live().run, Path(folder, file_name(name)))
+            if kind == "dataset":
+                datasets.log(self._live().run, Path(folder, file_name(name)))
+            elif kind == "code":
+                code.log(self._live().run, Path(folder, file_name(f"{name}/x")).parent, name)
         except Exception as error:
-            raise sink_error(error, f"logging the dataset {name!r} to W&B", reopen=True) from error
+            raise sink_error(error, f"logging the {kind} {name!r} to W&B", reopen=True) from error
 
     def _link(self) -> Link:
         session = self._live()

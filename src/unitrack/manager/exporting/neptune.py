@@ -127,7 +127,7 @@ def _copy_artifacts(run: StoredRun, files: Path) -> tuple[list[tuple[Artifact, P
 
 def _files(run: StoredRun, files: Iterable[tuple[Artifact, Path]]) -> Iterator[Row]:
     for artifact, path in files:
-        kind = "file_set" if artifact.type == "folder" else "file"
+        kind = "file_set" if artifact.type in ("folder", "code") else "file"
         yield _row(artifact.name, kind, "file_value", {"path": path.as_posix()})
 
 

@@ -47,6 +47,7 @@ FILES: dict[ArtifactType, tuple[str, bytes]] = {
     "audio": ("sound.wav", _wav()),
     "video": ("clip.gif", b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\4\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"),
     "dataset": ("train.json", b'{"name":"train","kind":"csv","digest":"5e1f","rows":2,"columns":[{"name":"x"}]}\n'),
+    "code": ("train.py", b"print(1)\n"),
     "pr_curve": (
         "pr.json",
         b'{"columns":["threshold","true_positives","false_positives","true_negatives","false_negatives","precision",'

@@ -173,8 +173,12 @@ def test_a_watch_asks_for_what_it_can_do(run: unitrack.Run, torch: Any) -> None:
         run.watch([model])
     with pytest.raises(InvalidValueError, match="'gradients', 'parameters', 'all', got 'weights'"):
         run.watch(model, log="weights")  # type: ignore[arg-type]
-    with pytest.raises(InvalidValueError, match="every must be an integer of at least 1, got 0"):
+    with pytest.raises(InvalidValueError, match=r"every must be an integer in 1 \.\.\. .*, got 0"):
         run.watch(model, every=0)
+    with pytest.raises(InvalidTypeError, match="every must be an integer, got float 1.5"):
+        run.watch(model, every=1.5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="bins must be an integer in 1 ... 1000000"):
+        run.watch(model, bins=10**9)
     run.finish()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
-from unitrack.errors import InvalidValueError, warn_caller
+from unitrack.errors import InvalidTypeError, InvalidValueError, warn_caller
+from unitrack.limits import MAX_STEP
 from unitrack.media import with_suffix
 from unitrack.run.files import FileLog
 from unitrack.run.metrics import MetricLog
@@ -48,8 +50,9 @@ class ModelLog:
         self._recorder.check_open()
         if log not in KINDS:
             raise InvalidValueError(f"watch: log must be one of {', '.join(map(repr, KINDS))}, got {brief(log)}")
-        _check_count(every, "every")
-        _check_count(bins, "bins")
+        from unitrack.media.histograms import MAX_BINS  # noqa: PLC0415  # only for models
+
+        every, bins = _as_count(every, "every"), _as_count(bins, "bins", MAX_BINS)
         norms = as_flag(norms, "watch: norms")
         from unitrack.run.model_watch import ModelWatch  # noqa: PLC0415  # only for models
         from unitrack.run.sample_writer import SampleWriter  # noqa: PLC0415  # queue costs 1 ms
@@ -115,6 +118,9 @@ class ModelLog:
         self._watches, self._writer = [], None
 
 
-def _check_count(value: Any, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidValueError(f"watch: {what} must be an integer of at least 1, got {brief(value)}")
+def _as_count(value: Any, what: str, most: int = MAX_STEP) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise InvalidTypeError(f"watch: {what} must be an integer, got {type(value).__name__} {brief(value)}")
+    if not 1 <= value <= most:
+        raise InvalidValueError(f"watch: {what} must be an integer in 1 ... {most}, got {brief(value)}")
+    return int(value)

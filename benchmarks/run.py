@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import bad_backends
+import capture
 import copying
 import delivery
 import environment
@@ -30,6 +31,7 @@ from rich.console import Console
 BENCHMARKS = {
     "log_call": log_call.run,
     "startup": startup.run,
+    "capture": capture.run,
     "delivery": delivery.run,
     "mlflow_delivery": mlflow_delivery.run,
     "copying": copying.run,

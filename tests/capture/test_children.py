@@ -9,8 +9,6 @@ from unitrack_tests.captured import captured_of, run_captured
 
 from unitrack.reading import runs
 
-pytest.importorskip("wandb", reason="needs W&B's SDK")
-
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "subprocess"])
 def test_each_worker_has_a_run_of_its_own(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,3 +19,15 @@ def test_each_worker_has_a_run_of_its_own(method: str, tmp_path: Path, monkeypat
     for run in runs("local:experiments"):
         assert run.metrics["loss"].last is not None, report
         assert run.status == "finished"
+
+
+def test_a_worker_that_goes_on_with_the_parents_run_logs_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends its part alone."""
+    monkeypatch.chdir(tmp_path)
+    run_captured("wandb_shared.py", options=("--replace", "wandb"))
+    [run] = runs("local:experiments")
+    assert run.history("from parent").values.tolist() == [0.5, 0.25]
+    assert run.history("from worker").steps.tolist() == [100]
+    assert run.status == "finished"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,8 @@ _NOT_CAPTURED = (
 )
 _calls: dict[str, WandbCalls | None] = {}
 """By the run's id; None for a run that is not the script's own, but of one of our sinks."""
+_known: weakref.WeakKeyDictionary[Any, WandbCalls] = weakref.WeakKeyDictionary()
+"""By the run's object: its properties take 20 us each."""
 
 
 def patch_run(module: ModuleType) -> Patches:
@@ -60,11 +63,15 @@ def _init(note: Any, run: Any, *args: Any, **kwargs: Any) -> None:
 
 def calls_of(run: Any) -> WandbCalls | None:
     """Return what forwards the calls of a W&B run; a captured run is started at the first one."""
+    found = _known.get(run)
+    if found is not None and not found.captured.has_ended:
+        return found
     if getattr(run, "disabled", False):
         return None
     key = str(run.id)
     known = _calls.get(key)
     if known is not None and not known.captured.has_ended:
+        _known[run] = known
         return known
     if key in _calls and known is None:
         return None
@@ -87,7 +94,7 @@ def calls_of(run: Any) -> WandbCalls | None:
     )
     if captured is None:
         return None
-    calls = _calls[key] = WandbCalls(captured, int(getattr(run, "starting_step", 0) or 0))
+    calls = _calls[key] = _known[run] = WandbCalls(captured, int(getattr(run, "starting_step", 0) or 0))
     calls.config(dict(run.config))
     return calls
 
@@ -97,7 +104,8 @@ def _has_finished(run: Any) -> bool:
 
 
 def _step_before(run: Any, *args: Any, **kwargs: Any) -> tuple[WandbCalls | None, int]:
-    return calls_of(run), int(run.step)
+    step = vars(run).get("_local_step")  # what `step` returns, without its checks
+    return calls_of(run), int(run.step if step is None else step)
 
 
 def _log(

@@ -175,9 +175,9 @@ def test_a_watch_asks_for_what_it_can_do(run: unitrack.Run, torch: Any) -> None:
         run.watch(model, log="weights")  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match=r"every must be an integer in 1 \.\.\. .*, got 0"):
         run.watch(model, every=0)
-    with pytest.raises(InvalidTypeError, match="every must be an integer, got float 1.5"):
+    with pytest.raises(InvalidTypeError, match=r"every must be an integer, got float 1\.5"):
         run.watch(model, every=1.5)  # type: ignore[arg-type]
-    with pytest.raises(InvalidValueError, match="bins must be an integer in 1 ... 1000000"):
+    with pytest.raises(InvalidValueError, match=r"bins must be an integer in 1 \.\.\. 1000000"):
         run.watch(model, bins=10**9)
     run.finish()
 

@@ -121,6 +121,7 @@ class ModelLog:
 def _as_count(value: Any, what: str, most: int = MAX_STEP) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise InvalidTypeError(f"watch: {what} must be an integer, got {type(value).__name__} {brief(value)}")
-    if not 1 <= value <= most:
+    number = int(value)
+    if not 1 <= number <= most:
         raise InvalidValueError(f"watch: {what} must be an integer in 1 ... {most}, got {brief(value)}")
-    return int(value)
+    return number

@@ -325,11 +325,23 @@ def test_the_command_shows_and_with_write_changes(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o755
 
 
+def test_a_script_keeps_its_encoding(tmp_path: Path) -> None:
+    for name, before in [
+        ("latin.py", "# -*- coding: latin-1 -*-\r\nimport wandb\r\nwandb.log({'é': 1})\r\n".encode("latin-1")),
+        ("mark.py", "import wandb\nwandb.log({'é': 1})\n".encode("utf-8-sig")),
+    ]:
+        (tmp_path / name).write_bytes(before)
+        assert CliRunner().invoke(app, ["migrate", "--write", str(tmp_path / name)]).exit_code == 0
+        assert (tmp_path / name).read_bytes() == before.replace(b"wandb", b"unitrack")
+
+
 def test_files_that_are_no_scripts(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("x = (")
+    (tmp_path / "bytes.py").write_bytes(b"x = '\xe9'")
     for path, error, said in [
         ("none.py", ArtifactNotFoundError, "there is no file"),
         ("bad.py", InvalidValueError, "bad.py: it is no Python"),
+        ("bytes.py", InvalidValueError, "bytes.py can't be read as text"),
     ]:
         found = CliRunner().invoke(app, ["migrate", str(tmp_path / path)])
         assert isinstance(found.exception, error) and said in str(found.exception)

@@ -29,14 +29,15 @@ def migrate_scripts(
     """
     from unitrack.terminal.console import print_json
 
-    found = {path: _migrated(path) for path in files}
+    read = {path: _read(path) for path in files}
+    found = {path: _migrated(path, text) for path, (text, _) in read.items()}
     if write:
         from unitrack.system.atomic import write_atomically
 
         for path, migration in found.items():
             if migration.after != migration.before:
                 mode = path.stat().st_mode
-                write_atomically(path.resolve(), migration.after.encode())
+                write_atomically(path.resolve(), migration.after.encode(read[path][1]))
                 path.chmod(mode)
     if as_json:
         print_json([_as_json(path, migration, is_written=write) for path, migration in found.items()])
@@ -47,8 +48,25 @@ def migrate_scripts(
         _print_remarks(path, migration, is_written=write)
 
 
-def _migrated(path: Path) -> Migration:
-    from unitrack.errors import ArtifactNotFoundError, InvalidValueError, MissingPackageError
+def _read(path: Path) -> tuple[str, str]:
+    """Return a script and its encoding, which a comment in it may name."""
+    import io
+    import tokenize
+
+    from unitrack.errors import ArtifactNotFoundError, InvalidValueError
+
+    try:
+        data = path.read_bytes()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding), encoding
+    except (FileNotFoundError, IsADirectoryError):
+        raise ArtifactNotFoundError(f"there is no file {path}") from None
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise InvalidValueError(f"{path} can't be read as text: {error}") from None
+
+
+def _migrated(path: Path, text: str) -> Migration:
+    from unitrack.errors import InvalidValueError, MissingPackageError
     from unitrack.system.installation import install_command
 
     try:
@@ -59,16 +77,15 @@ def _migrated(path: Path) -> Migration:
         command = install_command("unitrack-core[migrate]")
         raise MissingPackageError(f"migrate needs libcst: run `{command}`") from None
     try:
-        return migrate_script(path.read_bytes().decode())
-    except (FileNotFoundError, IsADirectoryError):
-        raise ArtifactNotFoundError(f"there is no file {path}") from None
-    except (InvalidValueError, UnicodeDecodeError) as error:
+        return migrate_script(text)
+    except InvalidValueError as error:
         raise InvalidValueError(f"{path}: {error}") from None
 
 
 def _print_remarks(path: Path, migration: Migration, *, is_written: bool) -> None:
-    what = "calls and names were" if is_written else "calls and names would be"
-    typer.echo(f"{path}: {migration.changed} {what} rewritten", err=True)
+    what = "call or name" if migration.changed == 1 else "calls and names"
+    verb = "rewritten" if is_written else "to rewrite"
+    typer.echo(f"{path}: {migration.changed} {what} {verb}", err=True)
     for title, remarks in (("left as it is", migration.left), ("not needed, or configuration now", migration.dropped)):
         if remarks:
             typer.echo(f"  {title}:", err=True)

@@ -13,6 +13,7 @@ from unitrack_tests.children import wait_until
 from unitrack_tests.records_of_runs import commit
 
 from unitrack.rerun.git import run_git
+from unitrack.rerun.workplace import handlers
 
 PROGRAM = """
 import unitrack
@@ -52,3 +53,15 @@ def test_nothing_is_left(root: Path, repository: Path, number: int, code: int) -
     assert list((root / "temporary").iterdir()) == []
     assert len(run_git(repository, "worktree", "list").splitlines()) == 1
     assert not (repository / ".git" / "worktrees").exists()
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As under `nohup`; other handlers are put back."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handlers({signal.SIGHUP: signal.SIG_DFL, signal.SIGTERM: signal.SIG_IGN}):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

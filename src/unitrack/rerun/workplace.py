@@ -52,18 +52,21 @@ def _ended_by_exceptions() -> Iterator[None]:
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    # `nohup` ignores SIGHUP: so it stays
     with handlers({number: end for number in ENDING if signal.getsignal(number) is signal.SIG_DFL}):
         yield
 
 
 @contextlib.contextmanager
 def handlers(wanted: dict[signal.Signals, Any]) -> Iterator[None]:
-    """Set handlers of signals, and put the former ones back. In another thread than the main one nothing is set."""
+    """Set handlers of signals, and put the former ones back; a signal that is ignored, as by `nohup`, stays so.
+
+    In another thread than the main one nothing is set.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    obeyed = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, wanted[number]) for number in obeyed}
     try:
         yield
     finally:

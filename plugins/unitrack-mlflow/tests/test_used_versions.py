@@ -16,13 +16,13 @@ from unitrack_mlflow.used_versions import USED_AS
 
 
 def test_models_are_model_inputs_and_all_else_datasets(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, although the run is ended twice; a dataset says where its content is, which MLflow loads."""
     monkeypatch.chdir(tmp_path)
     Path("train.csv").write_text("x,y\n")
     model = LogisticRegression().fit(np.eye(2), [0, 1])
-    sinks = ["local", {"mlflow": {"tracking_uri": database}}]
+    sinks = ["local", {"mlflow": {"tracking_uri": uri}}]
     settings = {"project": "p", "sinks": sinks, "delivery": "inline", "root": "runs"}
     with unitrack.start_run("train", **settings) as train:  # type: ignore[arg-type]
         train.log_model(model, aliases=["best"])
@@ -32,7 +32,7 @@ def test_models_are_model_inputs_and_all_else_datasets(
         with unitrack.start_run("eval", run_id="e1", resume="allow", **settings) as run:  # type: ignore[arg-type]
             for used in ("model:best", "data", "corpus"):
                 run.use_artifact(used)
-    client = MlflowClient(database)
+    client = MlflowClient(uri)
     inputs = client.get_run(run.links()["mlflow"].id).inputs
     made = client.get_run(train.links()["mlflow"].id).outputs.model_outputs
     assert [one.model_id for one in inputs.model_inputs] == [one.model_id for one in made]

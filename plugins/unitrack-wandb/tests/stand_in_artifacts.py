@@ -115,7 +115,7 @@ class ArtifactStore:
                     "artifact": {"id": one["artifactID"]},
                 }
             }
-            for one in variables["input"]["artifactFiles"]
+            for one in (variables.get("input") or variables)["artifactFiles"]
         ]
         return {"createArtifactFiles": {"files": {"edges": edges}}}
 

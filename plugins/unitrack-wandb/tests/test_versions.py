@@ -10,11 +10,12 @@ import pytest
 import wandb
 from stand_in_artifacts import ArtifactStore
 from stand_in_server import API_KEY, ENTITY, StandInServer
-from wandb_reading import sync_folder
+from wandb_reading import Drive, wandb_sync
 
 import unitrack
 from unitrack.delivery.sync import sync_run
 from unitrack.errors import DeliveryWarning
+from unitrack.hookspecs import RunContext
 from unitrack.manager.editing import edit_run
 from unitrack.records import ALIAS
 from unitrack.runfolder.run_folder import RunFolder
@@ -106,18 +107,42 @@ def test_a_version_that_wandb_does_not_know_is_made_to_be_used(server: StandInSe
 
 def test_delivering_again_and_late_changes_nothing(server: StandInServer, online: dict[str, Any]) -> None:
     """The same content is one version, and a run that comes late takes no alias from a newer one."""
-    server.refused["UpsertBucket"] = 401
+    server.graphql_status = 401
     with pytest.warns(DeliveryWarning), start("late", online) as late:
         late.log_artifact("0/model.pt", name="model", aliases=["best"])
-    del server.refused["UpsertBucket"]
+    server.graphql_status = 200
     log("newer", online, 1, "best")
     assert server.artifacts.table("model") == [("model:v0", ["best", "latest"])]
     assert sync_run(RunFolder(late.path), timeout=20).ok
     table = [("model:v0", ["best", "latest"]), ("model:v1", [])]
     assert server.artifacts.table("model") == table
-    server.answers_lost["file_stream"] = 1
     log("again", online, 1)
     assert server.artifacts.table("model") == table
+
+
+def test_two_deliveries_of_a_record_are_one_version(
+    server: StandInServer, online: dict[str, Any], run: RunContext, drive: Drive
+) -> None:
+    """A courier that died before its commit delivers all again."""
+    version = {"name": "model", "number": 0, "digest": "ab" * 32, "aliases": ["best"]}
+    for _ in range(2):
+        driver = drive(run=run, **online)
+        driver.artifact("model/v0/model.pt", b"weights", type="model", annotations={"version": version})
+        driver.end()
+        driver.close()
+    assert server.artifacts.table("model") == [("model:v0", ["best", "latest"])]
+    assert lineage(server.artifacts) == [("model:v0", run.start.run_id, [])]
+
+
+def test_a_name_keeps_the_type_that_it_has(server: StandInServer, online: dict[str, Any]) -> None:
+    """W&B takes no version of another type, so the type of the first one holds."""
+    log("r0", online, 0)
+    with start("r1", online) as run:
+        run.log_model("1/model.pt", aliases=[])
+    assert [(one.label, one.type) for one in server.artifacts.versions] == [
+        ("model:v0", "artifact"),
+        ("model:v1", "artifact"),
+    ]
 
 
 def test_aliases_are_moved_and_removed_later(server: StandInServer, online: dict[str, Any]) -> None:
@@ -164,9 +189,11 @@ def test_offline_runs_hold_the_same(tmp_path: Path, server: StandInServer) -> No
     edit(second, "best", "-v1")
     assert written(first) == [("model", "v0", ["latest", "best", "prod"], False)]
     assert written(second) == [("model", "v1", ["latest"], False)]
-    for one in (first, second, run):
-        sync_folder(str(one.links()["wandb"].location), server, tmp_path)
+    made, *others = [str(one.links()["wandb"].location) for one in (first, second, run)]
+    wandb_sync(made, folder=tmp_path, server=server, home=tmp_path)
+    wandb_sync(*others, folder=tmp_path, server=server, home=tmp_path)
     assert server.artifacts.table("model") == [("model:v0", ["best", "prod"]), ("model:v1", ["latest"])]
     assert lineage(server.artifacts) == [("model:v0", "r0", ["eval"]), ("model:v1", "r1", [])]
+    assert server.run(server.artifacts.versions[0].id).files == {"model.pt": b"weights 0"}
     edit(first, "late", "v0")
     assert written(first) == [("model", "v0", ["late"], False)]

@@ -21,15 +21,19 @@ class ServerVersions:
 
     def type_of(self, name: str) -> str | None:
         """Return the type that the versions of a name have; None if there are none, or none that is called latest."""
-        found = self._look(f"{name}:{LATEST}")
-        return None if found is None else str(found.type)
+        return self.before(name, (), 0)[0]
 
-    def not_newer(self, name: str, aliases: Iterable[str], time: int) -> list[str]:
-        """Return the aliases that a version may get that was logged, or named so, at `time`: no newer one has them.
+    def before(self, name: str, aliases: Iterable[str], time: int) -> tuple[str | None, list[str]]:
+        """Return the type that the versions of a name have, and the aliases that one logged at `time` may get.
 
-        So a late delivery moves none back.
+        These are "latest" and `aliases`, except those that a newer version has: so a late delivery moves none back.
         """
-        return [alias for alias in aliases if _time_of(self._look(f"{name}:{alias}"), alias) <= time]
+        latest = self._look(f"{name}:{LATEST}")
+        free = [LATEST] if _time_of(latest, LATEST) <= time else []
+        if latest is None:
+            return None, [*free, *aliases]
+        free += [alias for alias in aliases if _time_of(self._look(f"{name}:{alias}"), alias) <= time]
+        return str(latest.type), free
 
     def find(self, name: str, digest: str) -> Any:
         """Return the version of a name that holds the content with this digest of unitrack; None if there is none."""
@@ -44,7 +48,9 @@ class ServerVersions:
     def add_alias(self, name: str, digest: str, alias: str, time: int) -> None:
         """Move an alias to the version with this digest, if it is there and no newer one has it."""
         version = self.find(name, digest)
-        if version is None or alias in version.aliases or not self.not_newer(name, [alias], time):
+        if version is None or alias in version.aliases:
+            return
+        if _time_of(self._look(f"{name}:{alias}"), alias) > time:
             return
         version.aliases.append(alias)
         version.metadata[ALIASES] = {**version.metadata.get(ALIASES, {}), alias: time}

@@ -12,17 +12,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from unitrack.errors import SinkUnavailableError
 from unitrack.hookspecs import RunContext, UsedArtifact
 from unitrack.records import ArtifactVersion, Tags, later_alias, used_version
 from unitrack_wandb.checkpoint import SentArtifact
 from unitrack_wandb.errors import http_status, sink_error
+from unitrack_wandb.files import link
 from unitrack_wandb.names import file_name, wandb_project
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.server_versions import LATEST, ServerVersions
 from unitrack_wandb.versions import draft, type_of
 
 _log = logging.getLogger(__name__)
+_LINKS = "artifacts"
+"""The folder in an offline run's own in which the files of its artifacts are linked."""
 
 
 class VersionLog:
@@ -60,18 +65,37 @@ class VersionLog:
         for sent in artifacts.values():
             if (version := sent.version) is None:
                 continue
-            name, content, lies_at = file_name(sent.name), Path(self._sdk_run.dir), folder / "files"
+            content = Path(self._sdk_run.dir, file_name(sent.name))
             aliases = [LATEST, *_aliases(version, version.aliases, tags)]
             if synced is not None and sent.name not in self._fresh:
+                content = synced / file_name(sent.name)
                 aliases = _aliases(version, (), {tag: text for tag, (text, _) in self._moves.items()})
-                if not aliases or not (synced / name).exists():
+                if not aliases or not content.exists():
                     continue
-                content = lies_at = synced
-            made = self._draft(version, sent, type_of(sent.type), content / name, lies_at / name)
-            self._publish(made, aliases, uses=False)
+            linked, lies_at = self._linked(version, content, folder)
+            self._publish(self._draft(version, sent, type_of(sent.type), linked, lies_at), aliases, uses=False)
         for tag, text in tags.items():
             if (used := self._run.find_used(tag, text)) is not None and self._is_of_project(tag, text):
-                self._publish(self._draft_of(used, None), [], uses=True)
+                lies_at = None
+                if used.path is not None:
+                    linked, lies_at = self._linked(used.version, used.path, folder)
+                    used = msgspec.structs.replace(used, path=linked)
+                self._publish(self._draft_of(used, None, lies_at), [], uses=True)
+
+    def _linked(self, version: ArtifactVersion, content: Path, folder: Path) -> tuple[Path, Path]:
+        """Link a file or folder into the SDK's folder, and return where it lies there, and where in `folder` then.
+
+        `wandb sync` removes what it has uploaded in some versions (0.28), so it gets links of its own.
+        """
+        place = Path(_LINKS, f"{version.name}-{version.label}", content.name)
+        target = Path(self._sdk_run.dir).parent / place
+        try:
+            for file in [content] if content.is_file() else sorted(content.rglob("*")):
+                if file.is_file():
+                    link(file, target / file.relative_to(content))
+        except OSError as error:
+            raise SinkUnavailableError(f"can't link {content} to {target}: {error}", reopen=True) from error
+        return target, folder / place
 
     def finish(self, artifacts: Mapping[str, SentArtifact], tags: Mapping[str, str]) -> None:
         """Wait until the server has what was sent, then tell it what the run has used and which aliases were moved.
@@ -95,9 +119,8 @@ class VersionLog:
                 self._server().remove_alias(name, version.digest, alias)
 
     def _send(self, sent: SentArtifact, version: ArtifactVersion) -> None:
-        server = self._server()
-        type = server.type_of(version.name) or type_of(sent.type)
-        aliases = server.not_newer(version.name, (LATEST, *version.aliases), sent.time)
+        known, aliases = self._server().before(version.name, version.aliases, sent.time)
+        type = known or type_of(sent.type)
         made = self._draft(version, sent, type, Path(self._sdk_run.dir) / file_name(sent.name), None)
         self._deliver(made, aliases, uses=False)
 
@@ -136,12 +159,13 @@ class VersionLog:
         except Exception as error:
             raise sink_error(error, f"making the W&B artifact {version.name}", reopen=True) from error
 
-    def _draft_of(self, used: UsedArtifact, type: str | None) -> Any:
+    def _draft_of(self, used: UsedArtifact, type: str | None, lies_at: Path | None = None) -> Any:
         try:
             return draft(
                 used.version,
                 type=type or type_of(used.type),
                 content=used.path,
+                lies_at=lies_at,
                 time=used.time,
                 run_id=used.made_by,
                 step=used.step,

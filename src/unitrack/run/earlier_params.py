@@ -12,7 +12,7 @@ from unitrack.runfolder.run_folder import RunFolder
 from unitrack.sources.journal.source import JournalSource
 
 
-def earlier_params(folder: RunFolder) -> dict[str, Any]:
+def read_earlier(folder: RunFolder) -> dict[str, Any]:
     """Return them, nested; none of them where neither is there any more."""
     found: dict[str, Any] = {}
     with contextlib.suppress(OSError):

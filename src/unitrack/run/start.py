@@ -241,9 +241,9 @@ def _take_up(folder: RunFolder, plan: Plan, validation: ValidationChain) -> Part
 
 
 def _earlier_params(folder: RunFolder) -> dict[str, Any]:
-    from unitrack.run.earlier_params import earlier_params  # noqa: PLC0415  # only where the params of a resumed run are read
+    from unitrack.run.earlier_params import read_earlier  # noqa: PLC0415  # only where the params of a resumed run are read
 
-    return earlier_params(folder)
+    return read_earlier(folder)
 
 
 def _begin_journal(folder: RunFolder, start: RunStart, plan: Plan) -> JournalWriter:

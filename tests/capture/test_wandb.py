@@ -38,6 +38,7 @@ def test_identity_relations_and_definitions_arrive(folder: None) -> None:
     captured = captured_of(original.id)
     assert (captured.name, captured.project, captured.description) == ("first", "demo", "a try")
     assert (captured.group, captured.job_type, captured.tags["baseline"]) == ("g", "train", "")
+    assert "late" in captured.tags
     assert metric_definitions(captured.tags) == metric_definitions(original.tags)
     assert captured.tags["summary.verdict"] == "good"
     assert "trained" in captured.tags["unitrack.alert.done"]
@@ -56,7 +57,10 @@ def test_media_and_files_arrive_with_their_content(folder: None) -> None:
         "notes.txt",
         "matrix_table-26.json",
     } <= set(names)
-    assert names["image-25.png"].annotations == {"caption": "gray"}
+    annotations = names["image-25.png"].annotations
+    assert annotations["caption"] == "gray"
+    assert annotations["boxes"]["found"]["box_data"][0]["position"]["maxY"] == 0.6
+    assert annotations["masks"]["truth"]["class_labels"] == {"1": "road"}
     assert set(original.digests().values()) & set(captured.digests().values())
 
 

@@ -29,6 +29,8 @@ def test_points_params_and_files_are_those_of_mirror_mode(tmp_path: Path, monkey
     assert differences(original, replaced) == []
     page = {"page-25.html": ""}  # W&B puts its style sheet into it
     assert mirrored.digests() | page == replaced.digests() | page
+    [ours, theirs] = ({one.name: one.annotations for one in run.artifacts} for run in (replaced, mirrored))
+    assert ours["image-25.png"] == theirs["image-25.png"]
     same = ("name", "project", "description", "group", "job_type", "status")
     assert {name: getattr(replaced, name) for name in same} == {name: getattr(mirrored, name) for name in same}
 

@@ -19,7 +19,8 @@ class CapturedRun:
         self.sdk = sdk
         self.report = report
         self.points = 0
-        self._is_owner = is_owner
+        self.is_owner = is_owner
+        """Whether this process has started the run, and not one that goes on with it by its id."""
         self._before_end: list[Callable[[], None]] = []
 
     @property
@@ -86,7 +87,7 @@ class CapturedRun:
         """Add the line about the run to the report."""
         points = f"{self.points} point{'' if self.points == 1 else 's'}"
         end = f", {status}" if status else ""
-        if self._is_owner:
+        if self.is_owner:
             self.report.runs.append(
                 f"captured {self.sdk} run {self.run.name} ({self.run.id}): {points}{end}: unitrack show {self.run.id}"
             )

@@ -157,7 +157,7 @@ class Session:
 
         Of more runs than `_WAITED_FOR` the last ones are waited for.
         """
-        ended = [run for run in self._runs.values() if run.has_ended][-_WAITED_FOR:]
+        ended = [run for run in self._runs.values() if run.has_ended and run.is_owner][-_WAITED_FOR:]
         if not ended:
             return
         names = [sink.name for sink in self.resolved().settings.sinks]

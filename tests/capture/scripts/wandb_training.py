@@ -21,7 +21,10 @@ run.log({"b": 3, "c": np.float32(0.1)}, step=20)
 run.log({"late": 1}, step=3)
 run.log({"d": float("nan"), "note": "text"}, step=25)
 
-image = wandb.Image(np.full((4, 4, 3), 200, dtype="uint8"), caption="gray")
+position = {"minX": 0.1, "maxX": 0.5, "minY": 0.2, "maxY": 0.6}
+boxes = {"found": {"box_data": [{"position": position, "class_id": 1}], "class_labels": {1: "car"}}}
+masks = {"truth": {"mask_data": np.ones((4, 4), dtype="uint8"), "class_labels": {1: "road"}}}
+image = wandb.Image(np.full((4, 4, 3), 200, dtype="uint8"), caption="gray", boxes=boxes, masks=masks)
 table = wandb.Table(columns=["id", "text"], data=[[1, "one"], [2, "two"]])
 wandb.log({"image": image, "values": wandb.Histogram(np.arange(100)), "rows": table, "page": wandb.Html("<p>hi</p>")})
 matrix = wandb.plot.confusion_matrix(y_true=[0, 1, 1], preds=[0, 1, 0], class_names=["a", "b"])
@@ -35,6 +38,7 @@ with artifact.new_file("weights.txt") as file:
     file.write("1 2 3")
 run.log_artifact(artifact)
 run.alert("done", "trained")
+run.tags += ("late",)
 run.summary["best"] = 0.75
 run.summary.update({"verdict": "good"})
 wandb.log({"last": 1.5}, commit=False)

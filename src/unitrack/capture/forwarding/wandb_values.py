@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from unitrack.capture.captured_run import as_number, is_number
@@ -53,7 +54,8 @@ def medium_name(value: Any, name: str) -> str:
 
 def _medium(value: Any, report: Report, *, name: str = "", quiet: bool = False) -> Media | None:
     kind = type(value)
-    package = kind.__module__.partition(".")[0]
+    home = value.__name__ if isinstance(value, ModuleType) else kind.__module__  # `plt` is a figure to W&B
+    package = home.partition(".")[0]
     if isinstance(value, Media):
         return value
     if package in ("wandb", "unitrack"):
@@ -118,7 +120,8 @@ def _file(value: Any) -> Path:
 
 def _image(value: Any) -> Media:
     boxes = getattr(value, "_boxes", None) or {}
-    return Image(_file(value), getattr(value, "_caption", None), boxes=_boxes(boxes), masks=None)
+    masks = getattr(value, "_masks", None) or {}
+    return Image(_file(value), getattr(value, "_caption", None), boxes=_boxes(boxes), masks=_masks(masks))
 
 
 def _boxes(groups: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -134,6 +137,14 @@ def _boxes(groups: Mapping[str, Any]) -> dict[str, Any] | None:
             labels = getattr(group, "_class_labels", None) or {}
             found[str(name)] = {"box_data": data, "class_labels": dict(labels)}
     return found or None
+
+
+def _masks(groups: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return W&B's masks as they were given to it; one that was given as a file is left out."""
+    given = {str(name): getattr(group, "_val", None) for name, group in groups.items()}
+    wanted = ("mask_data", "class_labels")
+    found = {name: {key: one[key] for key in wanted if key in one} for name, one in given.items() if one}
+    return {name: one for name, one in found.items() if "mask_data" in one} or None
 
 
 def _audio(value: Any) -> Media:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import weakref
 from collections.abc import Mapping
@@ -96,7 +97,13 @@ def calls_of(run: Any) -> WandbCalls | None:
         return None
     calls = _calls[key] = _known[run] = WandbCalls(captured, int(getattr(run, "starting_step", 0) or 0))
     calls.config(dict(run.config))
+    captured.at_end(functools.partial(_tell_late, calls, run, tuple(run.tags or ())))
     return calls
+
+
+def _tell_late(calls: WandbCalls, run: Any, tags: tuple[str, ...]) -> None:
+    """Set the tags that were added since the start: they are set as an attribute."""
+    calls.tags([tag for tag in run.tags or () if tag not in tags])
 
 
 def _has_finished(run: Any) -> bool:

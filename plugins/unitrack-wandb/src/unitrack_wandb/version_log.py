@@ -76,11 +76,11 @@ class VersionLog:
             self._publish(self._draft(version, sent, type_of(sent.type), linked, lies_at), aliases, uses=False)
         for tag, text in tags.items():
             if (used := self._run.find_used(tag, text)) is not None and self._is_of_project(tag, text):
-                lies_at = None
+                place: Path | None = None
                 if used.path is not None:
-                    linked, lies_at = self._linked(used.version, used.path, folder)
+                    linked, place = self._linked(used.version, used.path, folder)
                     used = msgspec.structs.replace(used, path=linked)
-                self._publish(self._draft_of(used, None, lies_at), [], uses=True)
+                self._publish(self._draft_of(used, None, place), [], uses=True)
 
     def _linked(self, version: ArtifactVersion, content: Path, folder: Path) -> tuple[Path, Path]:
         """Link a file or folder into the SDK's folder, and return where it lies there, and where in `folder` then.
@@ -126,13 +126,17 @@ class VersionLog:
 
     def _use(self, version: ArtifactVersion, tag: str, text: str, project: str) -> None:
         server = self._server(project)
+        trouble: Exception | None = None
         if (found := server.find(version.name, version.digest)) is not None:
             try:
                 self._sdk_run.use_artifact(found)
-            except Exception as error:
-                raise sink_error(error, f"telling W&B that {version.name}:{version.label} was used") from error
-        elif (used := self._run.find_used(tag, text)) is not None and self._is_of_project(tag, text):
+                return
+            except Exception as error:  # 0.28 asks the server of the process's own settings
+                trouble = error
+        if (used := self._run.find_used(tag, text)) is not None and self._is_of_project(tag, text):
             self._deliver(self._draft_of(used, server.type_of(version.name)), [], uses=True)
+        elif trouble is not None:
+            raise sink_error(trouble, f"telling W&B that {version.name}:{version.label} was used") from trouble
 
     def _server(self, project: str = "") -> ServerVersions:
         place = wandb_project(self._options.project or project) if project else self._sdk_run.project

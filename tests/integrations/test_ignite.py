@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -14,9 +16,9 @@ pytest.importorskip("ignite", reason="it needs torch")
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import EarlyStopping, global_step_from_engine
+from ignite.handlers import Checkpoint, EarlyStopping, global_step_from_engine
 
-from unitrack.integrations.ignite import UnitrackLogger
+from unitrack.integrations.ignite import UnitrackLogger, UnitrackSaver
 
 
 class TestIgnite(IntegrationContract):
@@ -81,6 +83,22 @@ def test_names_are_those_of_ignite() -> None:
         "train/alpha": 0.125,
         "sgd/lr/group_0": 0.1,
     }
+
+
+def test_checkpoints() -> None:
+    """At Ignite's step, or with its score."""
+    engine, model = Engine(lambda engine, batch: 0.5), torch.nn.Linear(2, 1)
+    with recorded() as runs, UnitrackLogger() as logger:
+        logger.attach_output_handler(engine, Events.ITERATION_COMPLETED, "train", output_transform=lambda x: x)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, Checkpoint({"model": model}, UnitrackSaver(logger), n_saved=2))
+        score = {"score_function": lambda engine: engine.state.epoch, "score_name": "epoch"}
+        best = Checkpoint({"model": model}, UnitrackSaver(logger, "best", keep="best:1"), n_saved=1, **score)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, best)
+        engine.run([0, 1], max_epochs=2)
+    names = {Path(name).name for name in runs[0].files if name.startswith("checkpoint/")}
+    assert names == {"step-2.pt", "step-4.pt"}
+    [file, *_] = [content for name, content in runs[0].files.items() if name.startswith("best/")]
+    assert set(torch.load(io.BytesIO(file))) >= {"weight", "bias"}
 
 
 def test_another_rank_of_ignite_logs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,17 @@ def test_what_follows_training_is_in_its_run() -> None:
     assert "test_loss" not in runs[1].points
 
 
+def test_a_run_that_is_used_before_training() -> None:
+    """Is not taken for a training that has failed."""
+    with recorded() as runs:
+        logger = UnitrackLogger("first")
+        logger.experiment.set_tags({"stage": "test"})
+        UnitrackLogger("second").experiment.log_metrics({"loss": 0.5}, step=0)
+        assert [run.status for run in runs] == ["running"]
+        logger.finish()
+    assert [(run.name, run.status) for run in runs] == [("first", "finished")]
+
+
 def test_media() -> None:
     """At the step of the last metrics, or at a given one."""
     logger = UnitrackLogger()
@@ -176,6 +187,16 @@ def test_checkpoints(log_model: Any, tmp_path: Path) -> None:
     assert {Path(name).name for name in runs[0].files} == steps
     [aliases] = [one.version.aliases for one in runs[0].records if "step-12" in getattr(one, "name", "")]
     assert "best" in aliases
+
+
+def test_a_hyperparameter_that_is_too_large() -> None:
+    """Is named in a warning, and the others are logged."""
+    with recorded() as runs:
+        logger = UnitrackLogger(config={"safeguards": {"max_param_bytes": 100}})
+        with pytest.warns(UserWarning, match="not logged: .*'weights'"):
+            logger.log_hyperparams({"lr": 0.1, "weights": [0.5] * 100})
+        logger.finish()
+    assert runs[0].params == {"lr": 0.1}
 
 
 @pytest.mark.filterwarnings("default:.*LeafSpec.*:FutureWarning")

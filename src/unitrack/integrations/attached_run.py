@@ -75,6 +75,10 @@ class AttachedRun:
             _log_params(run, params)
         return run
 
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log more params, as `begin` does."""
+        _log_params(self.run, params)
+
     def _start_run(self) -> unitrack.Run:
         run = unitrack.start_run(**self._start)
         self.owns = True

@@ -43,7 +43,7 @@ FRAMEWORKS = {
     "stable_baselines3": Framework(
         "Stable-Baselines3", "stable-baselines3>=2", ("UnitrackCallback", "UnitrackWriter"), "2.9.2"
     ),
-    "ignite": Framework("PyTorch Ignite", "pytorch-ignite>=0.5", ("UnitrackLogger",), "0.5.5"),
+    "ignite": Framework("PyTorch Ignite", "pytorch-ignite>=0.5", ("UnitrackLogger", "UnitrackSaver"), "0.5.5"),
     "fastai": Framework("fastai", "fastai>=2.7", ("UnitrackCallback",), "2.8.12"),
     "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "3.2.0"),
     "lightgbm": Framework("LightGBM", "lightgbm>=4.7", ("UnitrackCallback",), "4.7.0"),

@@ -17,10 +17,11 @@ from unitrack.integrations.frameworks import missing
 try:
     import ignite.distributed
     from ignite.handlers.base_logger import BaseLogger, BaseOptimizerParamsHandler, BaseOutputHandler
+    from ignite.handlers.checkpoint import BaseSaveHandler
 except ImportError as error:
     raise missing(__name__, error) from error
 
-__all__ = ["UnitrackLogger"]
+__all__ = ["UnitrackLogger", "UnitrackSaver"]
 
 
 class UnitrackLogger(BaseLogger):  # type: ignore[misc]  # Ignite's types are not read
@@ -33,6 +34,8 @@ class UnitrackLogger(BaseLogger):  # type: ignore[misc]  # Ignite's types are no
     def __init__(self, run: unitrack.Run | None = None, **start: Any) -> None:
         """`run` and `start`, the arguments of `unitrack.start_run`: see `AttachedRun`."""
         self._attached = AttachedRun(None, run, **start)
+        self.last_step = 0
+        """That of the last metrics."""
 
     @property
     def run(self) -> unitrack.Run:
@@ -42,6 +45,7 @@ class UnitrackLogger(BaseLogger):  # type: ignore[misc]  # Ignite's types are no
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log metrics on rank 0; see `Run.log_metrics`."""
         if metrics and ignite.distributed.get_rank() == 0:
+            self.last_step = self.last_step if step is None else step
             self.run.log_metrics(metrics, step)
 
     def close(self) -> None:
@@ -83,6 +87,35 @@ class OptimizerParamsHandler(BaseOptimizerParamsHandler):  # type: ignore[misc]
         groups = enumerate(self.optimizer.param_groups)
         values = {f"{prefix}/group_{number}": group[self.param_name] for number, group in groups}
         logger.log_metrics(values, engine.state.get_event_attrib_value(event_name))
+
+
+class UnitrackSaver(BaseSaveHandler):  # type: ignore[misc]
+    """Log checkpoints: `Checkpoint({"model": model}, UnitrackSaver(logger), n_saved=2)`.
+
+    The step is Ignite's; of a checkpoint with a score that of the last metrics.
+    """
+
+    def __init__(self, logger: UnitrackLogger, name: str = "checkpoint", keep: str = "all") -> None:
+        """`name`: that of the artifact. `keep`: "all", "last:2" or "best:3", by Ignite's score; see
+        `Run.log_checkpoint`.
+        """
+        self._logger = logger
+        self._name = name
+        self._keep = keep
+
+    def __call__(self, checkpoint: Mapping[str, Any], filename: str, metadata: Mapping[str, Any] | None = None) -> None:
+        """Log a checkpoint on rank 0."""
+        if ignite.distributed.get_rank() == 0:
+            known = metadata or {}
+            has_score = known.get("score_name") is not None
+            step = self._logger.last_step if has_score or not known else known["priority"]
+            score = known["priority"] if has_score else None
+            self._logger.run.log_checkpoint(
+                checkpoint, step, keep=self._keep, metric=score, mode="max", name=self._name
+            )
+
+    def remove(self, filename: str) -> None:
+        """Do nothing: `keep` says which stay."""
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -56,7 +56,8 @@ class UnitrackLogger(Logger):  # type: ignore[misc]  # Lightning's types are not
         it is saved. `save_dir`: where Lightning writes its own files; without it, the run folder.
         """
         super().__init__()
-        self._attached = AttachedRun("lightning", run, name=name, project=project, **start)
+        # None: Lightning says how each training has ended, and users ask for `experiment` outside of one
+        self._attached = AttachedRun(None, run, name=name, project=project, **start)
         self._log_model = log_model
         self._save_dir = None if save_dir is None else os.fspath(save_dir)
         self._step = 0
@@ -92,8 +93,8 @@ class UnitrackLogger(Logger):  # type: ignore[misc]  # Lightning's types are not
 
     @rank_zero_only  # type: ignore[untyped-decorator]
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Log hyperparameters; see `Run.log_params`. Further arguments, which some loggers take, are ignored."""
-        self.experiment.log_params(params)
+        """Log hyperparameters, and warn of those that a run refuses. Further arguments, as of others, are ignored."""
+        self._attached.log_params(params if isinstance(params, Mapping) else vars(params))
 
     @rank_zero_only  # type: ignore[untyped-decorator]
     def log_image(self, key: str, images: Any, step: int | None = None, **each: Sequence[Any]) -> None:

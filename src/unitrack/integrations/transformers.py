@@ -56,7 +56,9 @@ class UnitrackCallback(TrainerCallback):  # type: ignore[misc]  # the types of T
             self._begin(args, state, kwargs.get("model"))
 
     def _begin(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
-        known = {"name": state.trial_name, "group": args.run_name} if state.trial_name else {"name": args.run_name}
+        known = {"name": state.trial_name or args.run_name}
+        if state.is_hyper_param_search:
+            known["group"] = args.run_name
         self._attached = AttachedRun("transformers", self._run, **{**known, **self._start})
         self._attached.begin({"transformers": {**args.to_dict(), **_described(model)}})
 

@@ -4,6 +4,8 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader, TensorDataset
 
+import unitrack.integrations.accelerate  # noqa: F401  # so that Accelerate knows the name
+
 accelerator = Accelerator(log_with="unitrack")
 accelerator.init_trackers("regression", config={"lr": 0.05, "epochs": 3}, init_kwargs={"unitrack": {"name": "linear"}})
 

@@ -29,7 +29,7 @@ STANDS_ALONE = "<!-- each snippet stands alone -->"
 
 @pytest.mark.filterwarnings("ignore::unitrack.DeliveryWarning", "ignore::unitrack.AlertWarning")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras and NumPy
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # fastai and Ignite
+@pytest.mark.filterwarnings("ignore:.*(torch.jit|chained_assignment):DeprecationWarning")  # fastai and Ignite
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec.*:FutureWarning")  # Lightning
 def test_python_snippets_run(document: Path, tmp_path: Path, install_plugin: Any) -> None:
     """They do what they say; where one needs a package that is not here, the rest of its document is skipped."""

@@ -55,9 +55,9 @@ def make_choice(sdks: Sequence[str], replace: str | Sequence[str], sinks: str | 
     """Return what to capture from arguments of a call or of a command. Raises `ConfigError`."""
     replaced = (replace,) if isinstance(replace, str) else tuple(replace)
     check_choice(sdks, replaced, tuple(SDKS), REPLACEABLE)
-    chosen = tuple(dict.fromkeys((*(sdks or (() if replaced and not sdks else SDKS)), *replaced)))
+    chosen = tuple(dict.fromkeys((*(sdks or SDKS), *replaced)))
     names = None if sinks is None else [sinks] if isinstance(sinks, str) else list(sinks)
-    return Choice(chosen or tuple(SDKS), replaced, names)
+    return Choice(chosen, replaced, names)
 
 
 def check_configuration() -> None:

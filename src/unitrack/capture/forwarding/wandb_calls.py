@@ -83,7 +83,7 @@ class WandbCalls:
 
     def config(self, config: Mapping[str, Any]) -> None:
         """Log the config as params."""
-        self.captured.params("config", {key: value for key, value in config.items() if not key.startswith("_")})
+        self.captured.params("config", {key: value for key, value in config.items() if key != "_wandb"})
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Remember values of the summary; the last ones are logged at the end."""

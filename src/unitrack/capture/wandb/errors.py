@@ -13,6 +13,10 @@ class UsageError(Error):
     """A call that W&B refuses."""
 
 
+class ConfigError(Error):
+    """A value of a config that may not change."""
+
+
 class CommError(Error):
     """Never raised here: there is no server."""
 

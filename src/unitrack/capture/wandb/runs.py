@@ -265,6 +265,9 @@ class Run:
         """Return that nothing waits for W&B."""
         return Settings(sync_items_total=0, sync_items_pending=0, sync_time=None)
 
+    def _label(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: frameworks tell W&B so that it is they who call."""
+
     def display(self, height: int = 420, hidden: bool = False) -> bool:
         """Return that nothing was shown."""
         return False

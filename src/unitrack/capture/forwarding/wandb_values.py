@@ -184,10 +184,6 @@ def _chart(value: Any) -> Media:
     return _table(value.table)
 
 
-def _plotly(value: Any) -> Media:
-    return Html(_file(value)) if _file(value).suffix == ".html" else Html(_file(value).read_text(encoding="utf-8"))
-
-
 def _plain_array(value: Any) -> Any:
     found = value.detach().cpu().numpy() if hasattr(value, "detach") else value
     return found.ravel() if hasattr(found, "ravel") else found

@@ -1,23 +1,27 @@
 """Imported by Python at its start, since it lies first on PYTHONPATH: see `unitrack.capture.children`.
 
-It costs next to nothing: unitrack is imported when one of the SDKs is. It then imports the `sitecustomize` that it
-hides.
+It costs each process a few milliseconds: unitrack is imported when one of the SDKs is. It then imports the
+`sitecustomize` that it hides.
 """
 
-import importlib.util
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from importlib.machinery import PathFinder
+
+TYPE_CHECKING = False  # `typing`, `collections` and `importlib.abc` would cost each process 40 ms
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 _WATCHED = ("wandb", "mlflow", "torch.utils.tensorboard", "tensorboardX", "trackio")
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class _First(MetaPathFinder):
-    """A finder that begins to capture at the first import of an SDK."""
+class _First:
+    """A finder of modules that begins to capture at the first import of an SDK."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -54,6 +58,8 @@ def _import_hidden() -> None:
     spec = PathFinder.find_spec("sitecustomize", others)
     if spec is None or spec.loader is None:
         return
+    import importlib.util  # noqa: PLC0415  # 5 ms, which a process without another `sitecustomize` need not pay
+
     module = importlib.util.module_from_spec(spec)
     sys.modules["sitecustomize"] = module
     spec.loader.exec_module(module)

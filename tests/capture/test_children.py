@@ -21,6 +21,19 @@ def test_each_worker_has_a_run_of_its_own(method: str, tmp_path: Path, monkeypat
         assert run.status == "finished"
 
 
+def test_a_forked_child_leaves_an_incomplete_row_to_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = run_captured("wandb_fork.py", options=("--replace", "wandb"))
+    [run] = runs("local:experiments")
+    assert {name: run.history(name).steps.tolist() for name in run.metrics} == {
+        "a": [0],
+        "pending": [5],
+        "b": [5],
+        "best": [5],
+    }
+    assert report.count("captured wandb run forked") == 1
+
+
 def test_a_worker_that_goes_on_with_the_parents_run_logs_into_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

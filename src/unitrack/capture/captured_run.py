@@ -22,11 +22,23 @@ class CapturedRun:
         self.is_owner = is_owner
         """Whether this process has started the run, and not one that goes on with it by its id."""
         self._before_end: list[Callable[[], None]] = []
+        self._at_fork: list[Callable[[], None]] = []
 
     @property
     def has_ended(self) -> bool:
         """Whether it takes no more."""
         return self.run.has_ended
+
+    def at_fork(self, call: Callable[[], None]) -> None:
+        """Call something in a forked child, which has copies of what the parent still holds."""
+        self._at_fork.append(call)
+
+    def continue_in_child(self) -> None:
+        """Leave what is to be done at the end to the parent, in a forked child."""
+        self.is_owner = False
+        self._before_end.clear()
+        for call in self._at_fork:
+            call()
 
     def at_end(self, call: Callable[[], None]) -> None:
         """Call something once before the run ends."""

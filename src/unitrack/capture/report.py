@@ -29,6 +29,11 @@ class Report:
         self.runs: list[str] = []
         """A line for each run."""
 
+    def clear(self) -> None:
+        """Forget everything: in a forked child, whose parent tells of it."""
+        for counts in (self.captured, self.missed, self.partial, self.troubles, self.runs):
+            counts.clear()
+
     def add(self, call: str) -> None:
         """Count a captured call."""
         self.captured[call] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -177,6 +178,13 @@ class Session:
             sys.stderr.write(self.report.text())
             sys.stderr.flush()
 
+    def continue_in_child(self) -> None:
+        """Go on in a forked child: the runs, and what there is to tell of them, are the parent's."""
+        self._lock = threading.RLock()
+        self.report.clear()
+        for run in self._runs.values():
+            run.continue_in_child()
+
     def reset(self) -> None:
         """End all runs and forget everything, for tests."""
         for run in self.open_runs():
@@ -188,6 +196,7 @@ class Session:
 
 session = Session()
 """The session of this process."""
+os.register_at_fork(after_in_child=session.continue_in_child)
 
 
 def check_choice(sdks: Sequence[str], replace: Sequence[str], known: Sequence[str], able: Sequence[str]) -> None:

@@ -42,6 +42,11 @@ class Rows:
                 self.flush()
                 self.step = step
 
+    def forget(self) -> None:
+        """Drop the row: the parent of this forked process writes it."""
+        self._lock = threading.RLock()  # another thread of the parent may have held the other one
+        self._row = {}
+
     def flush(self) -> None:
         """Write the row, complete or not."""
         with self._lock:

@@ -42,6 +42,7 @@ class WandbCalls:
         self._summary: dict[str, Any] = {}
         self._late: dict[SavedFile, tuple[int, int]] = {}
         captured.at_end(self._end)
+        captured.at_fork(self.rows.forget)
 
     # -- history ------------------------------------------------------------------------------------------------------
 

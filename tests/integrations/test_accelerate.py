@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from unitrack_tests.device import Device
 from unitrack_tests.integration_examples import run_example
 
 import unitrack
@@ -58,6 +60,20 @@ def test_by_name() -> None:
     assert run.points == {"loss": [(3, 0.5)]}
     assert set(run.tags) >= {"test", "stage"}
     assert sorted(run.files) == ["answer-3.txt", "sample/0-3.png", "sample/1-3.png", "scores-3.json"]
+
+
+def test_no_device_is_waited_for() -> None:
+    """A scalar is handed over as it is, and read in another thread."""
+    device = Device(is_open=False)
+    with recorded() as runs:
+        tracker = UnitrackTracker(delivery="thread")
+        accelerator = Accelerator(cpu=True, log_with=tracker)
+        accelerator.init_trackers("digits")
+        accelerator.log({"loss": device.scalar(0.5)}, step=7)
+        device.open.set()
+        accelerator.end_training()
+    assert runs[0].points == {"loss": [(7, 0.5)]}
+    assert threading.get_ident() not in device.readers
 
 
 def test_two_processes_without_end_training(tmp_path: Path) -> None:

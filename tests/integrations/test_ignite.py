@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from unitrack_tests.device import Device
 from unitrack_tests.integration_examples import run_example
 
 from unitrack.testing import IntegrationContract, recorded
@@ -83,6 +85,20 @@ def test_names_are_those_of_ignite() -> None:
         "train/alpha": 0.125,
         "sgd/lr/group_0": 0.1,
     }
+
+
+def test_no_device_is_waited_for() -> None:
+    """A scalar is handed over as it is, and read in another thread."""
+    device = Device(is_open=False)
+    with recorded() as runs:
+        logger = UnitrackLogger(delivery="thread")
+        engine = Engine(lambda engine, batch: {"loss": device.scalar(0.5)})
+        logger.attach_output_handler(engine, Events.ITERATION_COMPLETED(once=7), "train", output_transform=lambda x: x)
+        engine.run(range(8))
+        device.open.set()
+        logger.close()
+    assert runs[0].points == {"train/loss": [(7, 0.5)]}
+    assert threading.get_ident() not in device.readers
 
 
 def test_checkpoints() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from unitrack_tests.device import Device
 from unitrack_tests.integration_examples import run_example
 
 import unitrack
@@ -144,6 +146,18 @@ def test_a_run_that_is_used_before_training() -> None:
         assert [run.status for run in runs] == ["running"]
         logger.finish()
     assert [(run.name, run.status) for run in runs] == [("first", "finished")]
+
+
+def test_no_device_is_waited_for() -> None:
+    """A scalar is handed over as it is, and read in another thread."""
+    device = Device(is_open=False)
+    with recorded() as runs:
+        logger = UnitrackLogger(delivery="thread")
+        logger.log_metrics({"loss": device.scalar(0.5)}, step=7)
+        device.open.set()
+        logger.finish()
+    assert runs[0].points == {"loss": [(7, 0.5)]}
+    assert threading.get_ident() not in device.readers
 
 
 def test_media() -> None:

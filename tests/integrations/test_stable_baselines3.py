@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections import defaultdict
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from unitrack_tests.device import Device
 from unitrack_tests.integration_examples import run_example
 
 from unitrack.testing import IntegrationContract, recorded
@@ -99,6 +101,19 @@ def test_a_model_that_learns_again_after_an_error() -> None:
     assert not model.logger.output_formats
     [file] = runs[1].files.values()
     assert A2C.load(io.BytesIO(file)).n_steps == 5
+
+
+def test_no_device_is_waited_for() -> None:
+    """A scalar is handed over as it is, and read in another thread."""
+    device = Device(is_open=False)
+    with recorded() as runs:
+        logger = Logger(None, [UnitrackWriter(delivery="thread")])
+        logger.record("loss", device.scalar(0.5))
+        logger.dump(7)
+        device.open.set()
+        logger.close()
+    assert runs[0].points == {"loss": [(7, 0.5)]}
+    assert threading.get_ident() not in device.readers
 
 
 def test_each_kind_of_value() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from unitrack_tests.device import Device
 from unitrack_tests.integration_examples import run_example
 
 import unitrack
@@ -20,6 +22,7 @@ from transformers import (
     EarlyStoppingCallback,
     LlamaConfig,
     LlamaForCausalLM,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -101,6 +104,21 @@ def test_by_name() -> None:
         unitrack.current_run().finish()
     assert [step for step, _ in runs[0].points["eval/loss"]] == [4, 8, 8]
     assert [step for step, _ in runs[0].points["test/loss"]] == [8]
+
+
+def test_no_device_is_waited_for() -> None:
+    """A scalar is handed over as it is, and read in another thread."""
+    device = Device(is_open=False)
+    with recorded() as runs:
+        callback = UnitrackCallback(delivery="thread")
+        one = trainer(callback)
+        one.remove_callback(PrinterCallback)
+        one.state.global_step = 7
+        one.log({"loss": device.scalar(0.5)})
+        device.open.set()
+        callback.finish()
+    assert runs[0].points["train/loss"] == [(7, 0.5)]
+    assert threading.get_ident() not in device.readers
 
 
 def test_evaluation_alone() -> None:

@@ -123,8 +123,8 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(f"{name}/{key}", inner)
-    elif (isinstance(value, Sequence) and not isinstance(value, str)) or getattr(value, "ndim", None) == 1:
+    elif (isinstance(value, Sequence) and not isinstance(value, str)) or len(getattr(value, "shape", ())) == 1:
         for number, inner in enumerate(value):
             yield from _flat(f"{name}/{number}", inner)
-    elif (isinstance(value, numbers.Real) and not isinstance(value, bool)) or getattr(value, "ndim", None) == 0:
+    elif (isinstance(value, numbers.Real) and not isinstance(value, bool)) or getattr(value, "shape", None) == ():
         yield name, value

@@ -109,7 +109,7 @@ def _write(run: unitrack.Run, values: Mapping[str, Any], excluded: Mapping[str, 
             run.log({name: _images(value)}, step)
         elif isinstance(value, HParam):
             run.log_params(value.hparam_dict)
-        elif getattr(value, "ndim", 0) > 0:
+        elif len(getattr(value, "shape", ())) > 0:
             run.log_histogram(value, name, step)
         else:
             numbers[name] = value

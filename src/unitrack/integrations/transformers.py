@@ -157,7 +157,7 @@ def _described(model: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return (isinstance(value, numbers.Real) and not isinstance(value, bool)) or getattr(value, "ndim", None) == 0
+    return (isinstance(value, numbers.Real) and not isinstance(value, bool)) or getattr(value, "shape", None) == ()
 
 
 INTEGRATION_TO_CALLBACK["unitrack"] = UnitrackCallback

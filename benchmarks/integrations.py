@@ -255,7 +255,9 @@ def main() -> None:
     if given.one:
         Path(RESULT).write_text(json.dumps(train(*given.one, given.steps)))
     else:
-        Console().print(run(None, given.steps, given.rounds, given.only))
+        for framework in FRAMEWORKS:  # one after the other, so that each table is seen when it is there
+            if not given.only or any(word in framework for word in given.only):
+                Console().print(run(None, given.steps, given.rounds, [framework]))
 
 
 if __name__ == "__main__":

@@ -64,6 +64,14 @@ def test_a_run_that_is_given_goes_before_the_current_one() -> None:
     assert [len(run.points) for run in runs] == [1, 0]
 
 
+def test_wrong_arguments_are_refused_at_once() -> None:
+    """Not when training begins, which may be an hour later."""
+    with pytest.raises(TypeError, match=r"run must be a unitrack\.Run, got str 'mine'; for its name, pass name='mine'"):
+        ToyCallback("mine")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="no argument 'projct'; did you mean 'project'"):
+        ToyCallback(projct="digits")
+
+
 def test_nan_is_kept_with_a_warning() -> None:
     with recorded() as runs, unitrack.start_run(), pytest.warns(UserWarning, match="'norm' is nan at step 0"):
         ToyCallback().on_step(0, {"norm": math.nan})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import unitrack
 from unitrack.errors import InvalidTypeError, InvalidValueError, UnitrackError, warn_caller
+from unitrack.names import nearest
 
 if TYPE_CHECKING:
     from unitrack.records import EndStatus
@@ -34,8 +36,9 @@ class AttachedRun:
     def __init__(self, framework: str | Sequence[str] | None, run: unitrack.Run | None = None, **start: Any) -> None:
         """`framework`: the package whose function trains, such as "keras", or the packages that call each other for it;
         None if the user's code trains: then the run ends with the process. `start`: arguments of `unitrack.start_run`,
-        for a run of its own.
+        for a run of its own. Raises `InvalidTypeError` for a `run` that is none, and for arguments that it has not.
         """
+        _check(run, start)
         self.owns = False
         """Whether the run was started here, and is ended here."""
         self.status_if_left: Callable[[], EndStatus] | None = None
@@ -119,6 +122,19 @@ class AttachedRun:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "owns": False, "_training": None, "status_if_left": None}
+
+
+def _check(run: object, start: Mapping[str, Any]) -> None:
+    """Raise for wrong arguments where they are given, not when training begins."""
+    if run is not None and not isinstance(run, unitrack.Run):
+        hint = f"; for its name, pass name={run!r}" if isinstance(run, str) else ""
+        raise InvalidTypeError(f"run must be a unitrack.Run, got {type(run).__name__} {run!r}{hint}")
+    known = inspect.signature(unitrack.start_run).parameters
+    for name in start:
+        if name not in known:
+            similar = nearest(name, known)
+            hint = f"; did you mean {similar!r}?" if similar else f": it takes {', '.join(known)}"
+            raise InvalidTypeError(f"unitrack.start_run has no argument {name!r}{hint}")
 
 
 _lock = threading.RLock()

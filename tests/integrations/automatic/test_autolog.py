@@ -139,6 +139,8 @@ def test_keras(runs: Recordings) -> None:
 def test_names() -> None:
     with pytest.raises(unitrack.ConfigError, match=r"'sklern' is none of .*did you mean 'sklearn'"):
         unitrack.autolog("sklern")
+    with pytest.raises(TypeError, match="no argument 'nam'; did you mean 'name'"):
+        unitrack.autolog(nam="mine")
 
 
 def test_nothing_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from unitrack.errors import ConfigError, warn_caller
+from unitrack.integrations.attached_run import AttachedRun
 from unitrack.integrations.automatic.patches import Options, Patch
 from unitrack.names import nearest
 
@@ -60,6 +61,7 @@ def autolog(*frameworks: str, log_models: bool = True, **start: Any) -> Autolog:
     for name in frameworks:
         if name not in _KNOWN:
             raise ConfigError(f"autolog: {name!r} is none of {', '.join(_KNOWN)}{_hint(name)}")
+    AttachedRun(None, **start)  # refuses wrong arguments here, not in the first training
     chosen = frameworks or tuple(name for name in _KNOWN if name in sys.modules)
     if not chosen:
         warn_caller(f"autolog: none of {', '.join(_KNOWN)} is imported yet: call it after their imports, or name them")

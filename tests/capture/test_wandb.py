@@ -61,6 +61,7 @@ def test_media_and_files_arrive_with_their_content(folder: None) -> None:
     assert annotations["caption"] == "gray"
     assert annotations["boxes"]["found"]["box_data"][0]["position"]["maxY"] == 0.6
     assert annotations["masks"]["truth"]["class_labels"] == {"1": "road"}
+    assert any(name.endswith("wandb_training.py") for name in captured.digests())
     assert set(original.digests().values()) & set(captured.digests().values())
 
 

@@ -107,6 +107,7 @@ _PARTLY = {
         "link_artifact": "counted, not kept",
         "link_model": "logged; there is no registry to link it to",
         "log": "text, booleans and short lists are counted, not kept",
+        "log_code": "unitrack's choice of source files; `include_fn` and `exclude_fn` change nothing",
         "mark_preempting": "does nothing",
         "offline": "always True",
         "pin_config_keys": "does nothing",

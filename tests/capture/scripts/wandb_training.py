@@ -1,5 +1,6 @@
 """A training as W&B's guides show one: config, steps, media, summary."""
 
+import os
 import sys
 
 import numpy as np
@@ -33,6 +34,7 @@ wandb.log({"matrix": matrix, "points": wandb.Object3D(np.zeros((4, 3)))})
 with open("notes.txt", "w") as file:
     file.write("saved")
 wandb.save("notes.txt", policy="now")
+run.log_code(os.path.dirname(os.path.abspath(__file__)), include_fn=lambda path: path.endswith("wandb_training.py"))
 artifact = wandb.Artifact("weights", type="model")
 with artifact.new_file("weights.txt") as file:
     file.write("1 2 3")

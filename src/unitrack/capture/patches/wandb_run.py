@@ -23,7 +23,6 @@ _NOT_CAPTURED = (
     "finish_artifact",
     "use_artifact",
     "use_model",
-    "log_code",
     "mark_preempting",
     "write_logs",
 )
@@ -45,6 +44,7 @@ def patch_run(module: ModuleType) -> Patches:
     patches.after(run, "alert", _alert)
     patches.after(run, "log_artifact", _artifact)
     patches.after(run, "log_model", _model)
+    patches.after(run, "log_code", _code)
     patches.after(run, "finish", _finish, before=_before_end)
     patches.after(run, "__exit__", _exit, before=_before_end)
     patches.count(run, _NOT_CAPTURED, "wandb.Run")
@@ -198,6 +198,12 @@ def _model(
         place = Path(path)
         files = {one.relative_to(place).as_posix(): one for one in place.rglob("*") if one.is_file()}
         calls.artifact(name or f"run-{run.id}-{place.name}", files or {place.name: place}, {}, aliases or [])
+
+
+def _code(note: Any, result: Any, run: Any, root: Any = ".", *args: Any, **kwargs: Any) -> None:
+    calls = calls_of(run)
+    if calls is not None and result is not None:  # None: W&B has found no source files
+        calls.captured.do("log_code", calls.captured.run.log_code, root or ".")
 
 
 def _before_end(run: Any, *args: Any, **kwargs: Any) -> WandbCalls | None:

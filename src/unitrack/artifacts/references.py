@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from unitrack.blobs.content import ContentChangedError, content_of
-from unitrack.blobs.lookup import can_look_up, look_up
 from unitrack.errors import ArtifactNotFoundError, InvalidValueError, SourceError
 from unitrack.records import Reference
 
@@ -74,6 +73,8 @@ def examined(reference: Reference) -> Reference:
 
 
 def _asked(reference: Reference) -> Reference:
+    from unitrack.blobs.lookup import can_look_up, look_up  # noqa: PLC0415  # threads and more; only for data elsewhere
+
     if not can_look_up(reference.uri):
         return reference
     try:
@@ -90,6 +91,8 @@ def _asked(reference: Reference) -> Reference:
 
 def changed_elsewhere(reference: Reference) -> tuple[str, str]:
     """Return why data elsewhere is not what was referred to, and why it could not be said; either may be empty."""
+    from unitrack.blobs.lookup import can_look_up, look_up  # noqa: PLC0415  # as above
+
     is_told = reference.checksum and not reference.etag  # so nothing was asked at the beginning
     if is_told or not (reference.etag or reference.size is not None) or not can_look_up(reference.uri):
         return "", f"{reference.uri} is not on this machine, and was not read"

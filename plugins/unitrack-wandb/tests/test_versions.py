@@ -86,6 +86,14 @@ def test_what_was_used_has_an_edge(server: StandInServer, online: dict[str, Any]
     assert server.artifacts.table("model") == [("model:v0", []), ("model:v1", ["latest"])]
 
 
+def test_a_version_of_another_project_is_found_there(server: StandInServer, online: dict[str, Any]) -> None:
+    log("r0", online, 0)
+    sinks = [{"wandb": online}]
+    with unitrack.start_run("q", project="q", run_id="q", sinks=sinks, delivery="inline", root="runs") as run:
+        run.use_artifact("model", project="p")
+    assert lineage(server.artifacts) == [("model:v0", "r0", ["q"])]
+
+
 def test_a_version_that_wandb_does_not_know_is_made_to_be_used(server: StandInServer, online: dict[str, Any]) -> None:
     """The run that logged it has no W&B sink: its content is under the root."""
     with unitrack.start_run("made", project="p", sinks=["local"], delivery="inline", root="runs") as run:

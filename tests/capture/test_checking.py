@@ -30,7 +30,10 @@ def test_the_sdks_that_are_here_have_what_is_patched() -> None:
                 continue
 
 
-@pytest.mark.parametrize("module", [module for sdk in SDKS.values() for module in sdk.hooks])
+@pytest.mark.parametrize(
+    "module",
+    [module for sdk in SDKS.values() for module in sdk.hooks if "registry" not in module and "tracing" not in module],
+)
 def test_an_sdk_that_has_changed_is_named(module: str, tmp_path: Path) -> None:
     kind = {"wandb_run": "Run", "wandb_init": "_WandbInit", "client": "TrackingServiceClient", "run": "Run"}
     name = kind.get(module.rpartition(".")[2], "SummaryWriter")

@@ -39,6 +39,7 @@ def test_identity_relations_and_definitions_arrive(folder: None) -> None:
     assert (captured.name, captured.project, captured.description) == ("first", "demo", "a try")
     assert (captured.group, captured.job_type, captured.tags["baseline"]) == ("g", "train", "")
     assert "late" in captured.tags
+    assert captured.tags["wandb.name"] == "renamed"
     assert metric_definitions(captured.tags) == metric_definitions(original.tags)
     assert captured.tags["summary.verdict"] == "good"
     assert "trained" in captured.tags["unitrack.alert.done"]

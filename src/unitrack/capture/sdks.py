@@ -31,7 +31,11 @@ SDKS = {
         replacements={"wandb": "unitrack.capture.wandb", "wandb.data_types": "unitrack.capture.wandb"},
     ),
     "mlflow": Sdk(
-        {"mlflow.tracking._tracking_service.client": ("mlflow_client", "patch_client")},
+        {
+            "mlflow.tracking._tracking_service.client": ("mlflow_client", "patch_client"),
+            "mlflow.tracking._model_registry.client": ("mlflow_client", "patch_registry"),
+            "mlflow.tracing.client": ("mlflow_client", "patch_tracing"),
+        },
         replacements={"mlflow": "unitrack.capture.mlflow", "mlflow.tracking": "unitrack.capture.mlflow"},
     ),
     "tensorboard": Sdk(

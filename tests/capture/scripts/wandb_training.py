@@ -41,6 +41,7 @@ with artifact.new_file("weights.txt") as file:
 run.log_artifact(artifact)
 run.alert("done", "trained")
 run.tags += ("late",)
+run.name = "renamed"
 run.summary["best"] = 0.75
 run.summary.update({"verdict": "good"})
 wandb.log({"last": 1.5}, commit=False)

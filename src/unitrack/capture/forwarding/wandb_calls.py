@@ -16,6 +16,8 @@ from unitrack.run.media_values import Media
 
 SUMMARY = "summary."
 """The beginning of tags for values of the summary that are no metrics of their own."""
+NAME = "wandb.name"
+"""The tag of a name that the script has changed."""
 _SUMMARIES = ("min", "max", "mean", "last", "first")
 _LATE = ("live", "end")
 """Policies of `save` by which W&B takes the file as it is at the end."""
@@ -95,6 +97,11 @@ class WandbCalls:
         if names := list(tags):
             self.captured.do("tags", self.captured.run.set_tags, names)
 
+    def rename(self, name: str) -> None:
+        """Set a tag for the name that a run got after its start."""
+        self.captured.report.reduce("a change of wandb.run.name", f"the tag {NAME}")
+        self.captured.do("name", self.captured.run.set_tags, {NAME: name})
+
     def alert(self, title: str, text: str = "") -> None:
         """Raise an alert."""
         self.captured.do("alert", self.captured.run.alert, title, text)
@@ -112,9 +119,19 @@ class WandbCalls:
         self.captured.do("save", self.captured.run.log_artifact, file.path, file.name)
 
     def artifact(
-        self, name: str, files: Mapping[str, Path], references: Mapping[str, str], aliases: Iterable[str]
+        self,
+        name: str,
+        files: Mapping[str, Path],
+        references: Mapping[str, str],
+        aliases: Iterable[str],
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Log a version of an artifact: its files by their names in it, and addresses of data that stays elsewhere."""
+        """Log a version of an artifact: its files by their names in it, and addresses of data that stays elsewhere.
+
+        Metadata is counted as not captured.
+        """
+        if metadata:
+            self.captured.report.miss("the metadata of a wandb.Artifact")
         run, wanted = self.captured.run, [alias for alias in aliases if alias != "latest"]
         for uri in references.values():
             self.captured.do("log_artifact", run.log_artifact, name=name, reference=uri, aliases=wanted)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from unitrack.capture.captured_run import as_number, is_number
 from unitrack.capture.report import Report
+from unitrack.capture.session import session
 from unitrack.run.media_values import Audio, Figure, Histogram, Html, Image, Media, Table, Video
 
 _SMALL = 32
@@ -174,6 +175,7 @@ def _table(value: Any) -> Media:
 def cell_of(value: Any) -> Any:
     """Return what a cell of a table holds; of a medium, its caption or kind."""
     if type(value).__module__.partition(".")[0] in ("wandb", "unitrack"):
+        session.report.reduce("media in a wandb.Table", "their captions")
         return getattr(value, "_caption", None) or f"<{type(value).__name__}>"
     if hasattr(value, "tolist"):
         return value.tolist()

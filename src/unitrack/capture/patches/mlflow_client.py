@@ -40,6 +40,21 @@ def patch_client(module: ModuleType) -> Patches:
     return patches
 
 
+def patch_registry(module: ModuleType) -> Patches:
+    """Count what a registry of models gets: `mlflow.tracking._model_registry.client`."""
+    patches = Patches(SDK, session.report)
+    methods = ("create_registered_model", "create_model_version", "set_registered_model_alias", "create_prompt_version")
+    patches.count(module.ModelRegistryClient, methods, "MlflowClient")
+    return patches
+
+
+def patch_tracing(module: ModuleType) -> Patches:
+    """Count traces: `mlflow.tracing.client`."""
+    patches = Patches(SDK, session.report)
+    patches.count(module.TracingClient, ("start_trace", "log_assessment"), "mlflow.tracing")
+    return patches
+
+
 def _calls_of(client: Any, run_id: str) -> MlflowCalls | None:
     """Return what forwards the calls of a run, which another process may have started."""
     found = session.find(SDK, run_id)

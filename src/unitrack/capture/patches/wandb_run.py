@@ -97,13 +97,15 @@ def calls_of(run: Any) -> WandbCalls | None:
         return None
     calls = _calls[key] = _known[run] = WandbCalls(captured, int(getattr(run, "starting_step", 0) or 0))
     calls.config(dict(run.config))
-    captured.at_end(functools.partial(_tell_late, calls, run, tuple(run.tags or ())))
+    captured.at_end(functools.partial(_tell_late, calls, run, tuple(run.tags or ()), run.name))
     return calls
 
 
-def _tell_late(calls: WandbCalls, run: Any, tags: tuple[str, ...]) -> None:
-    """Set the tags that were added since the start: they are set as an attribute."""
+def _tell_late(calls: WandbCalls, run: Any, tags: tuple[str, ...], name: str | None) -> None:
+    """Tell of the tags and of the name that were set since the start, as attributes."""
     calls.tags([tag for tag in run.tags or () if tag not in tags])
+    if run.name and run.name != name:
+        calls.rename(run.name)
 
 
 def _has_finished(run: Any) -> bool:
@@ -187,7 +189,7 @@ def _artifact(
             files[str(path)] = Path(entry.local_path)
         elif entry.ref is not None:
             references[str(path)] = str(entry.ref)
-    calls.artifact(str(result.name).partition(":")[0], files, references, aliases or [])
+    calls.artifact(str(result.name).partition(":")[0], files, references, aliases or [], dict(result.metadata or {}))
 
 
 def _model(

@@ -207,7 +207,9 @@ class Run:
             (artifact.add_dir if path.is_dir() else artifact.add_file)(path)
         artifact.aliases = list(aliases or ["latest"])
         if self._calls is not None:
-            self._calls.artifact(artifact.name, artifact.files_by_name, artifact.references, artifact.aliases)
+            self._calls.artifact(
+                artifact.name, artifact.files_by_name, artifact.references, artifact.aliases, artifact.metadata
+            )
         return artifact
 
     def log_model(self, path: Any, name: str | None = None, aliases: Sequence[str] | None = None) -> None:
@@ -293,6 +295,8 @@ class Run:
             return
         self._finished = True
         self._watch.remove()
+        if self._calls is not None and self.name != self._calls.captured.run.name:
+            self._calls.rename(self.name)
         folder = Path(self.dir)
         files = [path for path in sorted(folder.rglob("*")) if path.is_file() and str(path) not in self._saved]
         if self._calls is not None and files:

@@ -22,6 +22,9 @@ class Original:
     def fail(self) -> None:
         raise KeyError("theirs")
 
+    def named(self, **names: object) -> None:
+        """Take arguments of any names."""
+
 
 @pytest.fixture
 def kind() -> type[Original]:
@@ -91,7 +94,12 @@ def test_patching_twice_is_patching_once(kind: type[Original]) -> None:
 
 def test_methods_that_are_not_captured_are_counted(kind: type[Original]) -> None:
     report = Report()
-    Patches("sdk", report).count(kind, ("twice", "not_there"), "sdk.Kind")
-    for _ in range(12):
+    Patches("sdk", report).count(kind, ("twice", "named", "not_there"), "sdk.Kind")
+    for _ in range(11):
         kind().twice(1)
-    assert report.text() == "unitrack: 12 calls of `sdk.Kind.twice` were not captured\n"
+    kind().named(name="x", report="y", note=1, result=2)  # type: ignore[attr-defined]
+    kind().twice(value=1)
+    assert report.lines() == [
+        "12 calls of `sdk.Kind.twice` were not captured",
+        "1 call of `sdk.Kind.named` was not captured",
+    ]

@@ -98,5 +98,5 @@ class Patches:
             setattr(owner, method, original)
 
 
-def _count(report: Report, name: str, note: Any, result: Any, *args: Any, **kwargs: Any) -> None:
+def _count(report: Report, name: str, note: Any, result: Any, /, *args: Any, **kwargs: Any) -> None:
     report.miss(name)

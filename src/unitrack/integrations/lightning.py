@@ -5,7 +5,6 @@ Trainer(logger=UnitrackLogger())
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -61,7 +60,8 @@ class UnitrackLogger(Logger):  # type: ignore[misc]  # Lightning's types are not
         self._log_model = log_model
         self._save_dir = None if save_dir is None else os.fspath(save_dir)
         self._step = 0
-        self._checkpoints: list[ModelCheckpoint] = []
+        self._checkpoints: dict[int, ModelCheckpoint] = {}
+        """Weak references, valid until the end of training."""
         self._logged: dict[str, float] = {}
 
     @property
@@ -141,19 +141,17 @@ class UnitrackLogger(Logger):  # type: ignore[misc]  # Lightning's types are not
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Log what a `ModelCheckpoint` keeps, now or at the end of training."""
-        if checkpoint_callback not in self._checkpoints:
-            self._checkpoints.append(checkpoint_callback)
+        self._checkpoints[id(checkpoint_callback)] = checkpoint_callback
         if self._log_model == "all":
             self._log_checkpoints()
 
     def _log_checkpoints(self) -> None:
-        for callback in self._checkpoints:
-            with contextlib.suppress(ReferenceError):  # Lightning gives weak references
-                for file, score in _kept(callback).items():
-                    saved = Path(file).stat().st_mtime
-                    if self._logged.get(file) != saved:
-                        self._logged[file] = saved
-                        self._log_checkpoint(file, score, callback)
+        for callback in self._checkpoints.values():
+            for file, score in _kept(callback).items():
+                saved = Path(file).stat().st_mtime
+                if self._logged.get(file) != saved:
+                    self._logged[file] = saved
+                    self._log_checkpoint(file, score, callback)
 
     def _log_checkpoint(self, file: str, score: Any, callback: ModelCheckpoint) -> None:
         named = re.search(r"step=(\d+)", Path(file).name)
@@ -174,6 +172,8 @@ class UnitrackLogger(Logger):  # type: ignore[misc]  # Lightning's types are not
         elif status == "failed":
             stopped = isinstance(sys.exception(), KeyboardInterrupt | SIGTERMException)
             self._attached.finish("killed" if stopped else "failed")
+        if status in ("success", "failed"):
+            self._checkpoints.clear()
 
     def finish(self) -> None:
         """End the run if it was started here, and is open."""
@@ -184,11 +184,11 @@ class UnitrackLogger(Logger):  # type: ignore[misc]  # Lightning's types are not
         if get_spawning_popen() is not None and not self._attached.has_begun:
             self._attached.begin()
             self._attached.leave()
-        return {**self.__dict__, "_checkpoints": []}
+        return {**self.__dict__, "_checkpoints": {}}
 
 
 def _kept(callback: ModelCheckpoint) -> dict[str, Any]:
     """Return the files that are kept, each with its score, the oldest first."""
     kept = {callback.last_model_path: callback.current_score, callback.best_model_path: callback.best_model_score}
-    files = {file: score for file, score in {**kept, **callback.best_k_models}.items() if file and Path(file).is_file()}
+    files = {file: score for file, score in {**kept, **callback.best_k_models}.items() if file and Path(file).exists()}
     return dict(sorted(files.items(), key=lambda one: Path(one[0]).stat().st_mtime))

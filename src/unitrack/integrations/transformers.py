@@ -29,8 +29,8 @@ class UnitrackCallback(TrainerCallback):  # type: ignore[misc]  # the types of T
     """Log what a `Trainer` reports as "train/...", "eval/..." and "test/...", and its configuration.
 
     A run of its own has the name `TrainingArguments.run_name`. It stays open after `train`, for `evaluate` and
-    `predict`, and ends with `finish()`, when the next training begins, or when the process exits. TRL's completions
-    (`log_completions=True`) are tables, "train/completions" and "eval/completions".
+    `predict`, and ends with `finish()`, when the next training begins, or when the process exits. Completions
+    that TRL writes to `output_dir` (`log_completions=True`) are tables, "train/completions" and "eval/completions".
     """
 
     def __init__(

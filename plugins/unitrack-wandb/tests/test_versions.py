@@ -205,3 +205,16 @@ def test_offline_runs_hold_the_same(tmp_path: Path, server: StandInServer) -> No
     assert server.run(server.artifacts.versions[0].id).files == {"model.pt": b"weights 0"}
     edit(first, "late", "v0")
     assert written(first) == [("model", "v0", ["late"], False)]
+
+
+def test_a_run_that_goes_back_keeps_what_it_logged(tmp_path: Path) -> None:
+    """The offline folder is written anew, its artifacts once."""
+    with start("r0", {"mode": "offline"}) as run:
+        run.log_metrics({"loss": 1.0}, 5)
+        run.log_artifact("0/model.pt", name="model", aliases=["best"])
+        run.flush()
+        run.log_metrics({"loss": 2.0}, 6)
+    with start("r0", {"mode": "offline"}, resume="must") as run:
+        run.log_artifact("1/model.pt", name="model")
+        run.log_metrics({"loss": 3.0}, 6)
+    assert written(run) == [("model", "v0", ["latest", "best"], False), ("model", "v1", ["latest"], False)]

@@ -101,10 +101,11 @@ class WandbSink:
     @hookimpl
     def rewind(self, steps: dict[str, int]) -> None:
         """Write the offline folder anew without the points; it will have the name that `open_run` said."""
-        folder, place = self._staged, self._state.folder
+        folder, place, versions = self._staged, self._state.folder, self._versions
         self._live().finish(EXIT_CODES["killed"])
         confirm_offline(folder, self._state.rows, self._options.finish_timeout)
         self._start_session()
+        self._versions.go_on_from(versions)
         self._state.folder = place
         self._copy(OfflineRun(folder), without={metric_key(name): step for name, step in steps.items()})
         shutil.rmtree(folder, ignore_errors=True)

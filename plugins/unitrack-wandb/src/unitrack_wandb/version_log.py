@@ -45,6 +45,10 @@ class VersionLog:
         self._fresh: set[str] = set()
         """The names of artifacts that came in this session."""
 
+    def go_on_from(self, before: VersionLog) -> None:
+        """Take over what came to the log of an SDK's run that is written anew."""
+        self._moves, self._fresh = before._moves, before._fresh
+
     def note_tags(self, record: Tags) -> None:
         """Take in tags, of which some say that an alias was moved."""
         self._moves |= {tag: (text, record.time) for tag, text in record.tags.items() if later_alias(tag, text)}

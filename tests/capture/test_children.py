@@ -13,7 +13,7 @@ from unitrack.reading import runs
 @pytest.mark.parametrize("method", ["fork", "spawn", "subprocess"])
 def test_each_worker_has_a_run_of_its_own(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    report = run_captured("wandb_workers.py", method, options=("--replace", "wandb"))
+    report = run_captured("wandb_workers.py", method, options=("--replace", "wandb"), wait=True)
     assert {run.name for run in runs("local:experiments")} == {"worker 0", "worker 1", "parent"}
     assert captured_of("parent-run").history("loss").values.tolist() == [0.5]
     for run in runs("local:experiments"):
@@ -23,7 +23,7 @@ def test_each_worker_has_a_run_of_its_own(method: str, tmp_path: Path, monkeypat
 
 def test_a_forked_child_leaves_an_incomplete_row_to_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    report = run_captured("wandb_fork.py", options=("--replace", "wandb"))
+    report = run_captured("wandb_fork.py", options=("--replace", "wandb"), wait=True)
     [run] = runs("local:experiments")
     assert {name: run.history(name).steps.tolist() for name in run.metrics} == {
         "a": [0],
@@ -39,7 +39,7 @@ def test_a_worker_that_goes_on_with_the_parents_run_logs_into_it(
 ) -> None:
     """It ends its part alone."""
     monkeypatch.chdir(tmp_path)
-    run_captured("wandb_shared.py", options=("--replace", "wandb"))
+    run_captured("wandb_shared.py", options=("--replace", "wandb"), wait=True)
     [run] = runs("local:experiments")
     assert run.history("from parent").values.tolist() == [0.5, 0.25]
     assert run.history("from worker").steps.tolist() == [100]

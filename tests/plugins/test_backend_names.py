@@ -11,9 +11,11 @@ import unitrack
 SOURCE = Path(unitrack.__file__).parent
 BACKENDS = {"local", "mlflow", "wandb", "tensorboard", "trackio"}
 EXCUSED = {
+    "capture/": "is about the SDKs of the same names",
     "config/sinks.py": "DEFAULT_BACKEND, the backend of a run without configuration",
     "demo/": "shows the official backends",
     "local/": "is the backend",
+    "migrate/": "is about the SDKs of the same names",
     "plugins/registry.py": "what to install for a backend whose plugin is missing",
     "run/tracker.py": "MLflowTracker and LocalExperimentTracker are configurations of one backend",
 }

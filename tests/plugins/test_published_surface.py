@@ -30,7 +30,7 @@ def imported(file: Path) -> set[str]:
 
 
 def is_published(module: str) -> bool:
-    return module in PUBLISHED or module.startswith("unitrack.testing")
+    return module in PUBLISHED or module.startswith(("unitrack.testing", "unitrack.integrations.", "unitrack.capture."))
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: str(file.relative_to(ROOT)))

@@ -212,8 +212,9 @@ def test_nothing_to_compare(project: Path) -> None:
     assert "Nothing to compare: the run has no metrics" in rerun("somewhere/bare", "--yes", expect=2)
 
 
-def test_a_run_outside_of_a_repository(root: Path) -> None:
+def test_a_run_outside_of_a_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its code is nowhere: one error, and nothing is left."""
+    monkeypatch.setattr("sys.argv", ["train.py"])
     with unitrack.start_run("bare", sinks=["local"], root=root, delivery="inline") as run:
         run.log_metric("loss", 1.0)
     record = run.path / "artifacts" / RECORD

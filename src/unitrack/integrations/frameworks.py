@@ -45,11 +45,11 @@ FRAMEWORKS = {
     ),
     "ignite": Framework("PyTorch Ignite", "pytorch-ignite>=0.5", ("UnitrackLogger", "UnitrackSaver"), "0.5.5"),
     "fastai": Framework("fastai", "fastai>=2.7", ("UnitrackCallback",), "2.8.12"),
-    "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "3.2.0"),
+    "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "2.1.4, 3.2.0"),
     "lightgbm": Framework("LightGBM", "lightgbm>=4.7", ("UnitrackCallback",), "4.7.0"),
-    "keras": Framework("Keras", "keras>=3", ("UnitrackCallback",), "3.15.1, on JAX 0.10.2"),
-    "optuna": Framework("Optuna", "optuna>=4.6", ("UnitrackCallback",), "5.0.0"),
-    "hydra": Framework("Hydra", "hydra-core>=1.3", ("UnitrackCallback",), "1.3.8"),
+    "keras": Framework("Keras", "keras>=3.8", ("UnitrackCallback",), "3.8.0, 3.15.1, on JAX"),
+    "optuna": Framework("Optuna", "optuna>=4.6", ("UnitrackCallback",), "4.6.0, 5.0.0"),
+    "hydra": Framework("Hydra", "hydra-core>=1.3.2", ("UnitrackCallback",), "1.3.2, 1.3.8"),
     "ray": Framework(
         "Ray Tune, Ray Train", "ray[train,tune]>=2.60", ("UnitrackTuneCallback", "UnitrackTrainCallback"), "2.60.0"
     ),

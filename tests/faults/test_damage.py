@@ -23,7 +23,7 @@ from unitrack.journal.lines import Damage, encode_line, salvage
 from unitrack.local.source import LocalSource
 from unitrack.plugins.options import make_lane
 from unitrack.plugins.registry import installed
-from unitrack.records import AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, Tags
+from unitrack.records import DIMENSIONS, AnyRecord, Artifact, ArtifactType, Metrics, Params, RunEnd, RunStart, Tags
 
 pytestmark = pytest.mark.faults
 
@@ -367,6 +367,15 @@ def test_datasets_and_versions_are_readable_for_ever() -> None:
     assert raw.version.reference is not None and raw.version.reference.uri == "s3://b/raw.csv"
 
 
+def test_curves_embeddings_and_graphs_are_readable_for_ever() -> None:
+    """What is logged of models."""
+    records, damages = read_over(SAMPLES / "v1-models", "0000018bcfe56800-1234-abc123")
+    assert not damages
+    files = [record for record in records if isinstance(record, Artifact)]
+    assert [(file.type, file.step) for file in files] == [("pr_curve", 3), ("embedding", 3), ("graph", None)]
+    assert files[1].annotations == {DIMENSIONS: 2}
+
+
 def test_a_journal_with_every_kind_of_file_and_value_is_readable_for_ever() -> None:
     """Written by version 0.1.0, byte by byte as it is checked in."""
     records, damages = read_over(SAMPLES / "v1-all", "0000018bcfe56800-1234-abc123")
@@ -380,7 +389,8 @@ def test_a_journal_with_every_kind_of_file_and_value_is_readable_for_ever() -> N
     assert special.step == 2**63 - 1
     assert repr(special.values()) == "{'a': nan, 'b': inf, 'c': -inf}"
     files = [record for record in records if isinstance(record, Artifact)]
-    assert [file.type for file in files] == [kind for kind in get_args(ArtifactType) if kind != "dataset"]  # came later
+    later = {"dataset", "pr_curve", "embedding", "graph"}
+    assert [file.type for file in files] == [kind for kind in get_args(ArtifactType) if kind not in later]
     assert records[-1] == RunEnd(seq=17, time=TIME + 17, status="killed")
 
 

@@ -367,12 +367,17 @@ def test_datasets_and_versions_are_readable_for_ever() -> None:
     assert raw.version.reference is not None and raw.version.reference.uri == "s3://b/raw.csv"
 
 
-def test_curves_embeddings_and_graphs_are_readable_for_ever() -> None:
+def test_curves_embeddings_graphs_and_code_are_readable_for_ever() -> None:
     """What is logged of models."""
     records, damages = read_over(SAMPLES / "v1-models", "0000018bcfe56800-1234-abc123")
     assert not damages
     files = [record for record in records if isinstance(record, Artifact)]
-    assert [(file.type, file.step) for file in files] == [("pr_curve", 3), ("embedding", 3), ("graph", None)]
+    assert [(file.type, file.step) for file in files] == [
+        ("pr_curve", 3),
+        ("embedding", 3),
+        ("graph", None),
+        ("code", None),
+    ]
     assert files[1].annotations == {DIMENSIONS: 2}
 
 
@@ -389,7 +394,7 @@ def test_a_journal_with_every_kind_of_file_and_value_is_readable_for_ever() -> N
     assert special.step == 2**63 - 1
     assert repr(special.values()) == "{'a': nan, 'b': inf, 'c': -inf}"
     files = [record for record in records if isinstance(record, Artifact)]
-    later = {"dataset", "pr_curve", "embedding", "graph"}
+    later = {"dataset", "code", "pr_curve", "embedding", "graph"}
     assert [file.type for file in files] == [kind for kind in get_args(ArtifactType) if kind not in later]
     assert records[-1] == RunEnd(seq=17, time=TIME + 17, status="killed")
 

@@ -163,12 +163,53 @@ def lightning(name: str, steps: int, stamp: Stamp) -> None:
         enable_model_summary=False,
         enable_checkpointing=False,
     )
+    torch.set_num_threads(1)  # more of them wait for each other on a machine that is in use
     trainer.fit(Model(), data)
     if isinstance(logger, UnitrackLogger):
         logger.finish()
 
 
-FRAMEWORKS = {"xgboost": xgboost, "lightgbm": lightgbm, "keras": keras, "lightning": lightning}
+def transformers(name: str, steps: int, stamp: Stamp) -> None:
+    """Train a tiny language model; each batch is logged."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+    from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
+
+    from unitrack.integrations.transformers import UnitrackCallback
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            stamp()
+
+    loggers: dict[str, Callable[[], list[Any]]] = {
+        NOTHING: lambda: [],
+        OURS: lambda: [UnitrackCallback(sinks=SINKS[OURS])],
+        MANY: lambda: [UnitrackCallback(sinks=SINKS[MANY])],
+        WANDB: lambda: [WandbCallback()],
+        MLFLOW: lambda: [MLflowCallback()],
+        TENSORBOARD: lambda: [TensorBoardCallback()],
+    }
+    torch.set_num_threads(1)  # more of them wait for each other on a machine that is in use
+    callbacks = loggers[name]()
+    sizes = {"vocab_size": 8, "hidden_size": 8, "intermediate_size": 8}
+    model = LlamaForCausalLM(LlamaConfig(**sizes, num_hidden_layers=1, num_attention_heads=1))
+    data = [{"input_ids": [1, 2, 3], "labels": [1, 2, 3]}] * 8
+    options = {"max_steps": steps, "logging_steps": 1, "save_strategy": "no", "use_cpu": True, "disable_tqdm": True}
+    trainer = Trainer(model, TrainingArguments("out", **options), train_dataset=data, callbacks=[Clock(), *callbacks])
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    for callback in callbacks:
+        if isinstance(callback, UnitrackCallback):
+            callback.finish()
+
+
+FRAMEWORKS = {
+    "xgboost": xgboost,
+    "lightgbm": lightgbm,
+    "keras": keras,
+    "lightning": lightning,
+    "transformers": transformers,
+}
 CANDIDATES = [NOTHING, OURS, MANY, WANDB, MLFLOW, TENSORBOARD]
 WITHOUT = {"xgboost": [TENSORBOARD], "lightgbm": [TENSORBOARD]}
 """Loggers that nobody brings for a framework."""

@@ -9,6 +9,7 @@ import pytest
 from unitrack_tests.integration_examples import run_example
 
 import unitrack
+from unitrack.records import Artifact
 from unitrack.testing import IntegrationContract, recorded
 
 pytest.importorskip("jax", reason="Keras needs a backend")
@@ -74,6 +75,21 @@ def test_batches() -> None:
     with recorded() as runs:
         fit([UnitrackCallback(every_batches=2)])
     assert sorted(step for step, _ in runs[0].points["batch.loss"]) == [0, 2, 4]
+
+
+def test_checkpoints(tmp_path: Any) -> None:
+    """Each that Keras has saved is a version, and none twice."""
+    folder = tmp_path / "checkpoints"
+    saves = keras.callbacks.ModelCheckpoint(str(folder / "best.keras"), "loss", save_best_only=True)
+    with recorded() as runs:
+        fit([saves, UnitrackCallback(checkpoints=folder)])
+    [run] = runs
+    best = [value for _, value in run.points["loss"]]
+    saved = [record for record in run.records if isinstance(record, Artifact)]
+    assert len({record.name for record in saved}) == len(
+        [one for one, value in enumerate(best) if value == min(best[: one + 1])]
+    )
+    assert (folder / "best.keras").read_bytes() in run.files.values()
 
 
 def test_a_batch_does_not_wait_for_the_device() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_estimator_logs_its_model() -> None:
     [run] = runs
     assert [value for _, value in run.points["validation_0.logloss"]] == model.evals_result()["validation_0"]["logloss"]
     assert xgboost.Booster(model_file=bytearray(run.files["model/model.json"])).num_boosted_rounds() == 3
+
+
+def test_a_model_that_is_too_large_is_a_warning(root: Path) -> None:
+    """The training has gone well."""
+    (root / "unitrack.yaml").write_text("safeguards: {max_artifact_bytes: 100}")
+    with recorded() as runs, pytest.warns(UserWarning, match="the model was not logged: Artifact too large"):
+        fit([UnitrackCallback(log_model=True)])
+    assert runs[0].status == "finished"
 
 
 def test_cross_validation() -> None:

@@ -75,12 +75,12 @@ class AttachedRun:
                 self._run.warn_of_non_finite()
             run = self._run
         if params is not None:
-            _log_params(run, params)
+            log_params(run, params)
         return run
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log more params, as `begin` does."""
-        _log_params(self.run, params)
+        log_params(self.run, params)
 
     def _start_run(self) -> unitrack.Run:
         run = unitrack.start_run(**self._start)
@@ -137,6 +137,18 @@ def _check(run: object, start: Mapping[str, Any]) -> None:
             raise InvalidTypeError(f"unitrack.start_run has no argument {name!r}{hint}")
 
 
+@contextlib.contextmanager
+def refusals_as_warnings(what: str) -> Iterator[None]:
+    """Warn in place of an error if the run refuses what is logged, such as a model that is too large.
+
+    A training does not fail for it. `what`: what is logged, for the message.
+    """
+    try:
+        yield
+    except (InvalidTypeError, InvalidValueError) as error:
+        warn_caller(f"{what} was not logged: {error}")
+
+
 _lock = threading.RLock()
 """Held while a run begins: threads of one training share its callback."""
 _open: list[AttachedRun] = []
@@ -148,7 +160,8 @@ def _end_left(*, at_exit: bool = False) -> None:
         attached.end_if_left(at_exit=at_exit)
 
 
-def _log_params(run: unitrack.Run, params: Mapping[str, Any]) -> None:
+def log_params(run: unitrack.Run, params: Mapping[str, Any]) -> None:
+    """Log params; those that the run refuses are left out, and named in a warning."""
     try:
         run.log_params(params)
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, refusals_as_warnings
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -65,10 +65,11 @@ class UnitrackCallback(Callback):  # type: ignore[misc]  # Hydra's types are not
         run = self._attached.run
         folder = Path(config.hydra.runtime.output_dir)
         subfolder = config.hydra.output_subdir
-        if subfolder is not None and (folder / subfolder).is_dir():
-            run.log_artifacts(folder / subfolder, "hydra")
-        if (log := folder / f"{config.hydra.job.name}.log").is_file():
-            run.log_artifact(log, "hydra/")
+        with refusals_as_warnings("a file of Hydra"):
+            if subfolder is not None and (folder / subfolder).is_dir():
+                run.log_artifacts(folder / subfolder, "hydra")
+            if (log := folder / f"{config.hydra.job.name}.log").is_file():
+                run.log_artifact(log, "hydra/")
         status: EndStatus = "failed"
         if job_return.status is JobStatus.COMPLETED:
             status, result = "finished", job_return.return_value

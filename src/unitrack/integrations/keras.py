@@ -5,11 +5,13 @@ model.fit(x, y, epochs=10, callbacks=[UnitrackCallback()])
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import unitrack
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, refusals_as_warnings
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -27,6 +29,9 @@ class UnitrackCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
     at the end. With `every_batches=n` the metrics of every n-th batch are logged as "batch.<metric>" at the number of
     batches before it; Keras reads them from the device in another thread. Outside of `fit`, the metrics of `evaluate`
     are logged as "evaluate.<metric>".
+
+    `checkpoints` is the folder that `keras.callbacks.ModelCheckpoint` writes to: what has changed there after an epoch
+    is a version of the artifact "checkpoint". Put this callback after that one.
     """
 
     async_safe = True
@@ -38,12 +43,15 @@ class UnitrackCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
         *,
         log_model: bool = False,
         every_batches: int | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
         **start: Any,
     ) -> None:
         super().__init__()
         self._attached = AttachedRun("keras", run, **start)
         self._log_model = log_model
         self._every_batches = every_batches
+        self._checkpoints = None if checkpoints is None else Path(checkpoints)
+        self._logged: dict[Path, tuple[int, int]] = {}
         self._batches_before = self._batches_here = 0
         """Before this epoch, and in it as far as they are known."""
         self._is_training = False
@@ -68,6 +76,12 @@ class UnitrackCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
         self._batches_here = 0
         if logs:
             self._attached.run.log_metrics(dict(logs), epoch)
+        for file in sorted(self._checkpoints.glob("*") if self._checkpoints is not None else ()):
+            status = file.stat()
+            if self._logged.get(file) != (status.st_mtime_ns, status.st_size):
+                self._logged[file] = (status.st_mtime_ns, status.st_size)
+                with refusals_as_warnings(f"checkpoint {file}"):
+                    self._attached.run.log_artifact(file, name="checkpoint")
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Log the metrics of `evaluate`. Those of the validation in `fit` come with the epoch."""
@@ -79,7 +93,8 @@ class UnitrackCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
         """Log the model, and end the run if it was started here."""
         self._is_training = False
         if self._log_model:
-            self._attached.run.log_model(self.model)
+            with refusals_as_warnings("the model"):
+                self._attached.run.log_model(self.model)
         self._attached.finish()
 
 

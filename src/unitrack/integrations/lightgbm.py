@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import unitrack
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, refusals_as_warnings
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -66,7 +66,8 @@ class UnitrackCallback:
     def _log_last(self) -> None:
         model, self._model = self._model, None
         if self._log_model and isinstance(model, lightgbm.Booster):
-            self._attached.run.log_model(model)
+            with refusals_as_warnings("the model"):
+                self._attached.run.log_model(model)
 
     def _status_if_left(self) -> EndStatus:
         """Return how a training has ended whose last iteration was not seen. After early stopping its model says so."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import unitrack
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, log_params
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -90,7 +90,7 @@ class UnitrackCallback:
     def _end_trial(self, run: unitrack.Run, study: Any, number: int, status: EndStatus, values: Any = None) -> None:
         trial = study.get_trials(deepcopy=False)[number]
         run.warn_of_non_finite()
-        run.log_params(trial.params)
+        log_params(run, trial.params)
         run.set_tags({"optuna.trial": number})
         reported = trial.intermediate_values
         for step, value in sorted(reported.items()):

@@ -11,7 +11,7 @@ from numbers import Number
 from typing import Any
 
 import unitrack
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, log_params, refusals_as_warnings
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -44,7 +44,8 @@ class UnitrackTuneCallback(LoggerCallback):  # type: ignore[misc]  # Ray's types
             return
         parent = self._attached.begin()
         start = {**self._start, "name": str(trial), "group": parent.name}
-        run = unitrack.start_run(**start, params=trial.config, parent=parent, job_type="trial")
+        run = unitrack.start_run(**start, parent=parent, job_type="trial")
+        log_params(run, trial.config)
         run.warn_of_non_finite()
         self._runs[trial.trial_id] = run
 
@@ -110,7 +111,7 @@ class UnitrackTrainCallback(ControllerCallback, ReportCallback):  # type: ignore
 
 
 def _log_checkpoint(run: unitrack.Run, checkpoint: Any) -> None:
-    with checkpoint.as_directory() as folder:
+    with checkpoint.as_directory() as folder, refusals_as_warnings("a checkpoint"):
         run.log_artifact(folder, name="checkpoint")
 
 

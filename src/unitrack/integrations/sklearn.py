@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import unitrack
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, refusals_as_warnings
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -88,9 +88,9 @@ class UnitrackCallback:
         if hasattr(estimator, "cv_results_"):
             log_search(run, estimator)
         if self._log_model:
-            run.log_model(
-                without_callbacks(getattr(estimator, "best_estimator_", estimator)), input_example=self._example
-            )
+            with refusals_as_warnings("the model"):
+                model = without_callbacks(getattr(estimator, "best_estimator_", estimator))
+                run.log_model(model, input_example=self._example)
         self._attached.finish()
 
 

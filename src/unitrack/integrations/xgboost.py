@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unitrack
-from unitrack.integrations.attached_run import AttachedRun
+from unitrack.integrations.attached_run import AttachedRun, refusals_as_warnings
 from unitrack.integrations.frameworks import missing
 
 try:
@@ -61,7 +61,8 @@ class UnitrackCallback(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         if best is not None:
             self._attached.run.log_params({"xgboost": {"best_iteration": int(best)}})
         if self._log_model and isinstance(model, xgboost.Booster):
-            self._attached.run.log_model(model)
+            with refusals_as_warnings("the model"):
+                self._attached.run.log_model(model)
         self._attached.finish()
         return model
 

@@ -35,16 +35,16 @@ class Framework(msgspec.Struct, frozen=True):
 
 FRAMEWORKS = {
     "transformers": Framework(
-        "Transformers, TRL", "transformers[torch]>=5", ("UnitrackCallback",), "5.24.0, TRL 1.16.0"
+        "Transformers, TRL", "transformers[torch]>=5", ("UnitrackCallback",), "5.0.0, 5.24.0; TRL 1.16.0"
     ),
     "sklearn": Framework("scikit-learn", "scikit-learn>=1.9", ("UnitrackCallback",), "1.9.1"),
-    "lightning": Framework("Lightning", "lightning>=2.4", ("UnitrackLogger",), "2.6.6"),
-    "accelerate": Framework("Accelerate", "accelerate>=1", ("UnitrackTracker",), "1.15.0"),
+    "lightning": Framework("Lightning", "lightning>=2.5", ("UnitrackLogger",), "2.5.0, 2.6.6"),
+    "accelerate": Framework("Accelerate", "accelerate>=1.15", ("UnitrackTracker",), "1.15.0"),
     "stable_baselines3": Framework(
-        "Stable-Baselines3", "stable-baselines3>=2", ("UnitrackCallback", "UnitrackWriter"), "2.9.2"
+        "Stable-Baselines3", "stable-baselines3>=2.7", ("UnitrackCallback", "UnitrackWriter"), "2.7.0, 2.9.2"
     ),
-    "ignite": Framework("PyTorch Ignite", "pytorch-ignite>=0.5", ("UnitrackLogger", "UnitrackSaver"), "0.5.5"),
-    "fastai": Framework("fastai", "fastai>=2.7", ("UnitrackCallback",), "2.8.12"),
+    "ignite": Framework("PyTorch Ignite", "pytorch-ignite>=0.5.2", ("UnitrackLogger", "UnitrackSaver"), "0.5.2, 0.5.5"),
+    "fastai": Framework("fastai", "fastai>=2.8.12", ("UnitrackCallback",), "2.8.12"),
     "xgboost": Framework("XGBoost", "xgboost>=2.1", ("UnitrackCallback",), "2.1.4, 3.2.0"),
     "lightgbm": Framework("LightGBM", "lightgbm>=4.7", ("UnitrackCallback",), "4.7.0"),
     "keras": Framework("Keras", "keras>=3.8", ("UnitrackCallback",), "3.8.0, 3.15.1, on JAX"),

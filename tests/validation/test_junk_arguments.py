@@ -62,11 +62,13 @@ GOOD: dict[str, Any] = {
     "folder": "folder",
     "html": "<p>",
     "image": np.zeros((2, 2)),
+    "labels": [0, 1],
     "metrics": {"a": 1.0},
     "model": "folder",
     "name": "n",
     "params": {"a": 1},
     "path": "folder",
+    "predictions": [0.5, 1.0],
     "root": "folder",
     "sound": np.zeros(4),
     "state": {"a": 1},
@@ -76,6 +78,7 @@ GOOD: dict[str, Any] = {
     "text": "t",
     "value": 1.0,
     "values": {"a": 1.0},
+    "vectors": np.zeros((2, 2)),
     "video": np.zeros((2, 2, 2)),
 }
 OWN_GOOD: dict[str, dict[str, Any]] = {"log_histogram": {"values": [1.0, 2.0]}}

@@ -37,7 +37,7 @@ def embedding_bytes(
     if not numpy("log_embedding").isfinite(array).all():
         raise InvalidValueError(f"embedding {name!r}: the vectors must be finite")
     texts = _labels(labels, name, columns, clean)
-    if texts.columns and len(texts.data) != len(array):
+    if labels is not None and len(texts.data) != len(array):
         raise InvalidValueError(f"embedding {name!r}: {len(array)} vectors need as many labels, got {len(texts.data)}")
     rows = texts.data or [[] for _ in array]
     data = [[*row, *vector] for row, vector in zip(rows, array.astype("float64").tolist(), strict=True)]

@@ -180,8 +180,7 @@ class Run:
         `InvalidTypeError` for a value of `metrics` that is not a number.
         """
         self.log_params(params)
-        if metrics:
-            self.summary.update(metrics)
+        self.summary.update(metrics)
 
     def log_environment(self) -> None:
         """Log the environment: what it takes to run this program again.

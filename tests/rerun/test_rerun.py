@@ -212,13 +212,13 @@ def test_nothing_to_compare(project: Path) -> None:
     assert "Nothing to compare: the run has no metrics" in rerun("somewhere/bare", "--yes", expect=2)
 
 
-def test_a_run_outside_of_a_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_outside_of_a_repository(root: Path) -> None:
     """Its code is nowhere: one error, and nothing is left."""
-    monkeypatch.setattr("sys.argv", ["train.py"])
     with unitrack.start_run("bare", sinks=["local"], root=root, delivery="inline") as run:
         run.log_metric("loss", 1.0)
     record = run.path / "artifacts" / RECORD
     content = json.loads(record.read_text()) | {"git": None, "git_note": "the folder is in no git repository"}
+    content["command"] |= {"argv": ["train.py"], "script": str(root / "train.py"), "module": ""}
     record.write_text(json.dumps(content))
     told = rerun(str(run.path), "--yes", expect=2)
     assert "is not recorded (the folder is in no git repository), so it can't be rerun: start the program in" in told

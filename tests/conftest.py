@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import shutil
@@ -99,6 +100,20 @@ def limits_as_they_were() -> Iterator[None]:
     before = {name: value for name, value in vars(limits).items() if name.isupper()}
     yield
     vars(limits).update(before)
+
+
+@pytest.fixture(autouse=True)
+def no_run_left_open() -> Iterator[None]:
+    """End the runs that a test has left open: in the next one they would be the current run."""
+    yield
+    lifecycle, current = (sys.modules.get(f"unitrack.run.{name}") for name in ("lifecycle", "current"))
+    for run in [] if lifecycle is None else list(lifecycle.live.runs):
+        with contextlib.suppress(Exception):  # its folder may be gone, and its sinks may be in trouble
+            run.finish("killed", timeout=0)
+        lifecycle.live.forget(run)
+    while current is not None and (run := current.started.current) is not None:  # one that records nothing
+        run.finish()
+        assert run.has_ended
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from unitrack.records import PR_CURVE_COLUMNS, Artifact, Histogram, Metrics, Mod
 
 
 @pytest.fixture
-def run(root: Path) -> unitrack.Run:
-    return unitrack.start_run("a", sinks="local", delivery="inline")
+def run(root: Path) -> Iterator[unitrack.Run]:
+    with unitrack.start_run("a", sinks="local", delivery="inline") as run:
+        yield run
 
 
 @pytest.fixture

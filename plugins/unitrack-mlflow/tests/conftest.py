@@ -16,6 +16,7 @@ os.environ["UNITRACK_LINGER"] = "5"  # seconds that a courier tries on after a t
 
 sys.path.insert(0, str(Path(__file__).parent))  # `--import-mode=importlib` leaves it out
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow_proxy import Proxy
 from mlflow_server import Server, free_port, serving
@@ -24,6 +25,17 @@ from unitrack.hookspecs import RunContext
 from unitrack.testing.driver import SinkDriver
 from unitrack_mlflow import MlflowOptions
 from unitrack_mlflow.sink import MlflowSink
+
+
+@pytest.fixture(autouse=True)
+def stores_of_mlflow_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a test has told MLflow's global functions, and the variables that these set."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, "")  # so that it is restored at the end
+        monkeypatch.delenv(name)
+    yield
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
 
 
 @pytest.fixture(scope="session")

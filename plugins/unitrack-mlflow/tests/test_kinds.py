@@ -224,12 +224,8 @@ def test_a_skops_model_is_a_logged_model_once(
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")  # MLflow's switch for loading of any kind
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    try:
-        loaded = mlflow.sklearn.load_model(f"models:/{output.model_id}")
-        by_run = mlflow.pyfunc.load_model(f"runs:/{opened.link.id}/best")
-    finally:
-        mlflow.set_tracking_uri(None)
-        mlflow.set_registry_uri(None)
+    loaded = mlflow.sklearn.load_model(f"models:/{output.model_id}")
+    by_run = mlflow.pyfunc.load_model(f"runs:/{opened.link.id}/best")
     assert (loaded.predict(samples) == forest.predict(samples)).all()
     assert (by_run.predict(samples) == forest.predict(samples)).all()
     found = artifacts(uri, opened.link.id)

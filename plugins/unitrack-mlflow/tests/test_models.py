@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +100,15 @@ CASES = [
 
 
 @pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Point MLflow's global functions at a store, as a user's script does."""
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")  # MLflow's switch for loading of any kind
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # which MLflow itself sets
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
 
-    def point(uri: str | None) -> None:
+    def point(uri: str) -> None:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
 
-    yield point
-    point(None)
+    return point
 
 
 def log(opened: Any, model: Any, run: RunContext) -> Artifact:

@@ -149,9 +149,6 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         monkeypatch.delenv(variable, raising=False)
     wire = Wire(s3_server)
     set_up_environment(wire.url, monkeypatch.setenv)
-    pool = sys.modules.get("unitrack.delivery.courier.pool")
-    if pool is not None:
-        pool.pool.let_go()  # couriers of earlier tests have the environment of those
     name = f"bucket-{secrets.token_hex(4)}"
     client_of(s3_server).create_bucket(Bucket=name)
     with wire.serving():

@@ -434,6 +434,28 @@ print(json.dumps([
 """
 
 
+def test_a_run_that_starts_with_another_key_gets_another_courier(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook that sets a key which was missing. The runs before it keep theirs until they have ended."""
+    monkeypatch.setenv("SERVICE_API_KEY", "old")
+    first = unitrack.start_run("a", sinks=probe(root))
+    old = courier_pid(first)
+    monkeypatch.setenv("OTHER_SETTING", "changed")
+    beside = unitrack.start_run("b", sinks=probe(root))
+    assert courier_pid(beside) == old
+    monkeypatch.setenv("SERVICE_API_KEY", "new")
+    second = unitrack.start_run("c", sinks=probe(root))
+    new = courier_pid(second)
+    assert psutil.Process(new).environ()["SERVICE_API_KEY"] == "new"
+    first.log_metrics({"loss": 1.0})
+    assert all(run.finish(timeout=30).ok for run in (first, beside, second))
+    process = psutil.Process(old)
+    monkeypatch.setenv("SERVICE_API_KEY", "newer")
+    third = unitrack.start_run("d", sinks=probe(root))
+    assert courier_pid(third) not in (old, new)
+    assert third.finish(timeout=30).ok
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+
+
 @pytest.mark.parametrize("nice", [0, 7])
 def test_couriers_step_back_behind_training(root: Path, nice: int) -> None:
     """By their own priority, and by that of their session, as the kernel may share the processor by session."""

@@ -15,6 +15,7 @@ import msgspec
 
 from unitrack import limits
 from unitrack.delivery.courier import log
+from unitrack.delivery.courier.access import access_variables
 from unitrack.delivery.courier.protocol import Order, Pulse
 from unitrack.delivery.ledger import LaneState, Ledger, LockedLedger
 from unitrack.errors import DeliveryWarning, JournalError, warn_from_thread
@@ -48,6 +49,8 @@ class CourierChild:
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
+        self.access = access_variables(os.environ)
+        """The keys and addresses that the process has got."""
         self.orders: list[Order] = []
         self.process: _Detached | None = None
         self._deaths: dict[tuple[str, str], _Deaths] = {}
@@ -67,6 +70,7 @@ class CourierChild:
         if not sys.executable:
             raise OSError("this Python has no executable to start")
         self.let_go()
+        self.access = access_variables(os.environ)
         self._log = RunFolder(Path(self.orders[0].folder)).state / f"{self.backend}.log"
         pulse = Pulse()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # inherited: see `courier.__main__`
@@ -123,6 +127,16 @@ class CourierChild:
             self._send(order)
         except BrokenPipeError:
             self.revive()
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it has runs to deliver that have not ended everywhere."""
+        self.forget_completed()
+        return bool(self.orders or self._parked)
+
+    def has(self, folder: RunFolder, sink: str) -> bool:
+        """Return whether it delivers a sink of a run."""
+        return any(order.folder == str(folder.path) and order.lane.name == sink for order in self.orders)
 
     def let_go(self) -> None:
         """Close the pipes."""

@@ -1,4 +1,7 @@
-"""The couriers of this process: one for each backend, shared by all its runs."""
+"""The couriers of this process: one for each backend, shared by all its runs.
+
+A courier has the environment in which it was started. A run that starts with other keys or addresses gets another one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from unitrack.alerts import AlertTerms
+from unitrack.delivery.courier.access import access_variables
 from unitrack.delivery.courier.child import CourierChild
 from unitrack.delivery.courier.protocol import Order, Terms
 from unitrack.errors import warn_caller
@@ -24,13 +28,13 @@ class CourierPool:
     """One courier for each backend, shared by all runs and threads of this process."""
 
     def __init__(self) -> None:
-        self._couriers: dict[str, CourierChild] = {}
+        self._couriers: list[CourierChild] = []
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._leave_to_parent)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: forget the couriers, which the parent revives. The pipes stay open."""
-        self._couriers = {}
+        self._couriers = []
         self._lock = threading.RLock()
 
     def deliver(self, folder: RunFolder, lane: LaneSpec, terms: Terms) -> LaneThread | None:
@@ -43,10 +47,13 @@ class CourierPool:
         )
         try:
             with self._lock:
-                courier = self._couriers.setdefault(lane.backend, CourierChild(lane.backend))
-                courier.give(order)
+                courier = self._courier_for(lane.backend)
+                try:
+                    courier.give(order)
+                except OSError:
+                    self._couriers.remove(courier)
+                    raise
         except OSError as error:
-            self._couriers.pop(lane.backend, None)
             warn_caller(
                 f"unitrack can't start a courier process for {lane.backend} ({error}); a thread of this process "
                 "delivers instead, as with delivery='thread'"
@@ -59,24 +66,40 @@ class CourierPool:
             return thread
         return None
 
+    def _courier_for(self, backend: str) -> CourierChild:
+        """Return the courier of a new run: one that has the keys and addresses of now."""
+        access = access_variables(os.environ)
+        for courier in [courier for courier in self._couriers if courier.backend == backend]:
+            if courier.access == access:
+                return courier
+            if not courier.is_needed:
+                courier.let_go()
+                self._couriers.remove(courier)
+        self._couriers.append(CourierChild(backend))
+        return self._couriers[-1]
+
+    def _courier_of(self, folder: RunFolder, lane: LaneSpec) -> CourierChild:
+        """Return the courier of a sink of a run. Raises `OSError` if there is none."""
+        couriers = [courier for courier in self._couriers if courier.backend == lane.backend]
+        if not couriers:
+            raise OSError(f"there is no courier of {lane.backend}")
+        return next((courier for courier in couriers if courier.has(folder, lane.name)), couriers[-1])
+
     def answer(self, folder: RunFolder, lane: LaneSpec, request: str) -> None:
         """Have the courier of a sink answer a request of its run. Raises `OSError` if there is none."""
         with self._lock:
-            if (courier := self._couriers.get(lane.backend)) is None:
-                raise OSError(f"there is no courier of {lane.backend}")
-            courier.give(Order(folder=str(folder.path), lane=lane, request=request))
+            self._courier_of(folder, lane).give(Order(folder=str(folder.path), lane=lane, request=request))
 
     def watch(self, folder: RunFolder, lane: LaneSpec, alerts: AlertTerms) -> None:
         """Have the courier of a sink watch for alerts of its run as well. Raises `OSError` if there is none."""
+        order = Order(folder=str(folder.path), lane=lane, terms=Terms(alerts=alerts), only_watch=True)
         with self._lock:
-            if (courier := self._couriers.get(lane.backend)) is None:
-                raise OSError(f"there is no courier of {lane.backend}")
-            courier.give(Order(folder=str(folder.path), lane=lane, terms=Terms(alerts=alerts), only_watch=True))
+            self._courier_of(folder, lane).give(order)
 
     def revive(self) -> None:
         """Restart couriers that died before their time."""
         with self._lock:
-            for courier in self._couriers.values():
+            for courier in self._couriers:
                 with contextlib.suppress(OSError):  # no process can be started now: the next call tries again
                     courier.revive()
 
@@ -87,7 +110,7 @@ class CourierPool:
         """
         if self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
             try:
-                for courier in list(self._couriers.values()):
+                for courier in list(self._couriers):
                     courier.send_rest(deadline)
             finally:
                 self._lock.release()
@@ -95,9 +118,9 @@ class CourierPool:
     def let_go(self) -> None:
         """Close the pipes: the couriers deliver what is left and exit, as when this process ends."""
         with self._lock:
-            for courier in self._couriers.values():
+            for courier in self._couriers:
                 courier.let_go()
-            self._couriers = {}
+            self._couriers = []
 
 
 pool = CourierPool()

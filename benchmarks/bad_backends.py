@@ -134,7 +134,8 @@ def _beside(folder: Path, name: str, kind: str, rounds: int, calls: int) -> list
         return found
     finally:
         troubled.finish(timeout=0)
-        courier = pool._couriers.pop(name)
+        [courier] = [courier for courier in pool._couriers if courier.backend == name]
+        pool._couriers.remove(courier)
         courier.let_go()
         if courier.process is not None:
             courier.process.kill()

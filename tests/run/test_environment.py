@@ -17,6 +17,7 @@ from unitrack_tests.repositories import Repository
 import unitrack
 from unitrack.environment.record import CALL, PATCH, RECORD, REQUIREMENTS, Environment, read_environment
 from unitrack.runfolder.requests import find_requests
+from unitrack.runfolder.run_folder import RunFolder
 
 NAMES = {CALL, PATCH, RECORD, REQUIREMENTS}
 
@@ -155,7 +156,7 @@ def test_a_courier_that_dies_is_followed_by_one_that_answers(
     from unitrack.delivery.courier.pool import pool
 
     with unitrack.start_run("it", sinks=["local"], root=str(tmp_path / "runs")) as run:
-        [courier] = [one for one in pool._couriers.values() if one.backend == "local"]  # to kill it
+        courier = next(one for one in pool._couriers if one.has(RunFolder(run.path), "local"))  # to kill it
         assert courier.process is not None
         os.kill(courier.process.pid, signal.SIGSTOP)
         run.log_environment()

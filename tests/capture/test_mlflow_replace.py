@@ -88,7 +88,7 @@ def test_the_table_has_every_name() -> None:
     mlflow = pytest.importorskip("mlflow", reason="compares with MLflow's SDK")
     if not mlflow.__version__.startswith("3.17."):
         pytest.skip(f"the table is that of mlflow 3.17, this is {mlflow.__version__}")
-    from unitrack.capture.compatibility import MLFLOW
+    from unitrack.capture.mlflow.public_names import MLFLOW
 
     assert set(MLFLOW) == set(mlflow.__all__)
 

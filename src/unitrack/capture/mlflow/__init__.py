@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from unitrack.capture.mlflow.client import MlflowClient
 from unitrack.capture.mlflow.exceptions import MlflowException
 from unitrack.capture.mlflow.flavors import FLAVORS, REASON, Flavor
+from unitrack.capture.mlflow.public_names import MLFLOW
 from unitrack.capture.mlflow.runs import (
     ActiveRun,
     active_run,
@@ -54,8 +55,6 @@ def __getattr__(name: str) -> Any:
     """Return a flavour; what reads or manages a store raises when it is called."""
     if name in FLAVORS:
         return Flavor(name)
-    from unitrack.capture.compatibility import MLFLOW  # noqa: PLC0415  # only for these names
-
     if name not in MLFLOW:
         raise AttributeError(f"module 'mlflow' of unitrack.capture has no attribute {name!r}")
 

@@ -1,0 +1,22 @@
+"""The public names of MLflow, for the drop-in module and the table of what it can do."""
+
+MLFLOW = """
+ActiveModel ActiveRun Image MlflowClient MlflowException active_run add_trace autolog clear_active_model context
+create_experiment create_external_model create_workspace delete_assessment delete_experiment delete_experiment_tag
+delete_logged_model_tag delete_prompt_alias delete_run delete_tag delete_trace_tag delete_workspace
+disable_system_metrics_logging doctor enable_system_metrics_logging end_run evaluate finalize_logged_model
+flush_artifact_async_logging flush_async_logging flush_trace_async_logging gateway get_active_model_id
+get_active_trace_id get_artifact_uri get_assessment get_current_active_span get_experiment get_experiment_by_name
+get_last_active_trace_id get_logged_model get_parent_run get_registry_uri get_run get_trace get_tracking_uri
+get_workspace import_checkpoints initialize_logged_model is_tracking_uri_set last_active_run last_logged_model
+list_workspaces load_prompt load_table log_artifact log_artifacts log_assessment log_dict log_expectation log_feedback
+log_figure log_image log_input log_inputs log_issue log_metric log_metrics log_model_params log_outputs log_param
+log_params log_stream log_table log_text log_trace login override_feedback pyfunc register_model register_prompt
+restore_experiment restore_run run search_experiments search_logged_models search_model_versions search_prompts
+search_registered_models search_runs search_sessions search_traces set_active_model set_experiment set_experiment_tag
+set_experiment_tags set_logged_model_tags set_model_version_tag set_prompt_alias set_registry_uri
+set_system_metrics_node_id set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag
+set_tags set_trace_tag set_tracking_uri set_workspace start_run start_span start_span_no_context test trace
+update_assessment update_current_trace update_workspace validate_evaluation_results
+""".split()
+"""`mlflow.__all__` of 3.17."""

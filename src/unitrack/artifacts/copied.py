@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitrack.artifacts.events import Again, Made, RunRef, State, Used, Version
+from unitrack.artifacts.events import Again, RunRef, State, Used, Version
 from unitrack.artifacts.names import is_alias, is_name
 from unitrack.artifacts.references import digest_of
 from unitrack.artifacts.registry import NamedArtifact, Registry
@@ -89,24 +89,14 @@ def _add(
     number = before.number if before is not None else version.number or 0
     if before is None and (number in state.versions or number not in _NUMBERS):
         number = state.next_number
-    artifact.registry.content.keep(content, found, artifact.path_of(number))
-    artifact.write_files(number, found)
-    artifact.append(
-        Made(
-            time=record.time,
-            number=number,
-            key=key,
-            digest=digest,
-            size=found.size if version.reference is None else version.reference.size or 0,
-            files=1 if found.members is None else len(found.members),
-            file=content.name,
-            run=run,
-            type=record.type,
-            step=record.step,
-            metric=version.metric,
-            overwrites=version.overwrites,
-            aliases=version.aliases,
-            reference=version.reference,
-            is_copy=True,
-        )
+    artifact.add_version(
+        number,
+        digest,
+        key=key,
+        run=run,
+        record=record,
+        version=version,
+        source=content,
+        content=found,
+        is_copy=True,
     )

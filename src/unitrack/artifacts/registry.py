@@ -21,10 +21,11 @@ from pathlib import Path
 
 import msgspec
 
-from unitrack.artifacts.events import AnyEvent, State
+from unitrack.artifacts.events import AnyEvent, Made, RunRef, State
 from unitrack.artifacts.store import ContentStore
 from unitrack.blobs.content import Content
 from unitrack.names import escape, unescape
+from unitrack.records import Artifact, ArtifactVersion
 from unitrack.system.atomic import write_atomically
 from unitrack.system.files import make_folders, open_private, read_regular
 from unitrack.system.locks import FileLock
@@ -105,6 +106,42 @@ class NamedArtifact:
     def path_of(self, number: int) -> Path:
         """Return the folder of a version."""
         return self.folder / f"v{number}"
+
+    def add_version(
+        self,
+        number: int,
+        digest: str,
+        *,
+        key: str,
+        run: RunRef,
+        record: Artifact,
+        version: ArtifactVersion,
+        source: Path,
+        content: Content,
+        is_copy: bool = False,
+    ) -> None:
+        """Keep the file or folder `source` as a version that a run has logged. Hold the registry's lock."""
+        self.registry.content.keep(source, content, self.path_of(number))
+        self.write_files(number, content)
+        self.append(
+            Made(
+                time=record.time,
+                number=number,
+                key=key,
+                digest=digest,
+                size=content.size if version.reference is None else version.reference.size or 0,
+                files=1 if content.members is None else len(content.members),
+                file=source.name,
+                run=run,
+                type=record.type,
+                step=record.step,
+                metric=version.metric,
+                overwrites=version.overwrites,
+                aliases=version.aliases,
+                reference=version.reference,
+                is_copy=is_copy,
+            )
+        )
 
     def write_files(self, number: int, content: Content) -> None:
         """Keep the list of a version's files."""

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from unitrack.artifacts.events import Again, Made, RunRef, State, Version
+from unitrack.artifacts.events import Again, RunRef, State, Version
 from unitrack.artifacts.references import digest_of, examined
 from unitrack.artifacts.registry import NamedArtifact, Registry
 from unitrack.blobs.content import Content, content_of
@@ -151,26 +151,7 @@ def _count(
         return artifact.read().versions[same.number]
     before = state.overwritten_by(run.id) if version.overwrites else None
     number = state.next_number if before is None else before.number
-    artifact.registry.content.keep(copy, content, artifact.path_of(number))
-    artifact.write_files(number, content)
-    artifact.append(
-        Made(
-            time=record.time,
-            number=number,
-            key=key,
-            digest=digest,
-            size=content.size if version.reference is None else version.reference.size or 0,
-            files=1 if content.members is None else len(content.members),
-            file=copy.name,
-            run=run,
-            type=record.type,
-            step=record.step,
-            metric=version.metric,
-            overwrites=version.overwrites,
-            aliases=version.aliases,
-            reference=version.reference,
-        )
-    )
+    artifact.add_version(number, digest, key=key, run=run, record=record, version=version, source=copy, content=content)
     return artifact.read().versions[number]
 
 

@@ -1,6 +1,6 @@
-"""The public names of MLflow, for the drop-in module and the table of what it can do."""
+"""The public names of MLflow, for the drop-in module and for the table of what it can do."""
 
-MLFLOW = """
+_ALL = """
 ActiveModel ActiveRun Image MlflowClient MlflowException active_run add_trace autolog clear_active_model context
 create_experiment create_external_model create_workspace delete_assessment delete_experiment delete_experiment_tag
 delete_logged_model_tag delete_prompt_alias delete_run delete_tag delete_trace_tag delete_workspace
@@ -18,5 +18,6 @@ set_experiment_tags set_logged_model_tags set_model_version_tag set_prompt_alias
 set_system_metrics_node_id set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag
 set_tags set_trace_tag set_tracking_uri set_workspace start_run start_span start_span_no_context test trace
 update_assessment update_current_trace update_workspace validate_evaluation_results
-""".split()
+"""
+MLFLOW = _ALL.split()
 """`mlflow.__all__` of 3.17."""

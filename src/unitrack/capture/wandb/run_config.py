@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unitrack.capture.wandb.errors import Error
+from unitrack.capture.wandb.named_values import NamedValues
 
 
-class Config:
+class Config(NamedValues):
     """A run's config: `config.lr` is `config["lr"]`. A value changes only by `update(..., allow_val_change=True)`."""
 
     def __init__(self, changed: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -52,40 +53,14 @@ class Config:
         """Return a value, or the default."""
         return vars(self)["_items"].get(*args)
 
-    def keys(self) -> list[str]:
-        """Return the names."""
-        return list(vars(self)["_items"])
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Return names and values."""
-        return list(vars(self)["_items"].items())
-
     def as_dict(self) -> dict[str, Any]:
         """Return all of it."""
         return dict(vars(self)["_items"])
-
-    def __getitem__(self, key: str) -> Any:
-        return vars(self)["_items"][key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._set({key: value})
 
     __setattr__ = __setitem__
-
-    def __getattr__(self, key: str) -> Any:
-        items = vars(self).get("_items", {})
-        if key in items:
-            return items[key]
-        raise AttributeError(f"{type(self)!r} object has no attribute {key!r}")
-
-    def __contains__(self, key: object) -> bool:
-        return key in vars(self)["_items"]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(vars(self)["_items"])
-
-    def __len__(self) -> int:
-        return len(vars(self)["_items"])
 
     def __repr__(self) -> str:
         return str(self.as_dict())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from unitrack.capture.wandb.named_values import NamedValues
 
-class Summary:
+
+class Summary(NamedValues):
     """A run's summary: `summary["loss"]` and `summary.loss`."""
 
     def __init__(self, changed: Callable[[Mapping[str, Any]], None]) -> None:
@@ -61,41 +63,15 @@ class Summary:
         """Return a value, or the default."""
         return vars(self)["_items"].get(key, default)
 
-    def keys(self) -> list[str]:
-        """Return the names."""
-        return list(vars(self)["_items"])
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Return names and values."""
-        return list(vars(self)["_items"].items())
-
-    def __getitem__(self, key: str) -> Any:
-        return vars(self)["_items"][key]
-
     def __setitem__(self, key: str, value: Any) -> None:
         self.update({key: value})
 
     __setattr__ = __setitem__
 
-    def __getattr__(self, key: str) -> Any:
-        items = vars(self).get("_items", {})
-        if key in items:
-            return items[key]
-        raise AttributeError(f"the summary has no {key!r}")
-
     def __delitem__(self, key: str) -> None:
         del vars(self)["_items"][key]
 
     __delattr__ = __delitem__
-
-    def __contains__(self, key: object) -> bool:
-        return key in vars(self)["_items"]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(vars(self)["_items"])
-
-    def __len__(self) -> int:
-        return len(vars(self)["_items"])
 
     def __repr__(self) -> str:
         return repr(vars(self)["_items"])

@@ -128,9 +128,8 @@ class CourierChild:
         except BrokenPipeError:
             self.revive()
 
-    @property
     def is_needed(self) -> bool:
-        """Whether it has runs to deliver that have not ended everywhere."""
+        """Return whether it has runs that have not ended in its backend. Reads their ledgers."""
         self.forget_completed()
         return bool(self.orders or self._parked)
 

@@ -72,7 +72,7 @@ class CourierPool:
         for courier in [courier for courier in self._couriers if courier.backend == backend]:
             if courier.access == access:
                 return courier
-            if not courier.is_needed:
+            if not courier.is_needed():
                 courier.let_go()
                 self._couriers.remove(courier)
         self._couriers.append(CourierChild(backend))

@@ -67,7 +67,7 @@ HASHED_AT_ONCE_BYTES = MIB
 HEAD_S = 1.0
 """How long the call of `log_environment` waits for git to name the commit, which takes 3 ms (measured)."""
 MAX_SNAPSHOT_FILES = 10_000
-"""New files that are kept with a run. More are data that somebody unpacked, not code."""
+"""How many untracked files are kept with a run. More than that is unpacked data, not code."""
 MAX_PATCH_BYTES = 10 * MIB
 """A larger patch is left out: nobody reads it, and the tree is in the repository."""
 MAX_LISTED = 1_000

@@ -78,8 +78,8 @@ def test_editable_packages(repository: Path, root: Path) -> None:
 @pytest.mark.parametrize(
     "package",
     [
-        {"name": "--index-url"},
-        {"version": "1\n--index-url http://evil"},
+        {"name": "--editable"},
+        {"version": "1\n--editable ../evil"},
         {"url": "https://a.org/x.whl\n-r other"},
         {"url": "https://a.org/r", "commit": "a b"},
     ],

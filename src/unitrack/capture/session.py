@@ -35,8 +35,7 @@ RUN_TAG = "unitrack.capture.run"
 _WAITED_FOR = 100
 """A search that a script makes has thousands of runs; looking at one takes a millisecond."""
 _DEFAULTS = {"non_finite": "warn", "on_invalid": "keep_rest"}
-"""Safeguards of captured runs where the configuration says nothing else: a call of somebody else's API, which took the
-value, must not be refused."""
+"""Safeguards of captured runs where the configuration sets no others: what the SDK took must not be refused."""
 
 
 class Choice(msgspec.Struct, frozen=True):

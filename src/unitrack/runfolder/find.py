@@ -42,7 +42,7 @@ def nearby_roots(root: Path) -> dict[Path, int]:
 def _count_runs(root: Path) -> int:
     try:
         return sum(1 for _ in find_run_folders(root))
-    except OSError:  # a folder of somebody else
+    except OSError:  # another user's folder
         return 0
 
 

@@ -1,7 +1,7 @@
 """Versions of models in MLflow's registry: a named artifact is a registered model, and its aliases are MLflow's.
 
 Only a logged model whose flavour MLflow loads gets here, so the registry holds nothing that can't be loaded. MLflow
-counts versions by itself, from 1; the tag `marks.VERSION` holds the number in unitrack, by which a version is found
+numbers versions itself, from 1; the tag `marks.VERSION` holds the number in unitrack, by which a version is found
 again instead of made twice.
 
 An alias never moves to an older version than the one that has it, unless it was moved there later: so a run that is

@@ -1,6 +1,6 @@
 """Versions of unitrack's named artifacts as W&B artifacts.
 
-W&B counts versions by itself, by a digest of the files: the same content is one version, whoever logs it and how often.
+W&B numbers versions itself, by a digest of the files: the same content is one version, however often it is logged.
 The metadata of an artifact says which version of unitrack it is.
 """
 

@@ -161,7 +161,7 @@ class WandbCalls:
         self._write_summary()
 
     def _write_summary(self) -> None:
-        """Log numbers under names of their own as points, and all else as tags: W&B, too, shows them beside curves."""
+        """Log numbers that no metric is called as points, and everything else as tags."""
         run = self.captured.run
         texts = {}
         for name, value in _leaves(self._summary):

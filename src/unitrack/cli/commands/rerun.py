@@ -177,7 +177,7 @@ def _ask(plan: Plan, yes: bool) -> None:
 
 
 def can_be_asked() -> bool:
-    """Return whether somebody sits at standard input."""
+    """Return whether standard input is a terminal."""
     import sys
 
     return sys.stdin.isatty()

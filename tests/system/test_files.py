@@ -1,13 +1,14 @@
-"""Reading small files that others may have made; see also tests/faults."""
+"""Reading files and folders that others may have made, or change; see also tests/faults."""
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from unitrack.system.files import read_regular
+from unitrack.system.files import files_below, read_regular
 
 
 def test_reading_a_small_file_takes_little_memory(root: Path) -> None:
@@ -29,3 +30,22 @@ def test_a_file_as_long_as_allowed_is_read_and_a_longer_one_is_not(root: Path) -
     assert read_regular(file, max_bytes=4) == b"1234"
     with pytest.raises(OSError, match="more than 3 bytes"):
         read_regular(file, max_bytes=3)
+
+
+def test_the_files_below_a_folder_of_which_a_part_vanishes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An artifact of a run at work is replaced while the run is listed."""
+    (root / "kept" / "inner").mkdir(parents=True)
+    (root / "kept" / "inner" / "file").touch()
+    (root / "kept" / "link").symlink_to(root / "kept" / "inner")
+    vanishing = root / "vanishing"
+    vanishing.mkdir()
+    scandir = os.scandir
+
+    def scan(path: str | os.PathLike[str] = ".") -> object:
+        if Path(path) == vanishing:
+            vanishing.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert list(files_below(root)) == [root / "kept" / "inner" / "file"]
+    assert not vanishing.exists()

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from wandb_reading import wait_for_end
 
 import unitrack
 from unitrack.errors import SourceError
@@ -34,6 +35,7 @@ def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model = wandb.Artifact("net", "model")
             model.add_file(str(root / "data" / "inner" / "a.txt"), name="weights.bin")
             run.log_artifact(model)
+    wait_for_end(root)
     return root
 
 

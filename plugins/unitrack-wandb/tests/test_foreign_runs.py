@@ -6,20 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from wandb_reading import wait_until
+from wandb_reading import wait_for_end
 
 import unitrack
 from unitrack.plugins.registry import installed
-from unitrack.records import GROUP, JOB_TYPE, Artifact, Metrics, RunEnd
+from unitrack.records import GROUP, JOB_TYPE, Artifact, Metrics
 from unitrack.system.members import walk_members
 from unitrack_wandb.source import open_source
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether the run's end can be read; the SDK writes it a moment after `finish()` has returned."""
-    source = open_source(str(folder))
-    ids = [start.run_id for start in source.runs()]
-    return any(isinstance(record, RunEnd) for id in ids for record in source.records(id))
 
 
 def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
@@ -32,7 +25,7 @@ def test_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     foreign.log({"loss": 1.5, "nested": {"x": 2}, "text": "no", "step": 40})
     foreign.log({"user.y": 3}, step=7)
     foreign.finish(exit_code=0)
-    wait_until(lambda: is_whole(tmp_path))
+    wait_for_end(tmp_path)
     (tmp_path / "train.py").touch()
     assert [path.name for path in walk_members(tmp_path, installed().stores())] == ["train.py"], "its folder is a store"
     start, params, tags, *metrics, end = open_source(str(tmp_path)).records("foreign")
@@ -58,7 +51,7 @@ def test_media_of_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None:
     foreign.log({"both": [wandb.Image(one), wandb.Image(two)], "deep/page": wandb.Html(str(tmp_path / "page.html"))})
     foreign.log({"loss": 0.25, "forged": {"_type": "image-file", "path": "../../../page.html"}})
     foreign.finish(exit_code=0)
-    wait_until(lambda: is_whole(tmp_path))
+    wait_for_end(tmp_path)
     records = list(open_source(str(tmp_path)).records("foreign"))
     points = [(record.step, record.metrics) for record in records if isinstance(record, Metrics)]
     assert points == [(0, {"loss": 0.5}), (2, {"loss": 0.25})]
@@ -81,7 +74,7 @@ def test_histograms_of_a_run_that_unitrack_did_not_write(tmp_path: Path) -> None
     foreign.log({"loss": 0.5, "w": wandb.Histogram(np_histogram=([1, 2], [0, 1, 4]))})
     foreign.log({"../w": wandb.Histogram([0.0, 1.0, 1.0], num_bins=2), "forged": {"_type": "histogram", "values": 3}})
     foreign.finish(exit_code=0)
-    wait_until(lambda: is_whole(tmp_path))
+    wait_for_end(tmp_path)
     run = unitrack.runs(f"wandb:{tmp_path}").find("foreign")
     found = {one.name: one for one in run.artifacts if one.type == "histogram"}
     assert [one.step for one in found.values()] == [0, 1]

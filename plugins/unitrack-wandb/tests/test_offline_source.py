@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-from wandb_reading import wait_until
+from wandb_reading import wait_for_end
 
 import unitrack
 from unitrack.records import DEFINITION_PREFIX, MetricDefinition, RunEnd, metric_definitions
-from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.source import open_source
 
 ROWS = 1500
@@ -37,8 +37,7 @@ def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.summary["acc"] = -1.0
     run.summary["word"] = "text"
     run.finish()
-    [file] = (root / "wandb").glob("offline-run-*/*.wandb")
-    wait_until(lambda: OfflineRun(file.parent).header.exit_code is not None)
+    wait_for_end(root)
     return root
 
 
@@ -167,3 +166,22 @@ def test_columns_and_summaries_hold_what_the_records_hold(plain_run: Path) -> No
     assert (start, summary) == (next(source.runs()), source.summary("plain"))
     assert isinstance(list(source.records("plain"))[-1], RunEnd)
     assert source.summary("plain").ended == columns["acc"].times[-1]
+
+
+def test_a_folder_that_vanishes_while_runs_are_searched(
+    plain_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a run at work: its courier removes the spool of what is delivered."""
+    shutil.copytree(plain_run, tmp_path / "runs", symlinks=True)
+    vanishing = tmp_path / "runs" / "spool.removed"
+    vanishing.mkdir()
+    scandir = os.scandir
+
+    def scan(path: str | os.PathLike[str] = ".") -> object:
+        if Path(path) == vanishing:
+            vanishing.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert [start.run_id for start in open_source(str(tmp_path / "runs")).runs()] == ["plain"]
+    assert not vanishing.exists()

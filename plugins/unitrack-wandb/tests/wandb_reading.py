@@ -16,6 +16,7 @@ from unitrack.hookspecs import Checkpoint, RunContext
 from unitrack.records import Metrics
 from unitrack.testing.driver import SinkDriver
 from unitrack_wandb import WandbOptions
+from unitrack_wandb.offline_run import OfflineRun
 from unitrack_wandb.source import open_source
 
 
@@ -56,6 +57,11 @@ def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def wait_for_end(folder: Path) -> None:
+    """Wait until the end of the one run in this folder can be read: the SDK writes it after `finish()` has returned."""
+    wait_until(lambda: any(OfflineRun(one).header.exit_code is not None for one in offline_folders(folder)))
 
 
 def sync_folder(folder: str, server: StandInServer, home: Path) -> None:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 from unitrack.errors import UnitrackError
+from unitrack.system.files import files_below
 
 
 class ContentChangedError(UnitrackError, OSError):
@@ -85,8 +86,8 @@ def differences(path: Path, expected: Content) -> list[str]:
 
 
 def _files_of(folder: Path) -> Iterator[tuple[str, tuple[str, int]]]:
-    paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    inside = sorted((path.relative_to(folder).as_posix(), path) for path in paths if not path.is_symlink())
+    paths = (path for path in files_below(folder) if not path.is_symlink())
+    inside = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
     for name, path in inside:
         yield name, _digest_and_size(path)
 

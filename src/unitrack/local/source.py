@@ -30,7 +30,7 @@ from unitrack.records import (
     RunStart,
     RunStatus,
 )
-from unitrack.system.files import is_inside, open_regular, read_regular
+from unitrack.system.files import files_below, is_inside, open_regular, read_regular
 from unitrack.values.plain import as_mapping, plain_text
 
 METADATA, PARAMS, METRICS, ARTIFACTS = "metadata.json", "params.json", "metrics.jsonl", "artifacts"
@@ -317,10 +317,17 @@ def _read_artifacts(folder: Path, known: dict[str, Any], time: int) -> Iterator[
             annotations=_mapping(entry.get("annotations")),
         )
     known_paths = {pointer_path(base, name) if _stored_at(entry) else base / name for name, entry in known.items()}
-    for path in sorted(base.rglob("*")) if base.is_dir() else ():
+    for path in sorted(files_below(base)):
         if known_paths.isdisjoint((path, *path.parents)) and path.is_file() and _stays_inside(path, base):
             name = plain_text(path.relative_to(base).as_posix())
-            yield Artifact(seq=0, time=time, name=name, file=str(path), size=path.stat().st_size)
+            yield Artifact(seq=0, time=time, name=name, file=str(path), size=_size_of(path))
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the run is at work, and replaces it
+        return 0
 
 
 def _stored_at(entry: dict[str, Any]) -> str:

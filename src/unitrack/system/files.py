@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,6 +95,14 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError(0, "it is no regular file", str(path))
     return open(descriptor, "rb")
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder. Folders that vanish meanwhile, as beside a run at work, are left out.
+
+    Links to files are among them; links to folders are not followed.
+    """
+    return (Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
 def find_escape(folder: Path) -> Path | None:

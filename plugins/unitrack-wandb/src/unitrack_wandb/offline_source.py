@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,9 +78,7 @@ class OfflineSource(Source):
         Attempts that are not whole are left out, and copies of a folder but for the longest.
         """
         found: dict[str, dict[bytes, OfflineRun]] = {}
-        for file in sorted(self._root.rglob("run-*.wandb"), key=lambda file: file.parent.name):
-            if file.parent.is_symlink() or STAGES in file.relative_to(self._root).parts:
-                continue
+        for file in sorted(self._files(), key=lambda file: file.parent.name):
             try:
                 run = self._open(file)
                 with file.open("rb") as opened:
@@ -89,6 +89,12 @@ class OfflineSource(Source):
             if beginning not in parts or parts[beginning].file.stat().st_size < file.stat().st_size:
                 parts[beginning] = run
         return {id: list(parts.values()) for id, parts in found.items()}
+
+    def _files(self) -> Iterator[Path]:
+        """The `.wandb` files. Folders that vanish meanwhile, as beside a run at work, are left out."""
+        for place, folders, files in os.walk(self._root):
+            folders[:] = [name for name in folders if name != STAGES]
+            yield from (Path(place, name) for name in files if fnmatch.fnmatchcase(name, "run-*.wandb"))
 
     def _open(self, file: Path) -> OfflineRun:
         """Return the run of a file, with what was read of it as long as it stays as it is."""

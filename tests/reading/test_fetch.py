@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import unitrack
 from unitrack.errors import NotFoundError, SourceError
+from unitrack.local.source import LocalSource
 from unitrack.reading import StoredRun
 from unitrack.records import Artifact
 
@@ -57,3 +59,17 @@ def test_nothing_is_written_outside(stored: StoredRun, tmp_path: Path, name: str
     file = tmp_path / "data" / "sub" / "a.txt"
     with pytest.raises(SourceError, match="would lie outside"):
         stored.fetch(Artifact(seq=0, time=0, name=name, file=str(file)), tmp_path / "here")
+
+
+def test_a_file_that_is_gone_once_it_was_found_is_no_artifact(stored: StoredRun) -> None:
+    """Another program's file among the artifacts of a run at work, and what is no file at all."""
+    assert stored.folder is not None
+    artifacts = stored.folder / "artifacts"
+    for name in ("b", "c", "d"):
+        (artifacts / name).write_text(name)
+    os.mkfifo(artifacts / "e")
+    listed = (one.name for one in LocalSource(str(stored.folder)).records(stored.id) if isinstance(one, Artifact))
+    while next(listed) != "b":
+        pass
+    (artifacts / "c").unlink()
+    assert list(listed) == ["d"]

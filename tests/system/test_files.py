@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from unitrack_tests.vanishing import make_vanishing
 
 from unitrack.system.files import files_below, read_regular
 
@@ -37,15 +37,6 @@ def test_the_files_below_a_folder_of_which_a_part_vanishes(root: Path, monkeypat
     (root / "kept" / "inner").mkdir(parents=True)
     (root / "kept" / "inner" / "file").touch()
     (root / "kept" / "link").symlink_to(root / "kept" / "inner")
-    vanishing = root / "vanishing"
-    vanishing.mkdir()
-    scandir = os.scandir
-
-    def scan(path: str | os.PathLike[str] = ".") -> object:
-        if Path(path) == vanishing:
-            vanishing.rmdir()
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
+    make_vanishing(root / "vanishing", monkeypatch)
     assert list(files_below(root)) == [root / "kept" / "inner" / "file"]
-    assert not vanishing.exists()
+    assert not (root / "vanishing").exists()

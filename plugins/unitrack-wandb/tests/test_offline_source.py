@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from unitrack_tests.vanishing import make_vanishing
 from wandb_reading import wait_for_end
 
 import unitrack
@@ -173,15 +173,21 @@ def test_a_folder_that_vanishes_while_runs_are_searched(
 ) -> None:
     """Beside a run at work: its courier removes the spool of what is delivered."""
     shutil.copytree(plain_run, tmp_path / "runs", symlinks=True)
-    vanishing = tmp_path / "runs" / "spool.removed"
-    vanishing.mkdir()
-    scandir = os.scandir
-
-    def scan(path: str | os.PathLike[str] = ".") -> object:
-        if Path(path) == vanishing:
-            vanishing.rmdir()
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
+    make_vanishing(tmp_path / "runs" / "spool.removed", monkeypatch)
     assert [start.run_id for start in open_source(str(tmp_path / "runs")).runs()] == ["plain"]
-    assert not vanishing.exists()
+    assert not (tmp_path / "runs" / "spool.removed").exists()
+
+
+@pytest.mark.parametrize("listed", ["runs", "summaries"])
+def test_a_run_that_is_gone_once_it_was_found_hides_no_other(copied: Path, listed: str) -> None:
+    """A run that is sent again replaces the folder of its first attempt."""
+    for name in ("second", "third"):
+        other = copied.parents[1] / f"{copied.parent.name}-{name}"
+        shutil.copytree(copied.parent, other)
+        file = (other / copied.name).rename(other / f"run-{name}.wandb")
+        overwrite(file, 7, BLOCK - 7)
+    found = getattr(open_source(str(copied.parents[1])), listed)()
+    next(found)
+    shutil.rmtree(copied.parents[1] / f"{copied.parent.name}-second")
+    [rest] = found
+    assert (rest if listed == "runs" else rest[0]).run_id == "third"

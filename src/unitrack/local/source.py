@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -318,16 +319,18 @@ def _read_artifacts(folder: Path, known: dict[str, Any], time: int) -> Iterator[
         )
     known_paths = {pointer_path(base, name) if _stored_at(entry) else base / name for name, entry in known.items()}
     for path in sorted(files_below(base)):
-        if known_paths.isdisjoint((path, *path.parents)) and path.is_file() and _stays_inside(path, base):
-            name = plain_text(path.relative_to(base).as_posix())
-            yield Artifact(seq=0, time=time, name=name, file=str(path), size=_size_of(path))
+        if known_paths.isdisjoint((path, *path.parents)) and _stays_inside(path, base):
+            name, size = plain_text(path.relative_to(base).as_posix()), _regular_size(path)
+            if size is not None:
+                yield Artifact(seq=0, time=time, name=name, file=str(path), size=size)
 
 
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # the run is at work, and replaces it
-        return 0
+def _regular_size(path: Path) -> int | None:
+    """Return the bytes of a regular file; None for anything else, and for what a run at work has just replaced."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return None
 
 
 def _stored_at(entry: dict[str, Any]) -> str:

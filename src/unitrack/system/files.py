@@ -98,9 +98,8 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder. Folders that vanish meanwhile, as beside a run at work, are left out.
-
-    Links to files are among them; links to folders are not followed.
+    """Yield what lies below a folder and is no folder. Folders that vanish meanwhile, as beside a run at work, are left
+    out; links to folders are neither yielded nor followed.
     """
     return (Path(place, name) for place, _, names in os.walk(folder) for name in names)
 

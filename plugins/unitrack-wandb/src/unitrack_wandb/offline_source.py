@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import itertools
 import os
@@ -38,7 +39,8 @@ class OfflineSource(Source):
     def runs(self) -> Iterator[RunStart]:
         """Yield one `RunStart` for each run, with its W&B id. A folder that can't be read is left out."""
         for parts in self._runs().values():
-            yield run_start(parts[-1].header)
+            with contextlib.suppress(FileNotFoundError):  # replaced since it was found
+                yield run_start(parts[-1].header)
 
     def records(self, run_id: str) -> Iterator[AnyRecord]:
         """The records of one run, by its W&B id or by that in unitrack. Raises `KeyError` if there is no such run."""
@@ -49,7 +51,8 @@ class OfflineSource(Source):
     def summaries(self, conditions: Sequence[Condition] = ()) -> Iterator[tuple[RunStart, RunSummary]]:
         """Yield each run with its summary; the folder is searched once."""
         for parts in self._runs().values():
-            yield run_start(parts[-1].header), RunSummary.of(_records(parts))
+            with contextlib.suppress(FileNotFoundError):  # replaced since it was found
+                yield run_start(parts[-1].header), RunSummary.of(_records(parts))
 
     def columns(self, run_id: str, metrics: Collection[str] | None = None) -> Mapping[str, Columns]:
         """Return every point of these metrics, or of all, by metric. Raises `KeyError` if there is no such run."""
@@ -83,11 +86,11 @@ class OfflineSource(Source):
                 run = self._open(file)
                 with file.open("rb") as opened:
                     beginning = opened.read(_COMPARED_BYTES)
+                parts = found.get(run.id, {})
+                if beginning not in parts or parts[beginning].file.stat().st_size < file.stat().st_size:
+                    found[run.id] = parts | {beginning: run}
             except (OSError, NotAWandbFileError):
                 continue
-            parts = found.setdefault(run.id, {})
-            if beginning not in parts or parts[beginning].file.stat().st_size < file.stat().st_size:
-                parts[beginning] = run
         return {id: list(parts.values()) for id, parts in found.items()}
 
     def _files(self) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from unitrack.errors import ConfigError
+from unitrack.system.files import files_below
 
 _TRASH = ".trash"
 
@@ -80,10 +81,9 @@ def size_of(folder: Path) -> int:
 
 def _sizes(folder: Path) -> Iterator[int]:
     seen: set[tuple[int, int]] = set()  # an artifact lies there as a link to the copy that was logged
-    for path, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(path, name))
-                if (found.st_dev, found.st_ino) not in seen:
-                    seen.add((found.st_dev, found.st_ino))
-                    yield found.st_blocks * 512
+    for path in files_below(folder):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                yield found.st_blocks * 512

@@ -16,6 +16,7 @@ from unitrack.records import USED, VERSION, Artifact, ArtifactType, ArtifactVers
 from unitrack.run.files import FileLog
 from unitrack.run.recorder import Recorder
 from unitrack.run.staging import artifact_name
+from unitrack.system.files import files_below
 from unitrack.validation.arguments import as_path, as_text
 from unitrack.validation.messages import brief
 
@@ -72,7 +73,7 @@ class ArtifactLog:
         self, source: Path, inside: str, version: ArtifactVersion, kind: ArtifactType, step: int | None = None
     ) -> Artifact:
         """Log a file or folder as a version, under the name `inside` among the run's files; return its record."""
-        if os.path.isdir(source) and not any(files for _, _, files in os.walk(source)):
+        if os.path.isdir(source) and not any(files_below(source)):
             raise InvalidValueError(f"artifact {version.name!r}: the folder {source} holds no file")
         check_room, annotations = self.require_room, _annotations(version)
         record = self._files.log_copy(source, inside, kind, step, annotations, check_room, of_version=True)

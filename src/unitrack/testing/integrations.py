@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-import unitrack
+from unitrack.run.start import start_run
 from unitrack.testing.recording import Recording, Recordings, recorded
 
 Points = Mapping[str, list[tuple[int, float]]]
@@ -91,7 +91,7 @@ class IntegrationContract:
 
     def test_the_current_run_is_used_and_left_open(self, runs: Recordings) -> None:
         """The user's own run goes on after the training."""
-        with unitrack.start_run("outer") as outer:
+        with start_run("outer") as outer:
             reported = self.train(self.make())
             assert not outer.has_ended
         [run] = runs
@@ -126,7 +126,7 @@ class IntegrationContract:
 
     def test_training_that_raises_in_the_current_run(self, runs: Recordings) -> None:
         """The `with` block says how it ended."""
-        with pytest.raises(Trouble), unitrack.start_run():
+        with pytest.raises(Trouble), start_run():
             self.train(self.make(), interrupt=Trouble())
         [run] = runs
         assert run.status == "failed"

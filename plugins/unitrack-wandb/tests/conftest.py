@@ -66,3 +66,16 @@ def drive(run: RunContext) -> Iterator[Drive]:
     yield make
     for driver in drivers:
         driver.close()
+
+
+@pytest.fixture
+def nothing_printed(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Fail if the test prints anything, though the SDK has its messages on; and if it has them off after the test."""
+    import wandb
+
+    wandb.setup()  # as the first `wandb.init` of the user's own does
+    capfd.readouterr()
+    yield
+    assert capfd.readouterr() == ("", "")
+    wandb.termlog("a message of the user's own")
+    assert "a message of the user's own" in capfd.readouterr().err

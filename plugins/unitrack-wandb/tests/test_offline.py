@@ -298,10 +298,10 @@ def test_odd_ids_and_projects_are_accepted(tmp_path: Path, drive: Drive) -> None
     assert (start.project, start.name, start.tags) == ("team/p#1%", "x" * 300, {"k": "v" * 99})
 
 
-def test_nothing_is_printed(run: RunContext, drive: Drive, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("nothing_printed")
+def test_nothing_is_printed(drive: Drive) -> None:
     driver = drive(mode="offline")
     driver.params({"lr": 1})
     driver.metrics({"v": 1.0}, step=0)
     driver.artifact("a.txt", b"a")
     driver.end()
-    assert capfd.readouterr() == ("", "")

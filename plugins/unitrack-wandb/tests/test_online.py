@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_in_server import StandInServer, StoredRun
+from stand_in_server import API_KEY, StandInServer, StoredRun
 from wandb_reading import Drive
 
 from unitrack.errors import SinkMisconfiguredError, SinkUnavailableError
@@ -16,6 +18,15 @@ from unitrack.records import GROUP, JOB_TYPE
 from unitrack.testing.driver import SinkDriver
 
 Online = dict[str, Any]
+OURS_THEN_THEIRS = """
+import sys, unitrack, wandb
+with unitrack.start_run(project="p", name="ours", delivery="thread", sinks=["wandb"]) as run:
+    run.log_metrics({"loss": 1.0}, step=0)
+assert len(unitrack.runs("wandb:team/p")) == 1
+sys.stderr.write("THEIRS")
+with wandb.init(project="p", name="theirs", settings=wandb.Settings(x_disable_stats=True)) as run:
+    run.log({"loss": 1.0})
+"""
 
 
 def stored(server: StandInServer, run: RunContext) -> StoredRun:
@@ -245,8 +256,21 @@ def test_two_sinks_of_one_run_take_turns(
     assert second.checkpoint is not None
 
 
-def test_nothing_is_printed(online: Online, drive: Drive, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_the_users_own_keeps_its_messages(
+    server: StandInServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", API_KEY)
+    script = [sys.executable, "-c", OURS_THEN_THEIRS]
+    printed = subprocess.run(script, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60).stderr
+    ours, theirs = printed.split("THEIRS")
+    assert "wandb:" not in ours.replace("in wandb: http", "")
+    assert "Syncing run theirs" in theirs
+    assert f"View run theirs at: {server.url}/team/p/runs/" in theirs
+
+
+@pytest.mark.usefixtures("nothing_printed")
+def test_nothing_is_printed(online: Online, drive: Drive) -> None:
     driver = drive(**online)
     deliver(driver, 2)
     driver.end()
-    assert capfd.readouterr() == ("", "")

@@ -16,7 +16,7 @@ import unitrack
 from unitrack.errors import MissingLocationError, NotFoundError, SourceError
 from unitrack.records import GROUP, JOB_TYPE, PARENT, MetricDefinition, metric_definitions
 from unitrack.testing.driver import SinkDriver
-from unitrack_wandb import account, server_access
+from unitrack_wandb import server_access
 from unitrack_wandb.source import open_source
 
 Online = dict[str, Any]
@@ -32,7 +32,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandInServer]
     """A server to which the plain SDK wrote one long run and four short ones."""
     import wandb
 
-    account.quiet()
     root = tmp_path_factory.mktemp("plain")
     (root / "weights.bin").write_bytes(b"abc")
     with StandInServer().serving() as server:
@@ -216,6 +215,11 @@ def test_the_patience_of_the_users_own_runs_stays(reading: StandInServer) -> Non
     before = wandb.setup().settings.x_graphql_retry_max
     unitrack.runs("wandb:team/tests")
     assert wandb.setup().settings.x_graphql_retry_max == before
+
+
+@pytest.mark.usefixtures("nothing_printed")
+def test_reading_prints_nothing(reading: StandInServer) -> None:
+    assert len(unitrack.runs("wandb:team/tests")[0].history("loss")) > 0
 
 
 def test_a_folder_that_looks_like_a_project_goes_first(

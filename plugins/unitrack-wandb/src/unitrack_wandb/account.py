@@ -11,17 +11,12 @@ from urllib.parse import urlparse
 from unitrack.errors import SinkMisconfiguredError
 from unitrack_wandb.errors import sink_error
 from unitrack_wandb.options import WandbOptions
-from unitrack_wandb.sdk import wandb
-
-
-def quiet() -> Any:
-    """The SDK's process-wide set-up, with its messages off. Safe to call again."""
-    return wandb.setup(settings=wandb.Settings(silent=True))
+from unitrack_wandb.sdk import silenced, wandb
 
 
 def base_url(options: WandbOptions) -> str:
     """The server that `options` speak of."""
-    return (options.base_url or str(quiet().settings.base_url)).rstrip("/")
+    return (options.base_url or str(wandb.setup().settings.base_url)).rstrip("/")
 
 
 def find_api_key(options: WandbOptions) -> str | None:
@@ -46,10 +41,10 @@ def connect(options: WandbOptions) -> Any:
 
     Raises `SinkMisconfiguredError` or `SinkUnavailableError`.
     """
-    quiet()  # before the SDK sets itself up for its Api, with its messages on
     url, key = base_url(options), find_api_key(options)
     try:
-        return wandb.Api(api_key=key, overrides={"base_url": url}, timeout=max(1, round(options.init_timeout)))
+        with silenced():
+            return wandb.Api(api_key=key, overrides={"base_url": url}, timeout=max(1, round(options.init_timeout)))
     except Exception as error:
         raise sink_error(error, f"asking the W&B server {url}") from error
 

@@ -12,7 +12,7 @@ from unitrack_wandb import account
 from unitrack_wandb.errors import http_status, is_malformed_key
 from unitrack_wandb.options import WandbOptions
 from unitrack_wandb.reachability import why_unreachable
-from unitrack_wandb.sdk import wandb
+from unitrack_wandb.sdk import silenced, wandb
 
 _REACH_S = 10.0
 _ANSWER_S = 20
@@ -45,14 +45,14 @@ def connect_to_read(place: str) -> Any:
         ) from None
     if (trouble := why_unreachable(url, _REACH_S)) is not None:
         raise ConnectionError(f"{here} {trouble}: check the network, a proxy, and WANDB_BASE_URL")
-    with explained(place), _impatience():
+    with explained(place), silenced(), _impatience():
         return wandb.Api(api_key=key, overrides={"base_url": url}, timeout=_ANSWER_S)
 
 
 @contextlib.contextmanager
 def _impatience() -> Iterator[None]:
     """Let an `Api` that is made meanwhile give up early; it copies the settings of the process."""
-    settings = account.quiet().settings
+    settings = wandb.setup().settings
     usual = {name: getattr(settings, name) for name in _IMPATIENT}
     for name, value in _IMPATIENT.items():
         setattr(settings, name, value)

@@ -17,7 +17,7 @@ from unitrack_wandb import account
 from unitrack_wandb.errors import sink_error
 from unitrack_wandb.names import RECORD, STEP, flat_tags, metric_key, wandb_project
 from unitrack_wandb.options import WandbOptions
-from unitrack_wandb.sdk import MailboxClosedError, wandb
+from unitrack_wandb.sdk import MailboxClosedError, silenced, wandb
 
 _live: set[str] = set()
 """Ids that a sink of this process has open: wandb-core takes each id once at a time."""
@@ -52,13 +52,14 @@ class Session:
                 raise SinkUnavailableError(f"another W&B sink of this process has run {id!r} open; waiting for its end")
             _live.add(id)
         try:
-            self.run = self._init(options, run, root, config)
+            with silenced():
+                self.run = self._init(options, run, root, config)
         except BaseException:
             self._release()
             raise
 
     def _init(self, options: WandbOptions, run: RunContext, root: Path, config: dict[str, Any]) -> Any:
-        sdk = account.quiet()
+        sdk = wandb.setup()
         identity = {
             "id": self.id,
             "project": wandb_project(options.project or run.start.project),
@@ -152,7 +153,7 @@ def _forget_core(sdk: object) -> None:
     `sdk`: the set-up that was used. If another thread has made a new one since, that one has a core.
     """
     with _core_lock, contextlib.suppress(Exception, SystemExit):  # it leaves with the exit code of the core
-        if account.quiet() is sdk:
+        if wandb.setup() is sdk:
             wandb.teardown()
 
 

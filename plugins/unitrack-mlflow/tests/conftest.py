@@ -28,6 +28,12 @@ from unitrack_mlflow.sink import MlflowSink
 
 
 @pytest.fixture(autouse=True)
+def folder_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory, below which MLflow puts files and unitrack runs where nothing else is said."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def stores_of_mlflow_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what a test has told MLflow's global functions, and the variables that these set."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):

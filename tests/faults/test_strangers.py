@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 from unitrack_tests.bench import settle
 from unitrack_tests.faults import rounds
-from unitrack_tests.hostile import CANARY, Stranger, counted, fingerprint, holds, now, untouched
+from unitrack_tests.hostile import CANARY, Stranger, counted, fingerprint, now, untouched
+from unitrack_tests.local_files import holding
 
 import unitrack
 from unitrack.cli import app
@@ -59,7 +60,7 @@ def test_no_file_outside_is_delivered(root: Path, file: str) -> None:
     assert "taken.txt" in run.dead_letters()
     assert (run.folder.path / "artifacts" / "good.txt").read_text() == "good"
     assert [path.name for path in (run.folder.path / "artifacts").iterdir()] == ["good.txt"]
-    assert not holds(run.folder.path, CANARY)
+    assert not holding(run.folder.path, CANARY)
     counted("files of artifacts")
 
 
@@ -112,7 +113,7 @@ def test_no_link_in_the_spool_is_followed(root: Path, kind: str) -> None:
     lane.release()
     assert lane.ledger.dead_lettered == 1
     assert not os.path.lexists(run.folder.path / "artifacts" / "taken")
-    assert not holds(run.folder.path, CANARY)
+    assert not holding(run.folder.path, CANARY)
     counted("links and pipes in the spool")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unitrack_tests.local_files import holding
 from unitrack_tests.repositories import Repository
 
 import unitrack
@@ -68,7 +69,7 @@ def test_the_whole_environment_is_there_after_finish(
     packages = {package.name: package for package in whole.packages}
     assert "msgspec==" in (run.path / "artifacts" / REQUIREMENTS).read_text()
     assert packages["msgspec"].version == params["packages.msgspec"]
-    assert not [path for path in run.path.rglob("*") if path.is_file() and b"canary-4711" in path.read_bytes()]
+    assert holding(run.path, b"canary-4711") == []
 
 
 def test_what_changes_right_after_the_call_does_not_count(

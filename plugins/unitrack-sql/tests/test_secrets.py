@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from typer.testing import CliRunner
+from unitrack_tests.local_files import holding
 from unitrack_tests.postgres import PASSWORD, Server
 
 import unitrack
@@ -19,10 +20,6 @@ from unitrack_sql.options import SqlOptions
 def database(server: Server) -> str:
     """The name of a database."""
     return server.make_database().partition("@/")[2].partition("?")[0]
-
-
-def everything_below(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,7 @@ def test_a_password_is_stored_nowhere_and_asked_for_at_a_later_sync(
     shown = f"{report} {report['sql']} {[str(one.message) for one in told]}"
     for secret in (PASSWORD, quote(PASSWORD)):
         assert secret not in shown
-        assert secret.encode() not in everything_below(tmp_path)
+        assert holding(tmp_path, secret.encode()) == []
     refused = CliRunner().invoke(app, ["sync", str(run.path)])
     assert refused.exit_code
     assert "hold a secret" in " ".join(refused.output.split())
@@ -80,7 +77,7 @@ def test_a_password_is_stored_nowhere_and_asked_for_at_a_later_sync(
     assert location == server.tcp_url(database)
     [found] = unitrack.runs(f"sql:{location}")
     assert found.summary == {"loss": 0.5}
-    assert PASSWORD.encode() not in everything_below(tmp_path)
+    assert holding(tmp_path, PASSWORD.encode()) == []
 
 
 def test_without_a_password_in_the_url_libpq_finds_it(
@@ -113,4 +110,4 @@ def test_a_copy_to_a_url_with_a_password_shows_it_nowhere(
     assert back.exit_code == 0, back.output
     for secret in (PASSWORD, quote(PASSWORD)):
         assert secret not in done.output + back.output
-        assert secret.encode() not in everything_below(tmp_path)
+        assert holding(tmp_path, secret.encode()) == []

@@ -99,12 +99,6 @@ def fingerprint(places: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def holds(folder: Path, content: bytes) -> list[Path]:
-    """The files below a folder, links followed to no other place, that hold some bytes."""
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [path for path in files if content in path.read_bytes()]
-
-
 def counted(kind: str, cases: int = 1) -> None:
     """Note cases that neither escaped nor crashed anything: a test that gets here has seen to that."""
     figure("Hostile input", kind, cases=cases, escaped=0, crashed=0)

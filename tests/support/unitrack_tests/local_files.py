@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import unitrack
 from unitrack.local.source import LocalSource
 from unitrack.records import Metrics
+from unitrack.system.files import files_below
 
 Mode = Literal["process", "thread", "inline"]
 MODES: list[Mode] = ["inline", "thread", "process"]
@@ -31,6 +33,16 @@ def gone(path: Path) -> bool:
     while path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     return not path.exists()
+
+
+def holding(folder: Path, content: bytes) -> list[Path]:
+    """The files below a folder that hold some bytes; what a courier removes meanwhile, and links, are left out."""
+    found = []
+    for path in files_below(folder):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and not path.is_symlink() and content in path.read_bytes():
+                found.append(path)
+    return found
 
 
 def metadata(run: unitrack.Run) -> dict[str, Any]:

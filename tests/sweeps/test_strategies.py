@@ -55,7 +55,8 @@ def test_a_pruner_stops_what_is_hopeless(tmp_path: Path, prune: str) -> None:
         for step in range(8):
             run.log_metrics({"loss": x + step * (x > 0)}, step=step)
 
-    result = sweep(tmp_path, train, {"x": [0.0, 1.0, 2.0, 3.0, 4.0, 100.0]}, strategy="grid", prune=prune)
+    space = {"x": [0.0, 1.0, 2.0, 3.0, 4.0, 100.0]}
+    result = sweep(tmp_path, train, space, strategy="grid", prune=prune, name="a")  # by it hyperband draws the brackets
     assert result[0].status == "finished"
     assert result[-1].status == "pruned"
     assert result.best.params == {"x": 0.0}

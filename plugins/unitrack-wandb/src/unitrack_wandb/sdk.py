@@ -29,7 +29,7 @@ _silences_lock = threading.Lock()
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """The SDK prints no message meanwhile, and after that those that it printed before.
+    """Turn the SDK's messages off within the block.
 
     They are on or off for the whole process, which may have runs of the user's own. `Settings(silent=True)` turns them
     off only where it sets the SDK up (0.31, measured).
